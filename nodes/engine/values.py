@@ -1,0 +1,372 @@
+"""The words of the engine: enumerations and frozen values, nothing that acts.
+
+Times are seconds since the epoch (float), durations are seconds, shares are basis points of a pool's
+traffic.  Nothing here reads a clock, draws a random number or knows that a database exists; a change is a
+new value.  The hot rows of the database mirror `HealthState`, `Breaker`, `Failure` and `Pool` field by field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+FULL_SHARE = 10_000  # basis points
+TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
+
+
+class Verdict(StrEnum):
+    """The outcome of one check."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Health(StrEnum):
+    UNKNOWN = "unknown"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    FAILED = "failed"
+    RECOVERING = "recovering"
+
+
+class AdminState(StrEnum):
+    ENABLED = "enabled"
+    DRAINING = "draining"
+    MAINTENANCE = "maintenance"
+    DISABLED = "disabled"
+
+
+class State(StrEnum):
+    """The computed state of a circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class Mode(StrEnum):
+    """Who rules a circuit breaker: its own counts, or a person."""
+
+    AUTO = "auto"
+    FORCED_OPEN = "forced_open"
+    FORCED_CLOSED = "forced_closed"
+    METRICS_ONLY = "metrics_only"
+
+
+class Origin(StrEnum):
+    """What opened a node's breaker, and so what may heal it."""
+
+    CHECKS = "checks"
+    OPERATOR = "operator"
+
+
+class Strategy(StrEnum):
+    WEIGHTED = "weighted"
+    ACTIVE_PASSIVE = "active_passive"
+
+
+class Failback(StrEnum):
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Guard(StrEnum):
+    """A rule that may hold automation back, in the order asked."""
+
+    PAUSED = "paused"
+    CHECKER_ISOLATED = "checker_isolated"
+    PANIC = "panic"
+    MAX_FAILED_PERCENT = "max_failed_percent"
+    COOLDOWN = "cooldown"
+    NO_CANDIDATE = "no_candidate"
+
+
+class ChangeKind(StrEnum):
+    """Why the shares of a pool changed."""
+
+    FAILOVER = "failover"
+    RECOVERY = "recovery"
+    REBALANCE = "rebalance"
+    FAILBACK = "failback"
+    MANUAL = "manual"
+
+
+class EventType(StrEnum):
+    HEALTH_CHECK_FAILED = "health_check_failed"
+    NODE_MARKED_FAILED = "node_marked_failed"
+    NODE_DEGRADED = "node_degraded"
+    NODE_STALE = "node_stale"
+    NODE_ADDED = "node_added"
+    NODE_REMOVED = "node_removed"
+    FAILOVER_STARTED = "failover_started"
+    FAILOVER_COMPLETED = "failover_completed"
+    FAILOVER_FAILED = "failover_failed"
+    FAILOVER_REFUSED = "failover_refused"
+    RECOVERY_STARTED = "recovery_started"
+    RECOVERY_FAILED = "recovery_failed"
+    RECOVERY_COMPLETED = "recovery_completed"
+    REBALANCED = "rebalanced"
+    FAILBACK_DUE = "failback_due"
+    BREAKER_OPENED = "breaker_opened"
+    BREAKER_REOPENED = "breaker_reopened"
+    BREAKER_HALF_OPENED = "breaker_half_opened"
+    BREAKER_CLOSED = "breaker_closed"
+    BREAKER_FORCED = "breaker_forced"
+    ADMIN_STATE_CHANGED = "admin_state_changed"
+    CONFIG_CHANGED = "config_changed"
+    LOW_CAPACITY = "low_capacity"
+    CHECKER_ISOLATED = "checker_isolated"
+    CHECKS_LATE = "checks_late"
+    AUTOMATION_PAUSED = "automation_paused"
+    AUTOMATION_RESUMED = "automation_resumed"
+    ACKNOWLEDGED = "acknowledged"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one check saw.  `started_at` and `ended_at` are wall time, `latency` is measured monotonic, in seconds."""
+
+    verdict: Verdict
+    message: str = ""  # one line a person understands; empty for a plain pass
+    latency: float | None = None
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthPolicy:
+    """When a node counts as failed or well, and how often it is asked; all durations in seconds."""
+
+    interval: float = 10.0
+    fast_interval: float | None = None  # default min(interval, 2)
+    down_interval: float | None = None  # default interval
+    check_timeout: float | None = None  # default min(5, interval / 2)
+    failure_threshold: int = 3
+    recovery_threshold: int = 2
+    degraded_latency: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPolicy:
+    """Guards and habits of a pool's automation; durations in seconds, `panic_threshold` a ratio, 0 is off."""
+
+    panic_threshold: float = 0.0
+    max_failed_percent: int = 100
+    cooldown: float = 0.0
+    failback: Failback = Failback.AUTOMATIC
+    failback_delay: float = 60.0
+    auto_rebalance: bool = True
+    rebalance_interval: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class HealthState:
+    """What the checks of one node added up to."""
+
+    status: Health = Health.UNKNOWN
+    fails: int = 0  # consecutive
+    passes: int = 0  # consecutive, counted while recovering
+    since: float = 0.0  # when `status` began
+    first_bad_at: float | None = None  # start of the run of failing checks
+    observed_at: float | None = None  # start of the last check that was not unknown
+    stale: bool = False
+    ever_able: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A trial in flight: unreported at `ends_at` it counts as one failure."""
+
+    permit: int
+    ends_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStats:
+    """total = successful + failed + rejected + ignored + late + in flight; `late_lapsed` stands beside the sum."""
+
+    total: int = 0
+    successful: int = 0
+    failed: int = 0
+    rejected: int = 0
+    ignored: int = 0
+    late: int = 0
+    late_lapsed: int = 0
+    opened: int = 0
+    last_change: float | None = None
+    closings: int = 0  # times it came back from open to closed
+    open_seconds: float = 0.0  # over all closings; mean time from open to closed = open_seconds / closings
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """A circuit breaker as a value; the rules are in `breaker.py`."""
+
+    state: State = State.CLOSED
+    generation: int = 0
+    failures: int = 0  # consecutive, while closed
+    successes: int = 0  # while half-open
+    opened_at: float | None = None  # last time it opened (first or again)
+    first_opened_at: float | None = None  # when this stretch of open and half-open began
+    reopened: int = 0  # times in this stretch
+    wait: float = 0.0  # seconds open before a trial, as stored when it opened
+    opened_by: Origin | None = None
+    trials: tuple[Lease, ...] = ()
+    last_permit: int = 0
+    mode: Mode = Mode.AUTO
+    mode_reason: str = ""
+    mode_owner: str = ""
+    mode_until: float | None = None
+    stats: BreakerStats = BreakerStats()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One node's failure, from marked or opened until able again."""
+
+    first_bad_at: float
+    marked_at: float
+    cause: str  # "health" or "breaker"
+    had_share: bool = False
+    moved_at: float | None = None  # when its share had moved
+    verify_after: float | None = None  # waiting for a receiver's pass begun after this instant ...
+    verify_until: float | None = None  # ... until this one
+    receivers: tuple[int, ...] = ()  # node ids whose first check after the move is awaited
+    refused_by: Guard | None = None  # told once per guard
+    recovering: bool = False  # recovery_started told, its end not yet
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A node as the engine sees it."""
+
+    id: int
+    name: str
+    weight: int = 100
+    priority: int = 1  # tier; 1 is the best
+    admin: AdminState = AdminState.ENABLED
+    health_policy: HealthPolicy = HealthPolicy()
+    breaker_policy: BreakerPolicy = field(default_factory=lambda: BreakerPolicy())
+    health: HealthState = HealthState()
+    breaker: Breaker = Breaker()
+    share: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Automation held back by a person or by what the console saw of itself."""
+
+    reason: str
+    owner: str = ""
+    since: float = 0.0
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    id: int
+    name: str
+    members: tuple[Member, ...]  # by id
+    strategy: Strategy = Strategy.WEIGHTED
+    policy: PoolPolicy = PoolPolicy()
+    epoch: int = 0
+    active_tier: int | None = None  # active_passive only
+    paused: Hold | None = None
+    last_failover_at: float | None = None  # automatic ones only
+    cooldown_lifted_at: float | None = None  # by an acknowledgement
+    better_tier_since: float | None = None  # a better tier has been able without a break
+    failback_told: bool = False
+    rebalanced_at: float | None = None
+    low_capacity: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What holds every pool: a pause of all automation, or the suspicion that the console itself is cut off."""
+
+    paused: Hold | None = None
+    isolated: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    type: EventType
+    severity: Severity
+    message: str
+    node: int | None = None
+    detail: Mapping[str, object] = field(default_factory=dict)
+    actor: str = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One node in a decision: the share before and after, and the rule that took it or left it out."""
+
+    node: int
+    name: str
+    taken: bool
+    rule: str  # a sentence, e.g. "left out: breaker open"
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    guard: Guard
+    holds: bool
+    reason: str
+    lifts_at: float | None = None
+    overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change of shares, or the refusal of one (`refused_by`), with all its reasons.  `epoch` is the new one, None when refused."""
+
+    kind: ChangeKind
+    at: float
+    reason: str  # what was seen
+    node: int | None
+    epoch: int | None
+    before: Mapping[int, int]
+    after: Mapping[int, int]
+    considered: tuple[Considered, ...]
+    guards: tuple[GuardAnswer, ...]
+    refused_by: Guard | None = None
+    lifts_at: float | None = None
+    actor: str = "engine"
+    active_tier: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a batch, a timer or a person's act led to: the pool after it, its history, and when time alone changes more."""
+
+    pool: Pool
+    events: tuple[Event, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    wake_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a breaker opens and how it heals; durations in seconds."""
+
+    failure_threshold: int = 5
+    success_threshold: int = 2
+    timeout: float = 30.0
+    max_requests: int = 1
+    timeout_multiplier: float = 1.0
+    max_timeout: float | None = None  # default max(300, timeout)
+    jitter: float = 0.0  # part of the wait that a given random number may add
+    trial_timeout: float = 60.0

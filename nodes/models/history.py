@@ -1,0 +1,202 @@
+"""What happened: append-only, written by the ledger in the transaction of the change itself."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.urls import reverse
+
+from nodes.engine import values
+from nodes.models.inventory import Node, Pool
+
+EventType = models.TextChoices("EventType", [(t.name, (t.value, t.value.replace("_", " "))) for t in values.EventType])  # type: ignore[misc]  # django-stubs wants a literal; the engine's list is the one list
+Severity = models.TextChoices("Severity", [(s.name, (s.value, s.value)) for s in values.Severity])  # type: ignore[misc]  # as above
+ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for k in values.ChangeKind])  # type: ignore[misc]  # as above
+
+
+class Incident(models.Model):
+    """A pool's trouble, from its first failure (dated back to the first bad check) until its last failure ends."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="incidents", db_index=False)
+    opened_at = models.DateTimeField()  # first bad check
+    detected_at = models.DateTimeField()  # first failure marked
+    closed_at = models.DateTimeField(null=True)
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    summary = models.CharField(max_length=300)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True, default="")
+    acknowledgement = models.CharField(max_length=500, blank=True, default="")
+
+    class Meta:
+        ordering = ("-opened_at",)
+        indexes = (models.Index(fields=("pool", "-opened_at"), name="incident_pool_opened"),)
+        constraints = (
+            models.UniqueConstraint(fields=("pool",), condition=models.Q(closed_at=None), name="one_open_incident_per_pool"),
+        )
+
+    def __str__(self) -> str:
+        return f"incident {self.pk}: {self.summary}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("nodes:incident", args=[self.pk])
+
+
+class Failure(models.Model):
+    """One node's failure, from marked (or opened) until able again."""
+
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="failures", db_index=False)
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="failures")
+    cause = models.CharField(max_length=10)  # health or breaker
+    message = models.CharField(max_length=200, default="")
+    had_share = models.BooleanField(default=False)
+    first_bad_at = models.DateTimeField()
+    marked_at = models.DateTimeField()
+    moved_at = models.DateTimeField(null=True)
+    recovered_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = (models.Index(fields=("node", "-marked_at"), name="failure_node_marked"),)
+
+    def __str__(self) -> str:
+        return f"failure of {self.node_id} at {self.marked_at}"
+
+
+class Failover(models.Model):
+    """A change of shares, or the refusal of one, with its decision record."""
+
+    class Status(models.TextChoices):
+        STARTED = "started", "share moved, receivers being verified"
+        COMPLETED = "completed", "completed"
+        FAILED = "failed", "receivers failed their checks"
+        REFUSED = "refused", "refused by a guard"
+
+    kind = models.CharField(max_length=10, choices=ChangeKind.choices)
+    status = models.CharField(max_length=9, choices=Status)
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="failovers", db_index=False)
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="failovers")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="failovers")
+    epoch = models.BigIntegerField(null=True)  # null: refused
+    at = models.DateTimeField()
+    completed_at = models.DateTimeField(null=True)
+    actor = models.CharField(max_length=150)
+    reason = models.CharField(max_length=500)
+    refused_by = models.CharField(max_length=20, blank=True, default="")
+    lifts_at = models.DateTimeField(null=True)
+    shares_before = models.JSONField()  # {node id: basis points}
+    shares_after = models.JSONField()
+    record = models.JSONField()  # {"considered": [...], "guards": [...], "steps": [...]}, see nodes.ledger
+
+    class Meta:
+        ordering = ("-at", "-pk")
+        indexes = (models.Index(fields=("pool", "-at"), name="failover_pool_at"),)
+        constraints = (models.UniqueConstraint(fields=("pool", "epoch"), name="one_change_per_epoch"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of pool {self.pool_id}: {self.status}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("nodes:failover", args=[self.pk])
+
+
+class Event(models.Model):
+    """One line of history.
+
+    The column `xid` (xid8 of the writing transaction, made by the migration) lets readers page by visibility:
+    never read events by "id greater than the last seen", a lower id may commit later.
+    """
+
+    at = models.DateTimeField()
+    type = models.CharField(max_length=24, choices=EventType.choices)
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, null=True, related_name="events", db_index=False)
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="events", db_index=False)
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="events", db_index=False)
+    failover = models.ForeignKey(Failover, on_delete=models.PROTECT, null=True, related_name="events")
+    actor = models.CharField(max_length=150)
+    message = models.CharField(max_length=500)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("-at", "-pk")
+        indexes = (
+            models.Index(fields=("-at", "-id"), name="event_at"),
+            models.Index(fields=("pool", "-at"), name="event_pool_at"),
+            models.Index(fields=("node", "-at"), name="event_node_at"),
+            models.Index(fields=("incident",), name="event_incident"),
+        )
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Outbox(models.Model):
+    """Numbers of events that the alerts have not looked at yet; written with the event, deleted with the notifications."""
+
+    event = models.OneToOneField(Event, on_delete=models.CASCADE, primary_key=True)
+
+    class Meta:
+        verbose_name_plural = "outbox"
+
+    def __str__(self) -> str:
+        return f"event {self.event_id}"
+
+
+class CheckResult(models.Model):
+    """One check; a day-partitioned table without a key of its own (made by the migration, read by node and time)."""
+
+    pk = models.CompositePrimaryKey("node_id", "at")
+    node_id = models.BigIntegerField()
+    at = models.DateTimeField()  # start of the check
+    verdict = models.CharField(max_length=1)  # p w f u
+    latency = models.FloatField(null=True)  # seconds
+    message = models.CharField(max_length=200, null=True)  # null for a plain pass
+
+    class Meta:
+        managed = False
+        db_table = "nodes_checkresult"
+
+    def __str__(self) -> str:
+        return f"{self.node_id} {self.at} {self.verdict}"
+
+
+class Rollup(models.Model):
+    """Check results of one node over one span, closed and written once.  Latencies as a mergeable log histogram."""
+
+    pk = models.CompositePrimaryKey("node_id", "start")
+    node_id = models.BigIntegerField()
+    start = models.DateTimeField()
+    passes = models.IntegerField()
+    warns = models.IntegerField()
+    fails = models.IntegerField()
+    unknowns = models.IntegerField()
+    latency_sum = models.FloatField()
+    latency_max = models.FloatField(null=True)
+    histogram = ArrayField(models.IntegerField())  # 64 buckets, see nodes.rollups
+
+    class Meta:
+        abstract = True
+
+
+class MinuteRollup(Rollup):
+    def __str__(self) -> str:
+        return f"{self.node_id} minute {self.start}"
+
+
+class HourRollup(Rollup):
+    def __str__(self) -> str:
+        return f"{self.node_id} hour {self.start}"
+
+
+class DayRollup(Rollup):
+    def __str__(self) -> str:
+        return f"{self.node_id} day {self.start}"
+
+
+class RollupProgress(models.Model):
+    """Up to which instant each span has been rolled up."""
+
+    span = models.CharField(max_length=6, primary_key=True)
+    done_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.span} until {self.done_until}"

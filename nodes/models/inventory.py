@@ -1,0 +1,260 @@
+"""What the operator declares: pools, nodes, their checks and the policies they follow.
+
+Live state is kept elsewhere (`state.py`), so saving a form here can never reset it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from hashlib import sha256
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.urls import reverse
+
+from nodes.engine import values
+from nodes.models.sealed import SealedTextField
+
+_AT_LEAST_ONE = MinValueValidator(1)
+_NOT_NEGATIVE = MinValueValidator(0)
+_TENTH = MinValueValidator(0.1)
+
+
+class Strategy(models.TextChoices):
+    WEIGHTED = values.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
+    ACTIVE_PASSIVE = values.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
+
+
+class Failback(models.TextChoices):
+    AUTOMATIC = values.Failback.AUTOMATIC, "Automatic, after the failback delay"
+    MANUAL = values.Failback.MANUAL, "Manual: say once that it is due and wait"
+
+
+class BreakerPolicy(models.Model):
+    """When a node's circuit breaker opens and how it heals; durations in seconds."""
+
+    name = models.CharField(max_length=80, unique=True)
+    failure_threshold = models.PositiveIntegerField(
+        default=5, validators=[_AT_LEAST_ONE], help_text="Consecutive failures that open the breaker."
+    )
+    success_threshold = models.PositiveIntegerField(
+        default=2, validators=[_AT_LEAST_ONE], help_text="Successful trials that close it again."
+    )
+    timeout = models.FloatField(default=30.0, validators=[_NOT_NEGATIVE], help_text="Seconds it stays open before a trial.")
+    max_requests = models.PositiveIntegerField(
+        default=1, validators=[_AT_LEAST_ONE], help_text="Trials in flight at the same time while half-open."
+    )
+    timeout_multiplier = models.FloatField(
+        default=1.0, validators=[MinValueValidator(1.0)], help_text="Each reopening waits this many times longer."
+    )
+    max_timeout = models.FloatField(
+        null=True, blank=True, help_text="Longest wait in seconds. Empty: 300, or the timeout if that is longer."
+    )
+    jitter = models.FloatField(
+        default=0.0,
+        validators=[_NOT_NEGATIVE, MaxValueValidator(1.0)],
+        help_text="Part of the wait (0 to 1) that chance may add, so that breakers do not all try at once.",
+    )
+    trial_timeout = models.FloatField(
+        default=60.0, validators=[_TENTH], help_text="Seconds after which a trial that nobody reported counts as failed."
+    )
+
+    class Meta:
+        verbose_name_plural = "breaker policies"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def value(self) -> values.BreakerPolicy:
+        """The policy as the engine takes it."""
+        return values.BreakerPolicy(
+            failure_threshold=self.failure_threshold,
+            success_threshold=self.success_threshold,
+            timeout=self.timeout,
+            max_requests=self.max_requests,
+            timeout_multiplier=self.timeout_multiplier,
+            max_timeout=self.max_timeout,
+            jitter=self.jitter,
+            trial_timeout=self.trial_timeout,
+        )
+
+
+class FailoverPolicy(models.Model):
+    """How often nodes are checked, when they count as failed, and what holds automation back; durations in seconds."""
+
+    name = models.CharField(max_length=80, unique=True)
+    interval = models.FloatField(default=10.0, validators=[_TENTH], help_text="Seconds from the start of one check to the next.")
+    fast_interval = models.FloatField(
+        null=True, blank=True, validators=[_TENTH], help_text="While in doubt. Empty: the interval, 2 s at the most."
+    )
+    down_interval = models.FloatField(
+        null=True, blank=True, validators=[_TENTH], help_text="While failed. Empty: the interval."
+    )
+    check_timeout = models.FloatField(
+        null=True, blank=True, validators=[_TENTH], help_text="Must be below the interval. Empty: half of it, 5 s at the most."
+    )
+    failure_threshold = models.PositiveIntegerField(
+        default=3, validators=[_AT_LEAST_ONE], help_text="Failing checks in a row that mark a node failed."
+    )
+    recovery_threshold = models.PositiveIntegerField(
+        default=2, validators=[_AT_LEAST_ONE], help_text="Good checks in a row that bring it back."
+    )
+    degraded_latency = models.FloatField(
+        null=True, blank=True, validators=[MinValueValidator(0.001)], help_text="A slower answer, in seconds, is a warning. Empty: off."
+    )
+    panic_threshold = models.FloatField(
+        default=0.0,
+        validators=[_NOT_NEGATIVE, MaxValueValidator(1.0)],
+        help_text="Shares stay where they are if fewer than this part (0 to 1) of the nodes would be left. 0: off.",
+    )
+    max_failed_percent = models.PositiveIntegerField(
+        default=100, validators=[MaxValueValidator(100)], help_text="Automation takes out no more than this percentage; one node always."
+    )
+    cooldown = models.FloatField(
+        default=0.0, validators=[_NOT_NEGATIVE], help_text="Seconds after an automatic failover before the next; an acknowledgement lifts it."
+    )
+    failback = models.CharField(max_length=10, choices=Failback, default=Failback.AUTOMATIC)
+    failback_delay = models.FloatField(
+        default=60.0, validators=[_NOT_NEGATIVE], help_text="Seconds a better tier must be able without a break before traffic returns."
+    )
+    auto_rebalance = models.BooleanField(default=True, help_text="Bring shares back to the weights from time to time.")
+    rebalance_interval = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
+
+    class Meta:
+        verbose_name_plural = "failover policies"
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pool(models.Model):
+    """Nodes that serve the same traffic."""
+
+    name = models.CharField(max_length=80, unique=True)
+    slug = models.SlugField(max_length=80, unique=True, help_text="The name in addresses and in the shares API.")
+    strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.WEIGHTED)
+    breaker_policy = models.ForeignKey(BreakerPolicy, on_delete=models.PROTECT, related_name="pools")
+    failover_policy = models.ForeignKey(FailoverPolicy, on_delete=models.PROTECT, related_name="pools")
+    runbook = models.URLField(blank=True, help_text="Where the person on call reads what to do; sent with every alert.")
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("nodes:pool", args=[self.slug])
+
+
+class Node(models.Model):
+    """One address to check.  The last seven fields override the pool's failover policy when they are filled."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
+    name = models.CharField(max_length=80)
+    address = models.CharField(max_length=253, help_text="Host name or IP address, without a scheme.")
+    port = models.PositiveIntegerField(default=443, validators=[_AT_LEAST_ONE, MaxValueValidator(65_535)])
+    weight = models.PositiveIntegerField(
+        default=100, validators=[MaxValueValidator(10_000)], help_text="Relative to the other nodes; 0 never receives traffic."
+    )
+    priority = models.PositiveIntegerField(
+        default=1, validators=[_AT_LEAST_ONE], help_text="Tier of an active/passive pool; 1 serves first."
+    )
+    zone = models.CharField(max_length=80, blank=True)
+    tags = ArrayField(
+        models.CharField(max_length=40, validators=[RegexValidator(r"^[\w.:-]+$", "A tag is letters, digits and . : _ -")]),
+        blank=True,
+        default=list,
+        help_text="Comma-separated; alert rules can select by tag.",
+    )
+    interval = models.FloatField(null=True, blank=True, validators=[_TENTH])
+    fast_interval = models.FloatField(null=True, blank=True, validators=[_TENTH])
+    down_interval = models.FloatField(null=True, blank=True, validators=[_TENTH])
+    check_timeout = models.FloatField(null=True, blank=True, validators=[_TENTH])
+    failure_threshold = models.PositiveIntegerField(null=True, blank=True, validators=[_AT_LEAST_ONE])
+    recovery_threshold = models.PositiveIntegerField(null=True, blank=True, validators=[_AT_LEAST_ONE])
+    degraded_latency = models.FloatField(null=True, blank=True, validators=[MinValueValidator(0.001)])
+    created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        ordering = ("pool__name", "priority", "name")
+        permissions = (("operate", "Can act on nodes, pools and incidents"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=("pool", "name"), condition=models.Q(removed_at=None), name="node_name_unique_in_pool"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("nodes:node", args=[self.pk])
+
+
+class CheckKind(models.TextChoices):
+    HTTP = "http", "HTTP request"
+    TCP = "tcp", "TCP connection"
+    TLS = "tls", "TLS handshake and certificate"
+    PUSH = "push", "Push: the node calls us"
+    COMPOSITE = "composite", "Composite: counts the node's other checks"
+
+
+class Quorum(models.TextChoices):
+    ALL = "all", "all must pass"
+    ANY = "any", "any one is enough"
+    MAJORITY = "majority", "more than half must pass"
+
+
+class Check(models.Model):
+    """What is asked of a node.
+
+    A node has one check; or one `composite` and, beside it, the children that it counts.
+    """
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="checks")
+    kind = models.CharField(max_length=10, choices=CheckKind, default=CheckKind.HTTP)
+    port = models.PositiveIntegerField(
+        null=True, blank=True, validators=[_AT_LEAST_ONE, MaxValueValidator(65_535)], help_text="Empty: the node's port."
+    )
+    use_tls = models.BooleanField("https", default=False)
+    method = models.CharField(max_length=10, default="GET", choices=[(m, m) for m in ("GET", "HEAD", "POST", "OPTIONS")])
+    path = models.CharField(max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*$", "A path begins with / and has no spaces.")])
+    headers = SealedTextField(
+        blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again."
+    )
+    body = models.TextField(blank=True, max_length=10_000)
+    expected_status = models.CharField(max_length=100, default="200-299", help_text="For example 200-299,301.")
+    body_contains = models.CharField(max_length=200, blank=True, help_text="Text that the answer's first 64 KiB must hold.")
+    follow_redirects = models.BooleanField(default=False)
+    verify_tls = models.BooleanField("verify TLS", default=True)
+    server_name = models.CharField(max_length=253, blank=True, help_text="Name for TLS and Host. Empty: the address.")
+    certificate_days = models.PositiveIntegerField(default=14, help_text="Warn when the certificate has fewer days left.")
+    grace = models.FloatField(default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds of silence forgiven beyond the interval.")
+    push_digest = models.CharField(max_length=64, blank=True, editable=False)
+    quorum = models.CharField(max_length=10, choices=Quorum, default=Quorum.ALL)
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("node",), condition=models.Q(kind="composite"), name="one_composite_per_node"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.node}"
+
+    def new_push_secret(self) -> str:
+        """Make and remember (hashed) a new secret for this push check; it is shown once and cannot be read again."""
+        secret = secrets.token_urlsafe(24)
+        self.push_digest = push_digest(secret)
+        return secret
+
+
+def push_digest(secret: str) -> str:
+    """What is stored of a push secret: SHA-256, enough for 192 random bits."""
+    return sha256(secret.encode()).hexdigest()

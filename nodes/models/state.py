@@ -1,0 +1,173 @@
+"""Live state: one narrow row a node, one a pool, one for the fleet.  Written by the ledger alone.
+
+The rows mirror the values of `nodes.engine.values` field by field.  `NodeState` is updated at every check, so it has a
+fillfactor of 50 and no index but its key: an update then touches one page and no index.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from nodes.engine import values
+from nodes.models.inventory import Node, Pool
+
+
+class AdminState(models.TextChoices):
+    ENABLED = values.AdminState.ENABLED, "enabled"
+    DRAINING = values.AdminState.DRAINING, "draining"
+    MAINTENANCE = values.AdminState.MAINTENANCE, "maintenance"
+    DISABLED = values.AdminState.DISABLED, "disabled"
+
+
+class Health(models.TextChoices):
+    UNKNOWN = values.Health.UNKNOWN, "unknown"
+    HEALTHY = values.Health.HEALTHY, "healthy"
+    DEGRADED = values.Health.DEGRADED, "degraded"
+    FAILED = values.Health.FAILED, "failed"
+    RECOVERING = values.Health.RECOVERING, "recovering"
+
+
+class BreakerState(models.TextChoices):
+    CLOSED = values.State.CLOSED, "closed"
+    OPEN = values.State.OPEN, "open"
+    HALF_OPEN = values.State.HALF_OPEN, "half-open"
+
+
+class BreakerMode(models.TextChoices):
+    AUTO = values.Mode.AUTO, "automatic"
+    FORCED_OPEN = values.Mode.FORCED_OPEN, "forced open"
+    FORCED_CLOSED = values.Mode.FORCED_CLOSED, "forced closed"
+    METRICS_ONLY = values.Mode.METRICS_ONLY, "metrics only"
+
+
+class NodeState(models.Model):
+    """The hot row of a node: schedule, health, breaker, share."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, primary_key=True, related_name="state")
+    pool_id = models.BigIntegerField(editable=False)
+    version = models.BigIntegerField(default=0)  # one up at each write
+    # schedule
+    due_at = models.DateTimeField()
+    token = models.BigIntegerField(default=0)  # one up at each claim
+    owner = models.BigIntegerField(null=True)  # advisory lock key of the claiming database session
+    last_beat_at = models.DateTimeField(null=True)  # push checks: when the node last called
+    # last check
+    checked_at = models.DateTimeField(null=True)  # start of the last check, whatever it saw
+    last_verdict = models.CharField(max_length=7, default="")
+    last_latency = models.FloatField(null=True)  # seconds
+    last_message = models.CharField(max_length=200, default="")
+    recent = models.CharField(max_length=40, default="")  # one letter a check, newest last: p w f u
+    # health
+    admin_state = models.CharField(max_length=11, choices=AdminState, default=AdminState.ENABLED)
+    health = models.CharField(max_length=10, choices=Health, default=Health.UNKNOWN)
+    health_since = models.DateTimeField(null=True)
+    fails = models.IntegerField(default=0)
+    passes = models.IntegerField(default=0)
+    first_bad_at = models.DateTimeField(null=True)
+    observed_at = models.DateTimeField(null=True)  # start of the last check that was not unknown
+    stale = models.BooleanField(default=False)
+    ever_able = models.BooleanField(default=False)
+    # share and failure
+    share = models.IntegerField(default=0)  # basis points
+    failure = models.JSONField(null=True)  # engine Failure, and "id" of its row
+    # breaker
+    breaker_state = models.CharField(max_length=9, choices=BreakerState, default=BreakerState.CLOSED)
+    breaker_generation = models.BigIntegerField(default=0)
+    breaker_failures = models.IntegerField(default=0)
+    breaker_successes = models.IntegerField(default=0)
+    breaker_opened_at = models.DateTimeField(null=True)
+    breaker_first_opened_at = models.DateTimeField(null=True)
+    breaker_reopened = models.IntegerField(default=0)
+    breaker_wait = models.FloatField(default=0.0)
+    breaker_opened_by = models.CharField(max_length=8, default="")
+    breaker_trials = models.JSONField(default=list)
+    breaker_last_permit = models.BigIntegerField(default=0)
+    breaker_mode = models.CharField(max_length=13, choices=BreakerMode, default=BreakerMode.AUTO)
+    breaker_mode_reason = models.CharField(max_length=200, default="")
+    breaker_mode_owner = models.CharField(max_length=150, default="")
+    breaker_mode_until = models.DateTimeField(null=True)
+    breaker_total = models.BigIntegerField(default=0)
+    breaker_successful = models.BigIntegerField(default=0)
+    breaker_failed = models.BigIntegerField(default=0)
+    breaker_rejected = models.BigIntegerField(default=0)
+    breaker_ignored = models.BigIntegerField(default=0)
+    breaker_late = models.BigIntegerField(default=0)
+    breaker_late_lapsed = models.BigIntegerField(default=0)
+    breaker_times_opened = models.BigIntegerField(default=0)
+    breaker_last_change = models.DateTimeField(null=True)
+    breaker_closings = models.BigIntegerField(default=0)
+    breaker_open_seconds = models.FloatField(default=0.0)
+
+    class Meta:
+        verbose_name = "node state"
+
+    def __str__(self) -> str:
+        return f"{self.node_id}: {self.health}, breaker {self.breaker_state}, {self.share} bp"
+
+
+class PoolState(models.Model):
+    """The row that is locked for every decision about a pool."""
+
+    pool = models.OneToOneField(Pool, on_delete=models.CASCADE, primary_key=True, related_name="state")
+    epoch = models.BigIntegerField(default=0)
+    epoch_at = models.DateTimeField(null=True)
+    version = models.BigIntegerField(default=0)  # one up at each locked write, so that readers see a change
+    active_tier = models.IntegerField(null=True)
+    paused = models.JSONField(null=True)  # engine Hold
+    last_failover_at = models.DateTimeField(null=True)
+    cooldown_lifted_at = models.DateTimeField(null=True)
+    better_tier_since = models.DateTimeField(null=True)
+    failback_told = models.BooleanField(default=False)
+    rebalanced_at = models.DateTimeField(null=True)
+    low_capacity = models.BooleanField(default=False)
+    incident_id = models.BigIntegerField(null=True)  # the open one
+    wake_at = models.DateTimeField(null=True)  # when time alone changes something
+
+    class Meta:
+        verbose_name = "pool state"
+
+    def __str__(self) -> str:
+        return f"{self.pool_id}: epoch {self.epoch}"
+
+
+class FleetState(models.Model):
+    """The one row (id 1) that holds every pool: a pause of all automation, or a console that is cut off."""
+
+    version = models.BigIntegerField(default=0)
+    paused = models.JSONField(null=True)  # engine Hold
+    isolated = models.JSONField(null=True)  # engine Hold
+    quiet_since = models.DateTimeField(null=True)  # under 25 % failing since then
+    late_since = models.DateTimeField(null=True)  # checks start late since then
+    late_told = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = "fleet state"
+
+    def __str__(self) -> str:
+        return "paused" if self.paused else "isolated" if self.isolated else "automation on"
+
+
+class Runner(models.Model):
+    """One slot of one worker: who works in it now and what it has done, summed over its terms."""
+
+    host = models.CharField(max_length=253)
+    slot = models.IntegerField()
+    kind = models.CharField(max_length=6, choices=[("checks", "checks"), ("alerts", "alerts")])
+    pid = models.IntegerField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+    checks = models.BigIntegerField(default=0)
+    late = models.BigIntegerField(default=0)  # checks that started over 250 ms late
+    stale_results = models.BigIntegerField(default=0)  # results with an old token, dropped
+    stalls = models.BigIntegerField(default=0)  # times the loop stood still over 500 ms
+    lateness_p99 = models.FloatField(default=0.0)  # seconds, over the last reporting period
+    latency_buckets = ArrayField(models.BigIntegerField(), default=list)  # cumulative histogram counts
+    latency_sum = models.FloatField(default=0.0)
+    verdicts = models.JSONField(default=dict)  # verdict -> count
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("host", "kind", "slot"), name="one_runner_per_slot"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} runner {self.slot} on {self.host}"
