@@ -1,0 +1,159 @@
+"""Results become a row per node and minute, minutes become hours, hours become days.
+
+A span is *closed* when its end and a grace have passed, because a result arrives after its check began.  Closed spans are
+written by an upsert that counts them anew, so a second run, two schedulers or a crash between two steps change nothing;
+`RollupProgress` remembers up to which instant each grain is done.  When an hour closes, its minutes are counted once
+more: a result that came late is then in.  All in UTC: a day has 24 hours, whatever the clocks on the wall do.
+
+Latencies are those of passes and warnings: how fast an answer comes, not how long a time-out lasts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from nodes.rollups.histogram import BOUNDS, BUCKETS, merged
+
+GRACE = timedelta(seconds=90)  # for results on their way when a minute ends
+HOUR_GRACE = timedelta(minutes=15)  # for results held up, say while the database was away
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_SPARE_STRIDES = 6  # further behind than this, look for the next row instead of walking through nothing
+_LOCK = 0x0FC00001  # advisory, held to the end of a step's transaction
+
+
+class Grain(NamedTuple):
+    """One table of roll-ups: the length of its rows, how much is counted in one step, and what it is counted from."""
+
+    name: str  # of its watermark
+    table: str
+    length: timedelta
+    stride: timedelta
+    source: str
+    time: str  # column of the source
+
+
+MINUTE = Grain("minute", "nodes_minuterollup", timedelta(minutes=1), timedelta(minutes=10), "nodes_checkresult", "at")
+HOUR = Grain("hour", "nodes_hourrollup", timedelta(hours=1), timedelta(hours=1), MINUTE.table, "start")
+DAY = Grain("day", "nodes_dayrollup", timedelta(days=1), timedelta(days=1), HOUR.table, "start")
+
+
+def floor(instant: datetime, length: timedelta) -> datetime:
+    """The start of the span of that length, counted from the epoch, that holds `instant`."""
+    return instant - (instant - EPOCH) % length
+
+
+def done_until(grain: Grain) -> datetime | None:
+    """Up to which instant the grain is counted; None before its first run."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT done_until FROM nodes_rollupprogress WHERE span = %s", [grain.name])
+        row = cursor.fetchone()
+    return row and row[0]
+
+
+def roll_up(now: datetime) -> int:
+    """Count every span that is closed at `now` and not done; returns how many steps that took.
+
+    Each step is a transaction of its own.  Where another process is at it, the rest is left to that one.
+    """
+    steps = 0
+    while _step(now):
+        steps += 1
+    return steps
+
+
+def _step(now: datetime) -> bool:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            return False
+        return any(_advance(grain, closed) for grain, closed in _closed(now))
+
+
+def _closed(now: datetime) -> tuple[tuple[Grain, datetime], ...]:
+    minutes, hours = done_until(MINUTE) or EPOCH, done_until(HOUR) or EPOCH
+    return (MINUTE, now - GRACE), (HOUR, min(minutes, now - HOUR_GRACE)), (DAY, hours)
+
+
+def _advance(grain: Grain, closed: datetime) -> bool:
+    """One step of a grain towards `closed`; False when it is there."""
+    until, begin = floor(closed, grain.length), done_until(grain)
+    if until <= (begin or EPOCH):
+        return False
+    if begin is None or until - begin > _SPARE_STRIDES * grain.stride:
+        begin = min(floor(_first(grain, begin or EPOCH) or until, grain.length), until)
+    end = min(begin + grain.stride, until)
+    if grain is HOUR:
+        _count(MINUTE, begin, end)
+    _count(grain, begin, end)
+    _mark(grain, end)
+    return True
+
+
+def _first(grain: Grain, begin: datetime) -> datetime | None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT min({grain.time}) FROM {grain.source} WHERE {grain.time} >= %s", [begin])
+        first: datetime | None = cursor.fetchone()[0]
+    return first
+
+
+def _count(grain: Grain, begin: datetime, end: datetime) -> None:
+    with connection.cursor() as cursor:
+        while begin < end:
+            stop = min(begin + grain.stride, end)
+            span = {"begin": begin, "end": stop, "length": grain.length, "epoch": EPOCH, "bounds": list(BOUNDS)}
+            cursor.execute(_COUNT[grain], span)
+            begin = stop
+
+
+def _mark(grain: Grain, end: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO nodes_rollupprogress (span, done_until) VALUES (%s, %s)"
+            " ON CONFLICT (span) DO UPDATE SET done_until = EXCLUDED.done_until",
+            [grain.name, end],
+        )
+
+
+_COLUMNS = "node_id, start, passes, warns, fails, unknowns, latency_sum, latency_max, histogram"
+_UPSERT = """
+ON CONFLICT (node_id, start) DO UPDATE SET passes = EXCLUDED.passes, warns = EXCLUDED.warns, fails = EXCLUDED.fails,
+    unknowns = EXCLUDED.unknowns, latency_sum = EXCLUDED.latency_sum, latency_max = EXCLUDED.latency_max,
+    histogram = EXCLUDED.histogram
+"""
+_BY_BUCKET = ", ".join(f"sum(n) FILTER (WHERE bucket = {i})::int" for i in range(BUCKETS))
+
+# By node, span and bucket first, so that the 64 filters look at a few thousand rows and not at every result.
+_COUNT_RESULTS = f"""
+INSERT INTO {MINUTE.table} ({_COLUMNS})
+SELECT node_id, start, sum(passes), sum(warns), sum(fails), sum(unknowns), coalesce(sum(latency_sum), 0), max(latency_max),
+       ARRAY[{_BY_BUCKET}]
+FROM (
+    SELECT node_id, date_bin(%(length)s, at, %(epoch)s) AS start, width_bucket(answer, %(bounds)s::float8[]) AS bucket,
+           count(*) AS n, count(*) FILTER (WHERE verdict = 'p') AS passes, count(*) FILTER (WHERE verdict = 'w') AS warns,
+           count(*) FILTER (WHERE verdict = 'f') AS fails, count(*) FILTER (WHERE verdict = 'u') AS unknowns,
+           sum(answer) AS latency_sum, max(answer) AS latency_max
+    FROM (SELECT node_id, at, verdict, CASE WHEN verdict IN ('p', 'w') THEN latency::float8 END AS answer
+          FROM {MINUTE.source} WHERE at >= %(begin)s AND at < %(end)s) AS result
+    GROUP BY 1, 2, 3
+) AS counted
+GROUP BY node_id, start
+{_UPSERT}
+"""
+
+
+def _fold(grain: Grain) -> str:
+    return f"""
+    INSERT INTO {grain.table} ({_COLUMNS})
+    SELECT node_id, date_bin(%(length)s, start, %(epoch)s), sum(passes), sum(warns), sum(fails), sum(unknowns),
+           sum(latency_sum), max(latency_max), {merged()}
+    FROM {grain.source} WHERE start >= %(begin)s AND start < %(end)s
+    GROUP BY 1, 2
+    {_UPSERT}
+    """
+
+
+_COUNT = {MINUTE: _COUNT_RESULTS, HOUR: _fold(HOUR), DAY: _fold(DAY)}
