@@ -123,6 +123,7 @@ class PoolState(models.Model):
     low_capacity = models.BooleanField(default=False)
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
+    busy = models.BooleanField(default=False)  # something is failing, owed or unsure: every check takes the locked way
 
     class Meta:
         verbose_name = "pool state"
@@ -135,11 +136,10 @@ class FleetState(models.Model):
     """The one row (id 1) that holds every pool: a pause of all automation, or a console that is cut off."""
 
     version = models.BigIntegerField(default=0)
+    config_version = models.BigIntegerField(default=0)  # one up at each edit, so that runners load the checks anew
     paused = models.JSONField(null=True)  # engine Hold
     isolated = models.JSONField(null=True)  # engine Hold
-    quiet_since = models.DateTimeField(null=True)  # under 25 % failing since then
-    late_since = models.DateTimeField(null=True)  # checks start late since then
-    late_told = models.BooleanField(default=False)
+    late_told = models.BooleanField(default=False)  # checks start late, and that has been said
 
     class Meta:
         verbose_name = "fleet state"

@@ -1,0 +1,41 @@
+"""Database connections of the programs that are no web request: runners, the hub, the alerts' dispatcher."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from django.db import connection as django_connection
+from psycopg.rows import dict_row
+
+from nodes.ledger.rows import Row
+
+# A vanished database is noticed within seconds, and a vanished runner loses its locks as fast.
+_PATIENCE = {
+    "connect_timeout": 2,  # s
+    "keepalives_idle": 5,  # s
+    "keepalives_interval": 2,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 8000,  # ms
+    "target_session_attrs": "read-write",
+}
+_SESSION = "-c statement_timeout=5s -c lock_timeout=2s -c idle_in_transaction_session_timeout=10s -c timezone=UTC"
+
+
+def parameters(application: str) -> dict[str, Any]:
+    """Connection parameters of the default database, with our patience."""
+    configured = django_connection.settings_dict
+    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    given = {ours: configured[theirs] for ours, theirs in names.items() if configured.get(theirs)}
+    options = {key: value for key, value in configured.get("OPTIONS", {}).items() if key.startswith("ssl")}
+    return {**_PATIENCE, **options, **given, "application_name": application, "options": _SESSION}
+
+
+def connect(application: str) -> psycopg.Connection[Row]:
+    """An autocommit connection with dictionary rows; raises `psycopg.OperationalError`."""
+    return psycopg.connect(**parameters(application), autocommit=True, row_factory=dict_row)
+
+
+async def aconnect(application: str) -> psycopg.AsyncConnection[Row]:
+    """`connect` for an event loop."""
+    return await psycopg.AsyncConnection.connect(**parameters(application), autocommit=True, row_factory=dict_row)

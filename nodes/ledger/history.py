@@ -1,0 +1,218 @@
+"""Appending what happened: failures, incidents, decisions and events, in the transaction of the change itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+from psycopg.types.json import Jsonb
+
+from nodes.engine import values
+from nodes.engine.values import ChangeKind, EventType, Severity
+from nodes.ledger.rows import Cursor, moment
+
+_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+_MESSAGE_LENGTH = 500
+_FOR_POOL_INCIDENT = frozenset({EventType.FAILOVER_REFUSED, EventType.LOW_CAPACITY, EventType.ACKNOWLEDGED})
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the rows say of the pool's open trouble before this step."""
+
+    incident: int | None
+    severity: Severity | None
+    failures: Mapping[int, int]  # node id -> id of its open Failure row
+
+
+def remember(cursor: Cursor, before: values.Pool, step: values.Step, past: Past, now: float) -> Past:
+    """Write the step's history; returns the open incident and failures after it."""
+    old = {m.id: m.failure for m in before.members if m.failure}
+    new = {m.id: m.failure for m in step.pool.members if m.failure}
+    touched = old.keys() | new.keys()
+    events = list(step.events)
+    told = [e for e in events if e.node in touched or e.type in _FOR_POOL_INCIDENT]
+    incident = _incident(cursor, step.pool, past, new, told, now)
+    failures = _failures(cursor, past, incident, old, new, told, now)
+    changes = [_change(cursor, step.pool, decision, incident, new, now) for decision in step.decisions]
+    if incident and not new:
+        events = _close(cursor, incident, events, touched, now)
+    for event in events:
+        belongs = incident if event.node in touched or event.type in _FOR_POOL_INCIDENT else None
+        append(cursor, event, now, pool=before.id, incident=belongs, failover=_failover_of(cursor, event, step, changes, now))
+    return Past(incident if new else None, None, failures)
+
+
+def append(
+    cursor: Cursor,
+    event: values.Event,
+    now: float,
+    *,
+    pool: int | None = None,
+    incident: int | None = None,
+    failover: int | None = None,
+) -> None:
+    """Append one event and its number to the outbox."""
+    cursor.execute(
+        """WITH e AS (INSERT INTO nodes_event (at, type, severity, pool_id, node_id, incident_id, failover_id, actor, message, detail)
+                      VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id)
+           INSERT INTO nodes_outbox (event_id) SELECT id FROM e""",
+        (
+            moment(now), event.type.value, event.severity.value, pool, event.node, incident, failover,
+            event.actor[:150], event.message[:_MESSAGE_LENGTH], Jsonb(dict(event.detail)),
+        ),
+    )  # fmt: skip  # one line of values for one line of columns
+
+
+def _incident(
+    cursor: Cursor,
+    pool: values.Pool,
+    past: Past,
+    failing: Mapping[int, values.Failure],
+    told: list[values.Event],
+    now: float,
+) -> int | None:
+    """Open the pool's incident with its first failure, dated back to the first bad check; raise it when worse comes."""
+    worst = max((e.severity for e in told), key=_RANK.__getitem__, default=Severity.WARNING)
+    if past.incident is not None:
+        if past.severity is not None and _RANK[worst] > _RANK[past.severity]:
+            cursor.execute("UPDATE nodes_incident SET severity = %s WHERE id = %s", (worst.value, past.incident))
+        return past.incident
+    if not failing:
+        return None
+    first = min(failing.values(), key=lambda failure: failure.first_bad_at)
+    loud = [e.message for e in told if e.severity == worst] or [f"{pool.name}: {len(failing)} nodes failing"]
+    cursor.execute(
+        """INSERT INTO nodes_incident (pool_id, opened_at, detected_at, severity, summary, acknowledged_by, acknowledgement)
+           VALUES (%s, %s, %s, %s, %s, '', '') RETURNING id""",
+        (pool.id, moment(min(first.first_bad_at, now)), moment(now), max(worst, Severity.WARNING, key=_RANK.__getitem__).value, loud[0][:300]),
+    )
+    row = cursor.fetchone()
+    assert row is not None  # RETURNING always answers
+    return int(row["id"])
+
+
+def _failures(
+    cursor: Cursor,
+    past: Past,
+    incident: int | None,
+    old: Mapping[int, values.Failure],
+    new: Mapping[int, values.Failure],
+    told: list[values.Event],
+    now: float,
+) -> dict[int, int]:
+    """Open, move and close the rows of the nodes' failures."""
+    rows = dict(past.failures)
+    for node in old.keys() - new.keys():
+        cursor.execute("UPDATE nodes_failure SET recovered_at = %s WHERE id = %s", (moment(now), rows.pop(node)))
+    for node, failure in new.items():
+        if node not in rows:
+            said = next((e.message for e in told if e.node == node and e.type in _MARKS), "")
+            cursor.execute(
+                """INSERT INTO nodes_failure (node_id, incident_id, cause, message, had_share, first_bad_at, marked_at, moved_at)
+                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+                (
+                    node, incident, failure.cause, said[:200], failure.had_share,
+                    moment(failure.first_bad_at), moment(failure.marked_at), moment(failure.moved_at),
+                ),
+            )  # fmt: skip  # as above
+            row = cursor.fetchone()
+            assert row is not None  # RETURNING always answers
+            rows[node] = int(row["id"])
+        elif failure.moved_at != old[node].moved_at or failure.had_share != old[node].had_share:
+            cursor.execute(
+                "UPDATE nodes_failure SET moved_at = %s, had_share = %s WHERE id = %s",
+                (moment(failure.moved_at), failure.had_share, rows[node]),
+            )
+    return rows
+
+
+_MARKS = frozenset({EventType.NODE_MARKED_FAILED, EventType.BREAKER_OPENED})
+
+
+def _change(
+    cursor: Cursor,
+    pool: values.Pool,
+    decision: values.Decision,
+    incident: int | None,
+    failing: Mapping[int, values.Failure],
+    now: float,
+) -> int:
+    """Write one decision with its record; a failover stays `started` until a receiver has been verified."""
+    if decision.refused_by is not None:
+        status = "refused"
+    elif decision.kind == ChangeKind.FAILOVER:
+        status = "started"
+    else:
+        status = "completed"
+    record = {
+        "seen": decision.reason,
+        "considered": [asdict(each) for each in decision.considered],
+        "guards": [asdict(each) for each in decision.guards],
+        "steps": _steps(decision, failing.get(decision.node or 0)),
+    }
+    caused = decision.kind in (ChangeKind.FAILOVER, ChangeKind.RECOVERY)
+    cursor.execute(
+        """INSERT INTO nodes_failover (kind, status, pool_id, node_id, incident_id, epoch, at, completed_at, actor, reason,
+                                       refused_by, lifts_at, shares_before, shares_after, record)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+        (
+            decision.kind.value, status, pool.id, decision.node, incident if caused else None, decision.epoch, moment(now),
+            moment(now) if status == "completed" else None, decision.actor[:150], decision.reason[:_MESSAGE_LENGTH],
+            decision.refused_by.value if decision.refused_by else "", moment(decision.lifts_at),
+            Jsonb({str(k): v for k, v in decision.before.items()}), Jsonb({str(k): v for k, v in decision.after.items()}), Jsonb(record),
+        ),
+    )  # fmt: skip  # as above
+    row = cursor.fetchone()
+    assert row is not None  # RETURNING always answers
+    return int(row["id"])
+
+
+def _steps(decision: values.Decision, failure: values.Failure | None) -> list[dict[str, object]]:
+    """The way to this decision, each step with its time; what comes later is added as it happens."""
+    steps: list[dict[str, object]] = []
+    if failure is not None and decision.kind == ChangeKind.FAILOVER:
+        steps.append({"at": failure.first_bad_at, "text": "first bad check"})
+        steps.append({"at": failure.marked_at, "text": "marked failed" if failure.cause == "health" else "breaker opened"})
+    text = f"refused by {decision.refused_by}" if decision.refused_by else f"shares moved, epoch {decision.epoch}"
+    steps.append({"at": decision.at, "text": text})
+    return steps
+
+
+_ENDS = {EventType.FAILOVER_COMPLETED: "completed", EventType.FAILOVER_FAILED: "failed"}
+_TELLS = {
+    EventType.FAILOVER_STARTED: frozenset({ChangeKind.FAILOVER}),
+    EventType.FAILOVER_REFUSED: frozenset(ChangeKind),
+    EventType.RECOVERY_COMPLETED: frozenset({ChangeKind.RECOVERY}),
+    EventType.REBALANCED: frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK}),
+    EventType.ADMIN_STATE_CHANGED: frozenset({ChangeKind.MANUAL, ChangeKind.RECOVERY}),
+    EventType.NODE_REMOVED: frozenset({ChangeKind.MANUAL}),
+}
+
+
+def _failover_of(cursor: Cursor, event: values.Event, step: values.Step, changes: list[int], now: float) -> int | None:
+    """The decision that an event tells of; the end of a failover is written to the row of its start."""
+    if event.type in _ENDS:
+        cursor.execute(
+            """UPDATE nodes_failover SET status = %s, completed_at = %s,
+                      record = jsonb_set(record, '{steps}', record->'steps' || %s)
+               WHERE id = (SELECT max(id) FROM nodes_failover WHERE pool_id = %s AND node_id = %s AND status = 'started')
+               RETURNING id""",
+            (_ENDS[event.type], moment(now), Jsonb([{"at": now, "text": event.message}]), step.pool.id, event.node),
+        )
+        row = cursor.fetchone()
+        return int(row["id"]) if row else None
+    kinds = _TELLS.get(event.type, frozenset())
+    for decision, change in zip(step.decisions, changes, strict=True):
+        refused = decision.refused_by is not None
+        if decision.kind in kinds and decision.node == event.node and refused == (event.type == EventType.FAILOVER_REFUSED):
+            return change
+    return None
+
+
+def _close(cursor: Cursor, incident: int, events: list[values.Event], touched: set[int], now: float) -> list[values.Event]:
+    """End the incident; the last event about its nodes says so, which is what resolves the page."""
+    cursor.execute("UPDATE nodes_incident SET closed_at = %s WHERE id = %s AND closed_at IS NULL", (moment(now), incident))
+    last = max(i for i, event in enumerate(events) if event.node in touched)
+    events[last] = replace(events[last], detail={**events[last].detail, "incident_closed": True})
+    return events

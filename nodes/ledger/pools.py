@@ -1,0 +1,242 @@
+"""The one transaction of a pool: lock, load, decide, write, append.
+
+Locks are taken in one order: fleet row (shared), pool row, hot rows by id.  The caller opens and ends the transaction.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from nodes.engine import values
+from nodes.engine.health import next_interval
+from nodes.engine.pool import owed, step
+from nodes.ledger import rows
+from nodes.ledger.history import Past, remember
+from nodes.ledger.rows import Cursor, Row, moment
+
+Act = Callable[[values.Pool, values.Fleet, Mapping[int, values.Observation]], values.Step]
+
+JITTER = 0.1  # part of the plain interval that chance may take off
+_LETTER = {v: v.value[0] for v in values.Verdict}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An observation with the claim it answers."""
+
+    node: int
+    token: int
+    observation: values.Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a transaction came to."""
+
+    step: values.Step
+    stale: tuple[int, ...] = ()  # nodes whose result answered an old claim and was dropped
+
+
+class PoolGoneError(Exception):
+    """The pool was removed; reload the page."""
+
+
+def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
+    """The fleet's row, locked; it is made when a flush took it away."""
+    for _ in range(2):
+        cursor.execute(
+            "SELECT version, config_version, paused, isolated, late_told FROM nodes_fleetstate WHERE id = 1 "
+            + ("FOR UPDATE" if exclusive else "FOR SHARE")
+        )
+        if row := cursor.fetchone():
+            return row
+        cursor.execute(
+            "INSERT INTO nodes_fleetstate (id, version, config_version, late_told) VALUES (1, 0, 0, false) ON CONFLICT DO NOTHING"
+        )
+    raise PoolGoneError("The fleet's row cannot be made")
+
+
+def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Sequence[Result] = ()) -> Applied:
+    """Lock the pool, let `act` decide on it, write what changed.  Raises `PoolGoneError`; what `act` raises passes through."""
+    fleet_row = lock_fleet(cursor)
+    fleet = values.Fleet(paused=rows.hold(fleet_row["paused"]), isolated=rows.hold(fleet_row["isolated"]))
+    pool_row, node_rows = _load(cursor, pool_id)
+    before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
+    fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.token}
+    step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
+    past = Past(
+        pool_row["incident_id"],
+        values.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
+        {node: rows.plain(row["failure"])["id"] for node, row in node_rows.items() if row["failure"] is not None},
+    )
+    after = remember(cursor, before, step, past, now)
+    _write_nodes(cursor, before, step.pool, after.failures, fresh, now)
+    _write_pool(cursor, pool_row, before, step, after, now)
+    return Applied(step, tuple(r.node for r in results if r.node not in fresh))
+
+
+def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Result] = ()) -> Applied:
+    """Apply results, or with none of them let time alone do its work."""
+
+    def act(pool: values.Pool, fleet: values.Fleet, seen: Mapping[int, values.Observation]) -> values.Step:
+        return step(pool, fleet, now, observations=seen, jitter=random.random())
+
+    return transact(cursor, pool_id, act, now=now, results=results)
+
+
+def _load(cursor: Cursor, pool_id: int) -> tuple[Row, dict[int, Row]]:
+    cursor.execute(_LOCK_POOL, (pool_id,))
+    pool_row = cursor.fetchone()
+    if pool_row is None:
+        raise PoolGoneError(PoolGoneError.__doc__)
+    cursor.execute(_LOCK_NODES, (pool_id,))
+    return pool_row, {row["node_id"]: row for row in cursor.fetchall()}
+
+
+_LOCK_POOL = """
+SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
+       f.auto_rebalance, f.rebalance_interval, i.severity AS incident_severity
+FROM nodes_poolstate s
+JOIN nodes_pool p ON p.id = s.pool_id
+JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
+LEFT JOIN nodes_incident i ON i.id = s.incident_id
+WHERE s.pool_id = %s AND p.removed_at IS NULL
+FOR UPDATE OF s
+"""
+
+CONFIGURATION = ", ".join(
+    [f"n.{name} AS node_{name}, f.{name} AS pool_{name}" for name in rows.HEALTH_POLICY_FIELDS]
+    + [f"b.{name} AS breaker_policy_{name}" for name in rows.BREAKER_POLICY_FIELDS]
+)
+
+_LOCK_NODES = f"""
+SELECT s.*, n.name, n.weight, n.priority, {CONFIGURATION}
+FROM nodes_nodestate s
+JOIN nodes_node n ON n.id = s.node_id
+JOIN nodes_pool p ON p.id = n.pool_id
+JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
+JOIN nodes_breakerpolicy b ON b.id = p.breaker_policy_id
+WHERE n.pool_id = %s AND n.removed_at IS NULL
+ORDER BY s.node_id
+FOR UPDATE OF s
+"""
+
+
+def due_after(node: values.Member, observation: values.Observation, *, awaited: bool, now: float) -> float:
+    """When to ask again: by the interval in force from the start of this check, at once if a failover awaits this node."""
+    if awaited:
+        return now
+    interval = next_interval(node.health_policy, node.health)
+    if interval == node.health_policy.interval:
+        interval = jittered(interval)
+    return max(now, observation.started_at + interval)
+
+
+def jittered(interval: float) -> float:
+    """The plain interval, shortened by chance so that checks drift apart."""
+    return interval * (1 - JITTER * random.random())
+
+
+def awaited_nodes(members: Iterable[values.Member]) -> dict[int, float]:
+    """Receivers whose next check decides over a failover: node id -> a check begun after this instant counts."""
+    waiting: dict[int, float] = {}
+    for node in members:
+        if node.failure is not None and node.failure.verify_after is not None:
+            for receiver in node.failure.receivers:
+                waiting[receiver] = max(waiting.get(receiver, 0.0), node.failure.verify_after)
+    return waiting
+
+
+def _write_nodes(
+    cursor: Cursor,
+    before: values.Pool,
+    after: values.Pool,
+    failures: Mapping[int, int],
+    fresh: Mapping[int, Result],
+    now: float,
+) -> None:
+    """Write the columns that changed, by name; a node with a result also gets its next due time."""
+    old = {node.id: node for node in before.members}
+    awaited, awaited_before = awaited_nodes(after.members), awaited_nodes(before.members)
+    for node in after.members:
+        changes: dict[str, Any] = {}
+        known = old.get(node.id)
+        if node is not known:
+            was = rows.columns(known) if known else {}
+            changes = {name: value for name, value in rows.columns(node).items() if was.get(name, _ABSENT) != value}
+            if known is None or node.failure != known.failure:
+                changes["failure"] = _failure_json(node, failures)
+        expressions: dict[str, sql.Composable] = {}
+        if node.id in fresh:
+            observation = fresh[node.id].observation
+            waits = awaited.get(node.id, 0.0) > observation.started_at
+            changes |= _seen(observation, due_after(node, observation, awaited=waits, now=now))
+            expressions["recent"] = sql.SQL("right(recent || {}, 40)").format(sql.Literal(_LETTER[observation.verdict]))
+        elif node.id in awaited and awaited[node.id] != awaited_before.get(node.id):
+            changes["due_at"] = moment(now)
+        if changes or expressions:
+            _update(cursor, node.id, changes, expressions)
+    for gone in old.keys() - {node.id for node in after.members}:
+        _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "owner": None}, {})
+
+
+_ABSENT = object()
+
+
+def _failure_json(node: values.Member, failures: Mapping[int, int]) -> Jsonb | None:
+    if node.failure is None:
+        return None
+    fields: dict[str, Any] = {name: getattr(node.failure, name) for name in values.Failure.__dataclass_fields__}
+    return Jsonb(fields | {"id": failures[node.id]})
+
+
+def _seen(observation: values.Observation, due: float) -> dict[str, Any]:
+    return {
+        "owner": None,
+        "due_at": moment(due),
+        "checked_at": moment(observation.started_at),
+        "last_verdict": observation.verdict.value,
+        "last_latency": observation.latency,
+        "last_message": observation.message[:200],
+    }
+
+
+def _update(cursor: Cursor, node: int, changes: Mapping[str, Any], expressions: Mapping[str, sql.Composable]) -> None:
+    parts = [sql.SQL("version = version + 1")]
+    parts += [sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in expressions.items()]
+    parts += [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in changes]
+    query = sql.SQL("UPDATE nodes_nodestate SET {} WHERE node_id = %s").format(sql.SQL(", ").join(parts))
+    values_given = [Jsonb(value) if name == "breaker_trials" else value for name, value in changes.items()]
+    cursor.execute(query, [*values_given, node])
+
+
+def _write_pool(cursor: Cursor, row: Row, before: values.Pool, step: values.Step, past: Past, now: float) -> None:
+    """Write the pool's row by name; its version tells readers that something is to be seen."""
+    after = step.pool
+    was, new = rows.pool_columns(before), rows.pool_columns(after)
+    changes: dict[str, Any] = {name: value for name, value in new.items() if was[name] != value}
+    if after.epoch != before.epoch:
+        changes["epoch_at"] = moment(now)
+    if after.paused != before.paused:
+        changes["paused"] = rows.as_json(after.paused)
+    if past.incident != row["incident_id"]:
+        changes["incident_id"] = past.incident
+    if (wake_at := moment(step.wake_at)) != row["wake_at"]:
+        changes["wake_at"] = wake_at
+    if (busy := _busy(after)) != row["busy"]:
+        changes["busy"] = busy
+    if changes or step.events or after.members != before.members:
+        parts = [sql.SQL("version = version + 1"), *(sql.SQL("{} = %s").format(sql.Identifier(n)) for n in changes)]
+        query = sql.SQL("UPDATE nodes_poolstate SET {} WHERE pool_id = %s").format(sql.SQL(", ").join(parts))
+        cursor.execute(query, [*changes.values(), after.id])
+
+
+def _busy(pool: values.Pool) -> bool:
+    """Whether the next check of any node could matter to another node, so that none may take the short way."""
+    return bool(owed(pool)) or any(node.failure is not None for node in pool.members)

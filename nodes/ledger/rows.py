@@ -1,0 +1,223 @@
+"""Rows of the hot tables as values of the engine, and back.
+
+A cursor here is a psycopg cursor with dictionary rows.  It may be Django's, which hands JSON over as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from nodes.engine import values
+
+Row = dict[str, Any]
+Cursor = psycopg.Cursor[Row]
+
+
+def seconds(moment: datetime | None) -> float | None:
+    """A database time as seconds since the epoch."""
+    return None if moment is None else moment.timestamp()
+
+
+def moment(instant: float | None) -> datetime | None:
+    """Seconds since the epoch as a database time."""
+    return None if instant is None else datetime.fromtimestamp(instant, UTC)
+
+
+def plain(value: Any) -> Any:
+    """The Python object of a JSON column, whichever connection it came from."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def hold(value: Any) -> values.Hold | None:
+    loaded = plain(value)
+    return None if loaded is None else values.Hold(**loaded)
+
+
+def as_json(value: Any) -> Jsonb | None:
+    """A frozen value for a JSON column."""
+    return None if value is None else Jsonb(asdict(value))
+
+
+def failure(value: Any) -> values.Failure | None:
+    loaded = plain(value)
+    if loaded is None:
+        return None
+    fields = {name: part for name, part in loaded.items() if name != "id"}
+    fields["receivers"] = tuple(fields["receivers"])
+    fields["refused_by"] = fields["refused_by"] and values.Guard(fields["refused_by"])
+    return values.Failure(**fields)
+
+
+def member(row: Mapping[str, Any]) -> values.Member:
+    """One node as the engine sees it, from the join of its configuration, its policies and its hot row."""
+    return values.Member(
+        id=row["node_id"],
+        name=row["name"],
+        weight=row["weight"],
+        priority=row["priority"],
+        admin=values.AdminState(row["admin_state"]),
+        health_policy=health_policy(row),
+        breaker_policy=breaker_policy(row),
+        health=values.HealthState(
+            status=values.Health(row["health"]),
+            fails=row["fails"],
+            passes=row["passes"],
+            since=seconds(row["health_since"]) or 0.0,
+            first_bad_at=seconds(row["first_bad_at"]),
+            observed_at=seconds(row["observed_at"]),
+            stale=row["stale"],
+            ever_able=row["ever_able"],
+        ),
+        breaker=_breaker(row),
+        share=row["share"],
+        failure=failure(row["failure"]),
+    )
+
+
+def _breaker(row: Mapping[str, Any]) -> values.Breaker:
+    return values.Breaker(
+        state=values.State(row["breaker_state"]),
+        generation=row["breaker_generation"],
+        failures=row["breaker_failures"],
+        successes=row["breaker_successes"],
+        opened_at=seconds(row["breaker_opened_at"]),
+        first_opened_at=seconds(row["breaker_first_opened_at"]),
+        reopened=row["breaker_reopened"],
+        wait=row["breaker_wait"],
+        opened_by=values.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
+        trials=tuple(values.Lease(permit, ends_at) for permit, ends_at in plain(row["breaker_trials"])),
+        last_permit=row["breaker_last_permit"],
+        mode=values.Mode(row["breaker_mode"]),
+        mode_reason=row["breaker_mode_reason"],
+        mode_owner=row["breaker_mode_owner"],
+        mode_until=seconds(row["breaker_mode_until"]),
+        stats=values.BreakerStats(
+            total=row["breaker_total"],
+            successful=row["breaker_successful"],
+            failed=row["breaker_failed"],
+            rejected=row["breaker_rejected"],
+            ignored=row["breaker_ignored"],
+            late=row["breaker_late"],
+            late_lapsed=row["breaker_late_lapsed"],
+            opened=row["breaker_times_opened"],
+            last_change=seconds(row["breaker_last_change"]),
+            closings=row["breaker_closings"],
+            open_seconds=row["breaker_open_seconds"],
+        ),
+    )
+
+
+def health_policy(row: Mapping[str, Any]) -> values.HealthPolicy:
+    """The policy in force: what the node overrides, else its pool's."""
+
+    def first(name: str) -> Any:
+        return row[f"pool_{name}"] if row[f"node_{name}"] is None else row[f"node_{name}"]
+
+    return values.HealthPolicy(
+        interval=first("interval"),
+        fast_interval=first("fast_interval"),
+        down_interval=first("down_interval"),
+        check_timeout=first("check_timeout"),
+        failure_threshold=first("failure_threshold"),
+        recovery_threshold=first("recovery_threshold"),
+        degraded_latency=first("degraded_latency"),
+    )
+
+
+def breaker_policy(row: Mapping[str, Any]) -> values.BreakerPolicy:
+    return values.BreakerPolicy(**{name: row[f"breaker_policy_{name}"] for name in BREAKER_POLICY_FIELDS})
+
+
+BREAKER_POLICY_FIELDS = tuple(values.BreakerPolicy.__dataclass_fields__)
+HEALTH_POLICY_FIELDS = tuple(values.HealthPolicy.__dataclass_fields__)
+
+
+def columns(node: values.Member) -> Row:
+    """The hot row's columns that the engine rules, as the database takes them."""
+    health, breaker = node.health, node.breaker
+    return {
+        "admin_state": node.admin.value,
+        "health": health.status.value,
+        "health_since": moment(health.since) if health.since else None,
+        "fails": health.fails,
+        "passes": health.passes,
+        "first_bad_at": moment(health.first_bad_at),
+        "observed_at": moment(health.observed_at),
+        "stale": health.stale,
+        "ever_able": health.ever_able,
+        "share": node.share,
+        "breaker_state": breaker.state.value,
+        "breaker_generation": breaker.generation,
+        "breaker_failures": breaker.failures,
+        "breaker_successes": breaker.successes,
+        "breaker_opened_at": moment(breaker.opened_at),
+        "breaker_first_opened_at": moment(breaker.first_opened_at),
+        "breaker_reopened": breaker.reopened,
+        "breaker_wait": breaker.wait,
+        "breaker_opened_by": breaker.opened_by.value if breaker.opened_by else "",
+        "breaker_trials": tuple((lease.permit, lease.ends_at) for lease in breaker.trials),
+        "breaker_last_permit": breaker.last_permit,
+        "breaker_mode": breaker.mode.value,
+        "breaker_mode_reason": breaker.mode_reason[:200],
+        "breaker_mode_owner": breaker.mode_owner[:150],
+        "breaker_mode_until": moment(breaker.mode_until),
+        "breaker_total": breaker.stats.total,
+        "breaker_successful": breaker.stats.successful,
+        "breaker_failed": breaker.stats.failed,
+        "breaker_rejected": breaker.stats.rejected,
+        "breaker_ignored": breaker.stats.ignored,
+        "breaker_late": breaker.stats.late,
+        "breaker_late_lapsed": breaker.stats.late_lapsed,
+        "breaker_times_opened": breaker.stats.opened,
+        "breaker_last_change": moment(breaker.stats.last_change),
+        "breaker_closings": breaker.stats.closings,
+        "breaker_open_seconds": breaker.stats.open_seconds,
+    }
+
+
+def pool_columns(pool: values.Pool) -> Row:
+    """The pool's state row as the database takes it, without what only the ledger knows."""
+    return {
+        "epoch": pool.epoch,
+        "active_tier": pool.active_tier,
+        "last_failover_at": moment(pool.last_failover_at),
+        "cooldown_lifted_at": moment(pool.cooldown_lifted_at),
+        "better_tier_since": moment(pool.better_tier_since),
+        "failback_told": pool.failback_told,
+        "rebalanced_at": moment(pool.rebalanced_at),
+        "low_capacity": pool.low_capacity,
+    }
+
+
+def pool(row: Mapping[str, Any], members: tuple[values.Member, ...]) -> values.Pool:
+    return values.Pool(
+        id=row["pool_id"],
+        name=row["name"],
+        members=members,
+        strategy=values.Strategy(row["strategy"]),
+        policy=values.PoolPolicy(
+            panic_threshold=row["panic_threshold"],
+            max_failed_percent=row["max_failed_percent"],
+            cooldown=row["cooldown"],
+            failback=values.Failback(row["failback"]),
+            failback_delay=row["failback_delay"],
+            auto_rebalance=row["auto_rebalance"],
+            rebalance_interval=row["rebalance_interval"],
+        ),
+        epoch=row["epoch"],
+        active_tier=row["active_tier"],
+        paused=hold(row["paused"]),
+        last_failover_at=seconds(row["last_failover_at"]),
+        cooldown_lifted_at=seconds(row["cooldown_lifted_at"]),
+        better_tier_since=seconds(row["better_tier_since"]),
+        failback_told=row["failback_told"],
+        rebalanced_at=seconds(row["rebalanced_at"]),
+        low_capacity=row["low_capacity"],
+    )

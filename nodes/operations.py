@@ -1,0 +1,261 @@
+"""What a person does, through the same ledger as the runners, on Django's connection.
+
+Each function commits, then hints the browsers.  `actor` is a user name.  What cannot be raises `Refused`, a sentence.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import partial
+from hmac import compare_digest
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+from psycopg.rows import dict_row
+
+from nodes import live
+from nodes.engine import pool as engine
+from nodes.engine.pool import Refused
+from nodes.engine.values import AdminState, Event, EventType, Fleet, Guard, Hold, Mode, Severity, Step
+from nodes.engine.values import Pool as PoolValue
+from nodes.ledger import PoolGoneError, fleet, transact
+from nodes.ledger.claims import beat
+from nodes.ledger.history import append
+from nodes.ledger.pools import advance
+from nodes.ledger.rows import Cursor
+from nodes.models import BreakerPolicy, Check, FailoverPolicy, Incident, Node, NodeState, Pool, PoolState
+from nodes.models.inventory import push_digest
+
+__all__ = [
+    "Refused", "acknowledge", "check_now", "configuration_saved", "fail_back", "fail_over", "force_breaker", "heartbeat", "pause",
+    "rebalance", "release_breaker", "remove_node", "remove_pool", "reset_breaker", "resume", "set_admin_state",
+]
+
+_NO_GUARDS: frozenset[Guard] = frozenset()
+
+
+@contextmanager
+def _ledger() -> Iterator[Cursor]:
+    """A transaction on Django's connection, with the psycopg cursor that the ledger takes."""
+    with transaction.atomic(), connection.cursor() as wrapper:
+        cursor: Cursor = wrapper.cursor
+        cursor.row_factory = dict_row
+        yield cursor
+
+
+def _act(pool_id: int, decide: Callable[[PoolValue, Fleet, float], Step]) -> Step:
+    """One act of a person on one pool; the hint goes out after the commit."""
+    now = timezone.now().timestamp()
+    try:
+        with _ledger() as cursor:
+            applied = transact(cursor, pool_id, lambda pool, held, _: decide(pool, held, now), now=now)
+    except PoolGoneError as error:
+        raise Refused(str(error)) from None
+    transaction.on_commit(partial(live.hint, [pool_id]))
+    return applied.step
+
+
+def _pool_of(node_id: int) -> int:
+    found = Node.objects.filter(pk=node_id, removed_at=None).values_list("pool_id", flat=True).first()
+    if found is None:
+        raise Refused("This node was removed; its history is kept.")
+    return found
+
+
+def set_admin_state(
+    node_id: int, state: AdminState, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS
+) -> None:
+    """Drain, put in maintenance, disable or enable a node; its share moves at once."""
+    _act(_pool_of(node_id), lambda p, f, now: engine.set_admin(p, f, now, node_id, state, actor, reason, override=override))
+    if state == AdminState.ENABLED:
+        _due_now([node_id])
+
+
+def remove_node(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
+    """Take a node out for good; its name is free again, its history stays."""
+    pool_id = _pool_of(node_id)
+    with transaction.atomic():
+        _act(pool_id, lambda p, f, now: engine.remove(p, f, now, node_id, actor, reason, override=override))
+        Node.objects.filter(pk=node_id).update(removed_at=timezone.now())
+
+
+def remove_pool(pool_id: int, *, actor: str) -> None:
+    """Take a pool and all its nodes out for good; slug and name are free again."""
+    pool = Pool.objects.filter(pk=pool_id, removed_at=None).first()
+    if pool is None:
+        raise Refused("This pool was removed already.")
+    with transaction.atomic():
+        for node in Node.objects.filter(pool=pool, removed_at=None).order_by("pk"):
+            remove_node(node.pk, actor=actor, reason=f"pool {pool.name} removed", override=frozenset(Guard))
+        mark = f"removed-{pool.pk}"
+        Pool.objects.filter(pk=pool_id).update(
+            removed_at=timezone.now(), slug=f"{pool.slug[:60]}-{mark}", name=f"{pool.name[:60]} ({mark})"
+        )
+
+
+def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
+    """Take the breaker out of automatic mode, for good or until an instant."""
+    ends = until and until.timestamp()
+    _act(_pool_of(node_id), lambda p, f, now: engine.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
+
+
+def release_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
+    """Give the breaker back to its own counts."""
+    _act(_pool_of(node_id), lambda p, f, now: engine.release_breaker(p, f, now, node_id, actor, reason))
+
+
+def reset_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
+    """Close the breaker and forget its counts."""
+    _act(_pool_of(node_id), lambda p, f, now: engine.reset_breaker(p, f, now, node_id, actor, reason))
+
+
+def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
+    """Move an able node's share away now, by draining it."""
+    _act(_pool_of(node_id), lambda p, f, now: engine.fail_over(p, f, now, node_id, actor, reason, override=override))
+
+
+def fail_back(node_id: int, *, actor: str, reason: str = "") -> None:
+    """Bring a drained node back, or traffic back to the node's better tier."""
+    _act(_pool_of(node_id), lambda p, f, now: engine.fail_back(p, f, now, node_id, actor, reason))
+
+
+def rebalance(pool_id: int, *, actor: str) -> None:
+    """Bring the shares of a pool back to its weights."""
+    _act(pool_id, lambda p, f, now: engine.rebalance(p, f, now, actor))
+
+
+def check_now(node_ids: Iterable[int], *, actor: str) -> int:
+    """Make these nodes due at once; returns how many are checked at all.  No event: a check changes nothing by itself."""
+    return _due_now(node_ids)
+
+
+def _due_now(node_ids: Iterable[int]) -> int:
+    return (
+        NodeState.objects.filter(node_id__in=list(node_ids))
+        .exclude(admin_state=AdminState.DISABLED)
+        .update(due_at=timezone.now(), version=models.F("version") + 1)
+    )
+
+
+def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | None = None) -> None:
+    """Hold automation back, in one pool or (None) everywhere."""
+    now, ends = timezone.now().timestamp(), until and until.timestamp()
+    if pool_id is not None:
+        _act(pool_id, lambda p, f, at: engine.pause(p, f, at, actor, reason, ends))
+        return
+    with _ledger() as cursor:
+        if not fleet.pause(cursor, Hold(reason, owner=actor, since=now, until=ends), now):
+            raise Refused("All automation is paused already.")
+    transaction.on_commit(partial(live.hint, []))
+
+
+def resume(pool_id: int | None, *, actor: str) -> None:
+    """Let automation act again, in one pool or (None) everywhere."""
+    if pool_id is not None:
+        _act(pool_id, lambda p, f, now: engine.resume(p, f, now, actor))
+        return
+    with _ledger() as cursor:
+        if not fleet.resume(cursor, actor, timezone.now().timestamp()):
+            raise Refused("Automation is not paused.")
+    transaction.on_commit(partial(live.hint, []))
+
+
+def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
+    """Say that somebody is at it; lifts the pool's cool-down.  The first acknowledgement stays."""
+    with transaction.atomic():
+        incident = Incident.objects.select_for_update().get(pk=incident_id)
+        if incident.closed_at is not None:
+            raise Refused("This incident is closed.")
+        if incident.acknowledged_at is not None:
+            raise Refused(f"{incident.acknowledged_by} acknowledged this incident already.")
+        _act(incident.pool_id, lambda p, f, now: engine.acknowledge(p, f, now, actor, note))
+        incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = timezone.now(), actor, note[:500]
+        incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
+
+
+def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Call it in the transaction that saved `instance`: adds missing state rows, tells the change, lets the engine see it.
+
+    `before` and `after` hold the text of the changed fields alone, secrets as the word “changed”.
+    """
+    now = timezone.now()
+    pools = _pools_touched(instance)
+    for pool_id in pools:
+        PoolState.objects.get_or_create(pool_id=pool_id)
+        _add_missing_nodes(pool_id, actor, now)
+    with _ledger() as cursor:
+        fleet.edited(cursor)
+        if before or after:
+            append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
+        for pool_id in pools:
+            advance(cursor, pool_id, now=now.timestamp())
+    transaction.on_commit(partial(live.hint, pools))
+
+
+def _pools_touched(instance: models.Model) -> list[int]:
+    live_pools = Pool.objects.filter(removed_at=None)
+    match instance:
+        case Pool():
+            found = live_pools.filter(pk=instance.pk)
+        case Node():
+            found = live_pools.filter(pk=instance.pool_id)
+        case Check():
+            found = live_pools.filter(pk=instance.node.pool_id)
+        case BreakerPolicy():
+            found = live_pools.filter(breaker_policy=instance)
+        case FailoverPolicy():
+            found = live_pools.filter(failover_policy=instance)
+        case _:
+            found = live_pools.none()
+    return list(found.order_by("pk").values_list("pk", flat=True))
+
+
+def _event_pool(instance: models.Model) -> int | None:
+    match instance:
+        case Pool():
+            return instance.pk
+        case Node():
+            return instance.pool_id
+        case Check():
+            return instance.node.pool_id
+    return None
+
+
+def _add_missing_nodes(pool_id: int, actor: str, now: datetime) -> None:
+    """State rows for new nodes; their first checks are spread over one interval."""
+    missing = Node.objects.filter(pool_id=pool_id, removed_at=None, state=None).select_related("pool__failover_policy")
+    for node in missing:
+        interval = node.interval or node.pool.failover_policy.interval
+        NodeState.objects.create(
+            node=node, pool_id=pool_id, due_at=now + timedelta(seconds=random.random() * min(interval, 10.0)), health_since=now
+        )
+        event = Event(EventType.NODE_ADDED, Severity.INFO, f"{node.name} added to {node.pool.name}", node=node.pk, actor=actor)
+        with _ledger() as cursor:
+            append(cursor, event, now.timestamp(), pool=pool_id)
+
+
+def _change_event(instance: models.Model, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> Event:
+    kind = instance._meta.verbose_name
+    fields = ", ".join(sorted({*before, *after}))
+    node = instance.pk if isinstance(instance, Node) else instance.node_id if isinstance(instance, Check) else None
+    return Event(
+        EventType.CONFIG_CHANGED,
+        Severity.INFO,
+        f"{actor} edited {kind} {instance}: {fields}",
+        node=node,
+        actor=actor,
+        detail={"object": f"{kind} {instance}", "before": dict(before), "after": dict(after)},
+    )
+
+
+def heartbeat(node_id: int, secret: str) -> bool:
+    """A push node called; False when the secret is not that node's."""
+    stored = Check.objects.filter(node_id=node_id, kind="push", node__removed_at=None).values_list("push_digest", flat=True).first()
+    if not stored or not compare_digest(stored, push_digest(secret)):
+        return False
+    with _ledger() as cursor:
+        beat(cursor, node_id, timezone.now())
+    return True

@@ -1,0 +1,68 @@
+"""What a runner counts of itself, for the metrics and the page's footer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+
+from psycopg.types.json import Jsonb
+
+from nodes.engine.values import Observation
+from nodes.ledger.rows import Cursor
+
+BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # s, upper bounds of check durations
+LATE = 0.25  # s
+
+
+class Figures:
+    """Counts since the last report; `report` adds them to the slot's row, so that they grow over all terms."""
+
+    def __init__(self) -> None:
+        self._lateness: list[float] = []
+        self._verdicts: Counter[str] = Counter()
+        self._buckets = [0] * (len(BUCKETS) + 1)
+        self._latency_sum = 0.0
+        self._dropped = 0
+
+    def started(self, late: float) -> None:
+        """A check began `late` seconds after it was due."""
+        self._lateness.append(late)
+
+    def seen(self, observations: Iterable[Observation]) -> None:
+        for observation in observations:
+            self._verdicts[observation.verdict.value] += 1
+            if observation.latency is not None:
+                self._buckets[bisect_left(BUCKETS, observation.latency)] += 1
+                self._latency_sum += observation.latency
+
+    def dropped(self, results: int) -> None:
+        """Results that answered an old claim."""
+        self._dropped += results
+
+    def take_lateness(self) -> tuple[float, int]:
+        """The p99 of lateness since last asked, in seconds, and how many started over 250 ms late."""
+        ordered, self._lateness = sorted(self._lateness), []
+        if not ordered:
+            return 0.0, 0
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], sum(late > LATE for late in ordered)
+
+    def report(self, cursor: Cursor, key: tuple[str, int], now: datetime, *, p99: float, late: int, stalls: int) -> None:
+        """Add what was counted to the runner's row."""
+        verdicts, self._verdicts = self._verdicts, Counter()
+        buckets, self._buckets = self._buckets, [0] * (len(BUCKETS) + 1)
+        latency_sum, self._latency_sum = self._latency_sum, 0.0
+        dropped, self._dropped = self._dropped, 0
+        cursor.execute("SELECT verdicts, latency_buckets FROM nodes_runner WHERE host = %s AND kind = 'checks' AND slot = %s", key)
+        row = cursor.fetchone()
+        if row is None:
+            return
+        total = Counter(row["verdicts"]) + verdicts
+        summed = [a + b for a, b in zip(row["latency_buckets"] or [0] * len(buckets), buckets, strict=True)]
+        cursor.execute(
+            """UPDATE nodes_runner SET seen_at = %s, checks = checks + %s, late = late + %s, stale_results = stale_results + %s,
+                      stalls = stalls + %s, lateness_p99 = %s, latency_buckets = %s, latency_sum = latency_sum + %s, verdicts = %s
+               WHERE host = %s AND kind = 'checks' AND slot = %s""",
+            (now, verdicts.total(), late, dropped, stalls, p99, summed, latency_sum, Jsonb(dict(total)), *key),
+        )

@@ -1,0 +1,30 @@
+"""What Celery runs for `nodes`: ids in, call below."""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from nodes import runner
+
+# One byte shared by the worker and the children that it forks: a runner sees within a tick that the worker is to stop.
+_stop = mmap.mmap(-1, 1)
+
+
+@worker_shutting_down.connect
+def _shutting_down(**_: Any) -> None:
+    _stop[0] = 1
+
+
+def stopping() -> bool:
+    """Whether the worker that this process belongs to shuts down."""
+    return _stop[0] == 1
+
+
+@shared_task(name="nodes.run_checks")
+def run_checks() -> str:
+    """Work a term in a free runner slot of this host, else return at once."""
+    return runner.serve(stopping)
