@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 
@@ -48,3 +49,19 @@ class ApiToken(models.Model):
 
     def proves(self, secret: str) -> bool:
         return compare_digest(self.digest, _digest(secret))
+
+    @staticmethod
+    def find(text: str, scope: Scope, now: datetime) -> ApiToken | None:
+        """The token that `text` is, if it is valid and has that scope; its use is noted once a minute."""
+        try:
+            mark, key, secret = text.split("_", 2)
+        except ValueError:
+            return None
+        token = ApiToken.objects.filter(key=key, revoked_at=None).first() if mark == "fc" else None
+        if token is None or not token.proves(secret) or scope not in token.scopes:
+            return None
+        if token.expires_at is not None and token.expires_at <= now:
+            return None
+        if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+        return token

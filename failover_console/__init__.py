@@ -1,0 +1,1 @@
+"""The failover console's settings, entry points and embedded services."""

@@ -1,0 +1,138 @@
+"""Reading one environment variable: its value in the type asked for, or a sentence that names it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from django.core.exceptions import ImproperlyConfigured
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_PORTS = range(1, 65_536)
+
+
+def refuse(name: str, given: str, expected: str) -> ImproperlyConfigured:
+    """The error that stops a start; secrets are not repeated in it."""
+    return ImproperlyConfigured(f"{name} is {given!r}, expected {expected}.")
+
+
+def text(name: str, default: str = "") -> str:
+    return os.environ.get(name, "").strip() or default
+
+
+def flag(name: str, *, default: bool = False) -> bool:
+    given = text(name).lower()
+    known = {"": default, "1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    if given not in known:
+        raise refuse(name, given, "1 or 0")
+    return known[given]
+
+
+def port(name: str, default: int) -> int:
+    given = text(name, str(default))
+    if not given.isdecimal() or int(given) not in _PORTS:
+        raise refuse(name, given, "a port number from 1 to 65535")
+    return int(given)
+
+
+def items(name: str) -> list[str]:
+    """Comma-separated parts, without empty ones."""
+    return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def networks(name: str) -> tuple[Network, ...]:
+    """CIDR blocks."""
+    found = []
+    for part in items(name):
+        try:
+            found.append(ipaddress.ip_network(part, strict=False))
+        except ValueError:
+            raise refuse(name, part, "comma-separated networks such as 10.0.0.0/8,127.0.0.1/32") from None
+    return tuple(found)
+
+
+def endpoints(name: str) -> tuple[tuple[str, int], ...]:
+    """`host:port` pairs."""
+    found = []
+    for part in items(name):
+        host, _, number = part.rpartition(":")
+        if not host or not number.isdecimal() or int(number) not in _PORTS:
+            raise refuse(name, part, "comma-separated addresses such as 192.0.2.1:443,router.example:53")
+        found.append((host.strip("[]"), int(number)))
+    return tuple(found)
+
+
+def public_url(name: str, default: str) -> str:
+    """An http or https address without path, query or credentials."""
+    given = text(name, default).rstrip("/")
+    parts = urlsplit(given)
+    try:
+        fits = parts.scheme in ("http", "https") and parts.hostname and not parts.path and not parts.query and "@" not in parts.netloc
+        fits = bool(fits) and (parts.port is None or parts.port in _PORTS)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise refuse(name, given, "an address such as https://console.example")
+    return given
+
+
+def service_url(name: str, default: str, schemes: Iterable[str]) -> str:
+    given = text(name, default)
+    if urlsplit(given).scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} has the scheme {urlsplit(given).scheme!r}, expected one of: {', '.join(schemes)}.")
+    return given
+
+
+def kept(name: str, data_dir: Path, *, embedded: bool, make: Callable[[], str]) -> str:
+    """A secret: given, or with the embedded database made once and kept below the data directory, mode 0600."""
+    given = text(name)
+    if given:
+        return given
+    if not embedded:
+        raise ImproperlyConfigured(f"{name} is not set; with DATABASE_URL set it must be, the same for every process.")
+    path = data_dir / name.lower()
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        return _keep(path, make())
+
+
+def _keep(path: Path, secret: str) -> str:
+    """Write the secret for good; of two processes that start together, the first one's secret counts."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(secret)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return path.read_text().strip()
+    finally:
+        draft.unlink()
+    return secret
+
+
+def fernet_keys(name: str, joined: str) -> tuple[str, ...]:
+    keys = tuple(part.strip() for part in joined.split(",") if part.strip())
+    for key in keys:
+        try:
+            Fernet(key)
+        except ValueError:
+            raise ImproperlyConfigured(f"{name} holds a key that is no Fernet key (32 bytes, URL-safe base64).") from None
+    if not keys:
+        raise ImproperlyConfigured(f"{name} holds no key, expected one or more Fernet keys, the newest first.")
+    return keys
+
+
+def new_secret_key() -> str:
+    return secrets.token_urlsafe(50)
+
+
+def new_fernet_key() -> str:
+    return Fernet.generate_key().decode()

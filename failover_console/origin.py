@@ -1,0 +1,38 @@
+"""Which pages may open our WebSocket: those of exactly our own scheme, host and port."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from channels.security.websocket import WebsocketDenier
+
+Application = Callable[[dict[str, Any], Any, Any], Awaitable[Any]]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin(text: str) -> tuple[str, str, int] | None:
+    """Scheme, host and port of an origin; None for whatever is none."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port is None or parts.path or parts.query or "@" in parts.netloc:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+class ExactOrigin:
+    """Lets a WebSocket through when its Origin header is exactly ours; a malformed or missing one is denied."""
+
+    def __init__(self, application: Application, ours: str) -> None:
+        self._application, self._ours = application, origin(ours)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> Any:
+        given = [value for name, value in scope["headers"] if name == b"origin"]
+        if len(given) == 1 and origin(given[0].decode("latin-1")) == self._ours:
+            return await self._application(scope, receive, send)
+        return await WebsocketDenier()(scope, receive, send)

@@ -1,0 +1,44 @@
+"""The same report as CSV and as JSON, with its rules."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import asdict, fields
+
+from nodes.reports.figures import Report, Row
+from nodes.reports.rules import RULES
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet would run a cell that begins so
+
+
+def as_json(report: Report) -> str:
+    """One object: range, rules by figure, rows as in `Row` (seconds and ratios)."""
+    return json.dumps(
+        {
+            "start": report.start.isoformat(),
+            "end": report.end.isoformat(),
+            "rules": {figure.key: figure.rule for figure in RULES},
+            "rows": [asdict(row) for row in report.rows],
+        },
+        indent=1,
+    )
+
+
+def as_csv(report: Report) -> str:
+    """A line per row, seconds and ratios as numbers; the rules follow as comment lines of two cells."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL)
+    names = [each.name for each in fields(Row)]
+    writer.writerow(["start", "end", *names])
+    for row in report.rows:
+        cells = [report.start.isoformat(), report.end.isoformat(), *(getattr(row, name) for name in names)]
+        writer.writerow(["" if cell is None else _inert(cell) for cell in cells])
+    for figure in RULES:
+        writer.writerow([f"# {figure.key}", figure.rule])
+    return out.getvalue()
+
+
+def _inert(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
