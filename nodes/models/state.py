@@ -149,11 +149,11 @@ class FleetState(models.Model):
 
 
 class Runner(models.Model):
-    """One slot of one worker: who works in it now and what it has done, summed over its terms."""
+    """One slot of one worker, or one web process: who works in it now and what it has done, summed over its terms."""
 
     host = models.CharField(max_length=253)
     slot = models.IntegerField()
-    kind = models.CharField(max_length=6, choices=[("checks", "checks"), ("alerts", "alerts")])
+    kind = models.CharField(max_length=6, choices=[("checks", "checks"), ("alerts", "alerts"), ("web", "web")])
     pid = models.IntegerField()
     started_at = models.DateTimeField()
     seen_at = models.DateTimeField()
@@ -161,7 +161,8 @@ class Runner(models.Model):
     late = models.BigIntegerField(default=0)  # checks that started over 250 ms late
     stale_results = models.BigIntegerField(default=0)  # results with an old token, dropped
     stalls = models.BigIntegerField(default=0)  # times the loop stood still over 500 ms
-    lateness_p99 = models.FloatField(default=0.0)  # seconds, over the last reporting period
+    lateness_p50 = models.FloatField(default=0.0)  # seconds, over the last reporting period
+    lateness_p99 = models.FloatField(default=0.0)
     latency_buckets = ArrayField(models.BigIntegerField(), default=list)  # cumulative histogram counts
     latency_sum = models.FloatField(default=0.0)
     verdicts = models.JSONField(default=dict)  # verdict -> count

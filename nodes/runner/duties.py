@@ -111,9 +111,8 @@ class Duties:
         self.listening_since = None if row is None else rows.seconds(row["since"])
 
     def _report(self, cursor: psycopg.Cursor[Row], pulse: Pulse, now: float) -> bool:
-        p99, late = self._figures.take_lateness()
         stalls, pulse.stalls = pulse.stalls, 0
-        self._figures.report(cursor, (self._host, self._slot), rows.moment(now), p99=p99, late=late, stalls=stalls)
+        p99 = self._figures.report(cursor, (self._host, self._slot), rows.moment(now), stalls=stalls)
         cursor.execute("SELECT late_told FROM nodes_fleetstate WHERE id = 1")
         row = cursor.fetchone()
         told = row is not None and row["late_told"]

@@ -41,15 +41,11 @@ class Figures:
         """Results that answered an old claim."""
         self._dropped += results
 
-    def take_lateness(self) -> tuple[float, int]:
-        """The p99 of lateness since last asked, in seconds, and how many started over 250 ms late."""
-        ordered, self._lateness = sorted(self._lateness), []
-        if not ordered:
-            return 0.0, 0
-        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], sum(late > LATE for late in ordered)
-
-    def report(self, cursor: Cursor, key: tuple[str, int], now: datetime, *, p99: float, late: int, stalls: int) -> None:
-        """Add what was counted to the runner's row."""
+    def report(self, cursor: Cursor, key: tuple[str, int], now: datetime | None, *, stalls: int) -> float:
+        """Add what was counted to the runner's row; returns the p99 of lateness since the last report, in seconds."""
+        lateness, self._lateness = sorted(self._lateness), []
+        p50, p99 = (lateness[int(len(lateness) * part)] if lateness else 0.0 for part in (0.5, 0.99))
+        late = sum(seconds > LATE for seconds in lateness)
         verdicts, self._verdicts = self._verdicts, Counter()
         buckets, self._buckets = self._buckets, [0] * (len(BUCKETS) + 1)
         latency_sum, self._latency_sum = self._latency_sum, 0.0
@@ -57,12 +53,13 @@ class Figures:
         cursor.execute("SELECT verdicts, latency_buckets FROM nodes_runner WHERE host = %s AND kind = 'checks' AND slot = %s", key)
         row = cursor.fetchone()
         if row is None:
-            return
+            return p99
         total = Counter(row["verdicts"]) + verdicts
         summed = [a + b for a, b in zip(row["latency_buckets"] or [0] * len(buckets), buckets, strict=True)]
         cursor.execute(
             """UPDATE nodes_runner SET seen_at = %s, checks = checks + %s, late = late + %s, stale_results = stale_results + %s,
-                      stalls = stalls + %s, lateness_p99 = %s, latency_buckets = %s, latency_sum = latency_sum + %s, verdicts = %s
+                      stalls = stalls + %s, lateness_p50 = %s, lateness_p99 = %s, latency_buckets = %s, latency_sum = latency_sum + %s, verdicts = %s
                WHERE host = %s AND kind = 'checks' AND slot = %s""",
-            (now, verdicts.total(), late, dropped, stalls, p99, summed, latency_sum, Jsonb(dict(total)), *key),
+            (now, verdicts.total(), late, dropped, stalls, p50, p99, summed, latency_sum, Jsonb(dict(total)), *key),
         )
+        return p99

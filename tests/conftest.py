@@ -1,0 +1,42 @@
+"""Real PostgreSQL and Redis for the tests that need them, one pair per test process, gone afterwards.
+
+Tests that ask for no database start nothing.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import pytest
+
+from failover_console.addresses import socket_directory
+from failover_console.embedded import Services
+from tests.environment import DATA_DIR
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[dict[str, str]]:
+    """The embedded servers of this test process: DATABASE_URL and REDIS_URL."""
+    running = Services(DATA_DIR)
+    try:
+        yield running.start()
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(services: dict[str, str]) -> None:
+    """Runs before pytest-django makes its database: the server is up by then."""
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(socket_directory(DATA_DIR), ignore_errors=True)
+    shutil.rmtree(DATA_DIR, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests share one running product, so one worker runs them all."""
+    for item in items:
+        if "browser" in item.keywords:
+            item.add_marker(pytest.mark.xdist_group("browser"))
