@@ -1,4 +1,4 @@
-"""What is remembered of the checks: in which grain (`grains`), how latencies are counted (`histogram`), for how long (`retention`)."""
+"""What is remembered of the checks: in which `grains`, with which `histogram` of latencies, and for how long (`retention`)."""
 
 from nodes.rollups.grains import roll_up
 from nodes.rollups.histogram import BUCKETS, bucket, merged, quantile

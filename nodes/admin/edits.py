@@ -1,0 +1,86 @@
+"""Edits as events: what a form changed, in words, told in the transaction that saved it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.db import models
+from django.forms import BaseForm, ModelChoiceField, ModelForm
+from django.forms.models import BaseInlineFormSet
+from django.http import HttpRequest
+
+from nodes import operations
+
+Change = tuple[str, str | None, str | None]  # field, before, after; None: there is nothing to show
+_SECRETS = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
+
+
+class TellsEdits(ModelAdmin):
+    """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's doubts."""
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: ModelForm, change: bool) -> None:
+        if not change:
+            obj.save()
+        elif changed := [name for name in form.changed_data if name in _columns(obj)]:
+            obj.save(update_fields=changed)
+
+    def save_related(self, request: HttpRequest, form: ModelForm, formsets: list[BaseInlineFormSet], change: bool) -> None:
+        changes = [*_of_form(form), *(told for formset in formsets for told in _of_formset(formset))]
+        super().save_related(request, form, formsets, change)
+        if changes or not change:
+            _tell(request, form.instance, changes)
+        for doubt in getattr(form, "doubts", ()):
+            messages.warning(request, doubt)
+
+    def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
+        """Told first: afterwards there is no number to tell it by."""
+        _tell(request, obj, [("name", str(obj), "deleted")])
+        super().delete_model(request, obj)
+
+
+def _columns(instance: models.Model) -> set[str]:
+    return {field.name for field in instance._meta.concrete_fields}
+
+
+def _tell(request: HttpRequest, instance: models.Model, changes: list[Change]) -> None:
+    operations.configuration_saved(
+        instance,
+        actor=request.user.get_username(),
+        before={field: before for field, before, _ in changes if before is not None},
+        after={field: after for field, _, after in changes if after is not None},
+    )
+
+
+def _of_form(form: BaseForm, prefix: str = "") -> Iterator[Change]:
+    for name in form.changed_data:
+        if name in _SECRETS:
+            yield prefix + _SECRETS[name], None, "changed"
+        elif name in form.cleaned_data:
+            before = None if form.instance.pk is None else _text(form, name, form[name].initial)
+            yield prefix + name, before, _text(form, name, form.cleaned_data[name])
+
+
+def _of_formset(formset: BaseInlineFormSet) -> Iterator[Change]:
+    for form in formset.forms:
+        prefix = f"{form.instance.kind} check: "
+        if form in formset.deleted_forms:
+            yield prefix + "kind", str(form.instance.kind), "removed"
+        elif form.instance.pk is None and form.has_changed():
+            yield prefix + "kind", None, str(form.instance.kind)
+            yield from (told for told in _of_form(form, prefix) if told[0] != prefix + "kind")
+        else:
+            yield from _of_form(form, prefix)
+
+
+def _text(form: BaseForm, name: str, value: Any) -> str:
+    field = form.fields[name]
+    if isinstance(field, ModelChoiceField) and value is not None and not isinstance(value, models.Model):
+        value = field.queryset.filter(pk=value).first()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(str(part) for part in value)
+    return "" if value is None else str(value)

@@ -1,0 +1,86 @@
+"""Policies, with what each number does; what cannot work is refused by the engine's own rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+
+from nodes.admin.edits import TellsEdits
+from nodes.forms.inventory import BreakerPolicyForm, FailoverPolicyForm
+from nodes.models import BreakerPolicy, FailoverPolicy
+
+
+class CountsPools(TellsEdits):
+    """A policy with the number of pools that follow it; one that is followed cannot be deleted."""
+
+    search_fields = ("name",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(pool_count=Count("pools", filter=Q(pools__removed_at=None)))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)  # each deletion is an event of its own
+        return actions
+
+    @admin.display(description="pools")
+    def pool_count(self, policy: Any) -> int:
+        return int(policy.pool_count)
+
+
+@admin.register(BreakerPolicy)
+class BreakerPolicyAdmin(CountsPools):
+    form = BreakerPolicyForm
+    list_display = ("name", "failure_threshold", "timeout", "success_threshold", "max_requests", "pool_count")
+    fieldsets = (
+        (None, {"fields": ("name",)}),
+        (
+            "Opening",
+            {
+                "fields": ("failure_threshold",),
+                "description": "Closed, it lets everything through. So many failures in a row open it: the node is out.",
+            },
+        ),
+        (
+            "Waiting",
+            {
+                "fields": ("timeout", "timeout_multiplier", "max_timeout", "jitter"),
+                "description": "Open, it refuses everything until the wait is over and the node is no longer failed.",
+            },
+        ),
+        (
+            "Trials",
+            {
+                "fields": ("max_requests", "success_threshold", "trial_timeout"),
+                "description": "Half-open, so many trials run at a time. Enough successes close it; one failure reopens it.",
+            },
+        ),
+    )
+
+
+@admin.register(FailoverPolicy)
+class FailoverPolicyAdmin(CountsPools):
+    form = FailoverPolicyForm
+    list_display = ("name", "interval", "check_timeout", "failure_threshold", "recovery_threshold", "failback", "pool_count")
+    fieldsets = (
+        (None, {"fields": ("name",)}),
+        (
+            "Rhythm",
+            {
+                "fields": ("interval", "fast_interval", "down_interval", "check_timeout"),
+                "description": "Seconds. The first failure is seen within the interval, each further one after a fast interval.",
+            },
+        ),
+        ("Judgement", {"fields": ("failure_threshold", "recovery_threshold", "degraded_latency")}),
+        (
+            "What holds automation back",
+            {
+                "fields": ("panic_threshold", "max_failed_percent", "cooldown"),
+                "description": "Guards against a failover that would make it worse. A person may override each of them.",
+            },
+        ),
+        ("Coming back", {"fields": ("failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
+    )
