@@ -15,6 +15,10 @@ FULL_SHARE = 10_000  # basis points
 TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
 
 
+class PolicyError(ValueError):
+    """A policy cannot work; the message is a sentence that says why."""
+
+
 class Verdict(StrEnum):
     """The outcome of one check."""
 
@@ -37,6 +41,14 @@ class AdminState(StrEnum):
     DRAINING = "draining"
     MAINTENANCE = "maintenance"
     DISABLED = "disabled"
+
+
+class Outcome(StrEnum):
+    """How a call ended; an ignored one moves no counter."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    IGNORED = "ignored"
 
 
 class State(StrEnum):
@@ -156,6 +168,20 @@ class HealthPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a breaker opens and how it heals; durations in seconds."""
+
+    failure_threshold: int = 5
+    success_threshold: int = 2
+    timeout: float = 30.0
+    max_requests: int = 1
+    timeout_multiplier: float = 1.0
+    max_timeout: float | None = None  # default max(300, timeout)
+    jitter: float = 0.0  # part of the wait that a given random number may add
+    trial_timeout: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class PoolPolicy:
     """Guards and habits of a pool's automation; durations in seconds, `panic_threshold` a ratio, 0 is off."""
 
@@ -188,6 +214,7 @@ class Lease:
 
     permit: int
     ends_at: float
+    generation: int = 0  # of the half-open state that gave it
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +232,16 @@ class BreakerStats:
     last_change: float | None = None
     closings: int = 0  # times it came back from open to closed
     open_seconds: float = 0.0  # over all closings; mean time from open to closed = open_seconds / closings
+
+    @property
+    def in_flight(self) -> int:
+        """Permits given and not yet accounted for."""
+        return self.total - self.successful - self.failed - self.rejected - self.ignored - self.late
+
+    @property
+    def mean_open(self) -> float | None:
+        """Mean seconds from open to closed; None before the first closing."""
+        return self.open_seconds / self.closings if self.closings else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +292,7 @@ class Member:
     priority: int = 1  # tier; 1 is the best
     admin: AdminState = AdminState.ENABLED
     health_policy: HealthPolicy = HealthPolicy()
-    breaker_policy: BreakerPolicy = field(default_factory=lambda: BreakerPolicy())
+    breaker_policy: BreakerPolicy = BreakerPolicy()
     health: HealthState = HealthState()
     breaker: Breaker = Breaker()
     share: int = 0
@@ -356,17 +393,3 @@ class Step:
     events: tuple[Event, ...] = ()
     decisions: tuple[Decision, ...] = ()
     wake_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerPolicy:
-    """When a breaker opens and how it heals; durations in seconds."""
-
-    failure_threshold: int = 5
-    success_threshold: int = 2
-    timeout: float = 30.0
-    max_requests: int = 1
-    timeout_multiplier: float = 1.0
-    max_timeout: float | None = None  # default max(300, timeout)
-    jitter: float = 0.0  # part of the wait that a given random number may add
-    trial_timeout: float = 60.0

@@ -1,0 +1,1 @@
+"""What should happen: breaker, health, shares, guards and decisions, as frozen values and pure functions."""

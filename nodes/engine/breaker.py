@@ -1,0 +1,463 @@
+"""The rules of a circuit breaker, as pure transitions on the `Breaker` value.
+
+The breaker knows outcomes and instants that it is given; it knows no clock, no lock and nobody to tell.  Two things
+are kept apart: the computed state, which moves by `RULES` alone, and the mode, by which a person overrules it.  A
+permit carries the generation of the state that gave it; the generation rises at each change of state, so that a result
+which answers an older state is recognised and changes nothing.  A trial is a lease: whoever never reports gives it back by
+letting it lapse, so that no sequence of calls can lock a breaker up.  What time alone does is done by `tick`, in the
+order of the instants at which it fell due; every other function ticks first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from math import isfinite
+from types import MappingProxyType
+
+from nodes.engine.backoff import longest_wait, open_wait
+from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, Mode, Origin, Outcome, PolicyError, State
+
+__all__ = [
+    "RULES",
+    "Change",
+    "NoRuleError",
+    "Outcome",
+    "Permit",
+    "PolicyError",
+    "Refusal",
+    "Rejection",
+    "Shift",
+    "Signal",
+    "acquire",
+    "deadline",
+    "edit",
+    "effective",
+    "force",
+    "next_deadline",
+    "observe_state",
+    "opened_by",
+    "report",
+    "reset",
+    "rule_table",
+    "tick",
+    "validate",
+    "warnings",
+]
+
+
+class Rejection(StrEnum):
+    OPEN = "open"
+    TOO_MANY_REQUESTS = "too_many_requests"
+
+
+class Signal(StrEnum):
+    """What can move the computed state."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    WAITED = "waited"
+    RESET = "reset"
+
+
+class Shift(StrEnum):
+    """What a transition came to."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    HALF_OPENED = "half_opened"
+    CLOSED = "closed"
+    MODE_ENDED = "mode_ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to call.  `trial` numbers a half-open trial, 0 is none; it must be reported before `ends_at`."""
+
+    generation: int
+    trial: int = 0
+    ends_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No leave to call; `retry_after` in seconds, None when only a person can tell."""
+
+    cause: Rejection
+    retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the computed state, or the end of a mode, dated at the instant it is due to."""
+
+    shift: Shift
+    before: State
+    after: State
+    at: float
+    reopened: int = 0  # how often this stretch has reopened, with this change
+    mode: Mode = Mode.AUTO  # the one that ended
+
+
+class NoRuleError(LookupError):
+    """The table has no entry for this state and signal."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cause:
+    policy: BreakerPolicy
+    at: float
+    jitter: float = 0.0
+    origin: Origin | None = None
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+def _forget_run(breaker: Breaker, cause: _Cause) -> Breaker:
+    """the run of failures is broken"""
+    return replace(breaker, failures=0) if breaker.failures else breaker
+
+
+def _count_failure(breaker: Breaker, cause: _Cause) -> Breaker:
+    """one failure more; at failure_threshold in a row it opens"""
+    failures = breaker.failures + 1
+    if failures < cause.policy.failure_threshold:
+        return replace(breaker, failures=failures)
+    return _open(breaker, cause, reopened=0)
+
+
+def _let_try(breaker: Breaker, cause: _Cause) -> Breaker:
+    """the wait is over: trials are let through"""
+    return _enter(breaker, State.HALF_OPEN, cause.at)
+
+
+def _count_success(breaker: Breaker, cause: _Cause) -> Breaker:
+    """one successful trial more; at success_threshold it closes"""
+    successes = breaker.successes + 1
+    if successes < cause.policy.success_threshold:
+        return replace(breaker, successes=successes)
+    return _close(breaker, cause)
+
+
+def _reopen(breaker: Breaker, cause: _Cause) -> Breaker:
+    """one failed trial is enough: open again, for a wait that is timeout_multiplier times longer"""
+    return _open(breaker, cause, reopened=breaker.reopened + 1)
+
+
+def _close(breaker: Breaker, cause: _Cause) -> Breaker:
+    """closed, counts cleared, multiplier back to 1"""
+    stats = breaker.stats
+    if breaker.first_opened_at is not None:
+        spent = max(0.0, cause.at - breaker.first_opened_at)
+        stats = replace(stats, closings=stats.closings + 1, open_seconds=stats.open_seconds + spent)
+    closed = _enter(replace(breaker, stats=stats), State.CLOSED, cause.at)
+    return replace(closed, opened_at=None, first_opened_at=None, reopened=0, wait=0.0, opened_by=None)
+
+
+Rule = Callable[[Breaker, _Cause], Breaker]
+
+RULES: Mapping[tuple[State, Signal], Rule] = MappingProxyType(
+    {
+        (State.CLOSED, Signal.SUCCESS): _forget_run,
+        (State.CLOSED, Signal.FAILURE): _count_failure,
+        (State.CLOSED, Signal.RESET): _forget_run,
+        (State.OPEN, Signal.WAITED): _let_try,
+        (State.OPEN, Signal.RESET): _close,
+        (State.HALF_OPEN, Signal.SUCCESS): _count_success,
+        (State.HALF_OPEN, Signal.FAILURE): _reopen,
+        (State.HALF_OPEN, Signal.RESET): _close,
+    }
+)
+
+
+def rule_table() -> str:
+    """The rules, one a line, for people."""
+    return "\n".join(f"{state:<10} {signal:<8} {rule.__doc__}" for (state, signal), rule in RULES.items())
+
+
+def _enter(breaker: Breaker, state: State, at: float) -> Breaker:
+    return replace(
+        breaker,
+        state=state,
+        generation=breaker.generation + 1,
+        failures=0,
+        successes=0,
+        stats=replace(breaker.stats, last_change=at),
+    )
+
+
+def _open(breaker: Breaker, cause: _Cause, *, reopened: int) -> Breaker:
+    opened = _enter(breaker, State.OPEN, cause.at)
+    return replace(
+        opened,
+        opened_at=cause.at,
+        first_opened_at=cause.at if breaker.first_opened_at is None else breaker.first_opened_at,
+        reopened=reopened,
+        wait=open_wait(cause.policy, reopened, cause.jitter),
+        opened_by=cause.origin or breaker.opened_by,
+        stats=replace(opened.stats, opened=opened.stats.opened + 1),
+    )
+
+
+_SHIFTS = {State.CLOSED: Shift.CLOSED, State.HALF_OPEN: Shift.HALF_OPENED}
+
+
+def _apply(breaker: Breaker, signal: Signal, cause: _Cause) -> tuple[Breaker, tuple[Change, ...]]:
+    rule = RULES.get((breaker.state, signal))
+    if rule is None:
+        raise NoRuleError(f"A breaker that is {breaker.state} knows no {signal}")
+    after = rule(breaker, cause)
+    if after.state == breaker.state:
+        return after, ()
+    shift = _SHIFTS.get(after.state) or (Shift.REOPENED if breaker.state == State.HALF_OPEN else Shift.OPENED)
+    return after, (Change(shift, breaker.state, after.state, cause.at, after.reopened),)
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+def tick(
+    breaker: Breaker, policy: BreakerPolicy, now: float, *, jitter: float = 0.0, held: bool = False
+) -> tuple[Breaker, tuple[Change, ...]]:
+    """Do what time alone does: end a mode, take lapsed trials back, half-open after the wait (not while `held`)."""
+    if breaker.state == State.CLOSED and breaker.mode == Mode.AUTO and not breaker.trials:
+        return breaker, ()
+    breaker = _clamp(breaker, policy, now)
+    changes: tuple[Change, ...] = ()
+    while (due := _next_due(breaker, policy, held=held)) is not None and due[0] <= now:
+        at, lapsed = due
+        breaker, more = _pass_time(breaker, policy, at, lapsed, now=now, jitter=jitter)
+        changes += more
+    return breaker, changes
+
+
+def next_deadline(breaker: Breaker, policy: BreakerPolicy, *, held: bool = False) -> float | None:
+    """The next instant at which `tick` has something to do, None when time alone changes nothing."""
+    due = _next_due(breaker, policy, held=held)
+    return None if due is None else due[0]
+
+
+def deadline(breaker: Breaker, policy: BreakerPolicy) -> float:
+    """When an open breaker lets trials through: by its stored wait, or a shorter one that the policy asks by now."""
+    assert breaker.opened_at is not None  # asked of an open breaker only
+    return breaker.opened_at + min(breaker.wait, open_wait(policy, breaker.reopened, 1.0))
+
+
+def _next_due(breaker: Breaker, policy: BreakerPolicy, *, held: bool) -> tuple[float, Lease | None] | None:
+    """The earliest instant that matters, with the lease that lapses then, if it is one."""
+    due: list[tuple[float, Lease | None]] = [(lease.ends_at, lease) for lease in breaker.trials]
+    if breaker.mode != Mode.AUTO and breaker.mode_until is not None:
+        due.append((breaker.mode_until, None))
+    if breaker.state == State.OPEN and not _frozen(breaker) and not held:
+        due.append((deadline(breaker, policy), None))
+    return min(due, key=lambda each: each[0], default=None)
+
+
+def _pass_time(
+    breaker: Breaker, policy: BreakerPolicy, at: float, lapsed: Lease | None, *, now: float, jitter: float
+) -> tuple[Breaker, tuple[Change, ...]]:
+    if lapsed is not None:
+        return _lapse(breaker, policy, lapsed, jitter)
+    if breaker.mode != Mode.AUTO and breaker.mode_until == at:
+        change = Change(Shift.MODE_ENDED, breaker.state, breaker.state, at, breaker.reopened, breaker.mode)
+        return _in_auto(breaker), (change,)
+    return _apply(breaker, Signal.WAITED, _Cause(policy, now))
+
+
+def _lapse(breaker: Breaker, policy: BreakerPolicy, lease: Lease, jitter: float) -> tuple[Breaker, tuple[Change, ...]]:
+    """Nobody reported this trial: one failure at its end; one of an older state counts in the statistics alone."""
+    stats = replace(breaker.stats, failed=breaker.stats.failed + 1)
+    breaker = replace(breaker, trials=_without(breaker.trials, lease.permit), stats=stats)
+    if lease.generation != breaker.generation or _frozen(breaker):
+        return breaker, ()
+    return _apply(breaker, Signal.FAILURE, _Cause(policy, lease.ends_at, jitter))
+
+
+def _clamp(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
+    """A clock that was set back must not lengthen a wait: no deadline lies further off than what it was made of."""
+    if breaker.opened_at is not None and breaker.opened_at > now:
+        breaker = replace(breaker, opened_at=now)
+    latest = now + policy.trial_timeout
+    if any(lease.ends_at > latest for lease in breaker.trials):
+        breaker = replace(breaker, trials=tuple(replace(each, ends_at=min(each.ends_at, latest)) for each in breaker.trials))
+    return breaker
+
+
+# Asking and reporting -------------------------------------------------------------------------------------------------
+
+
+def acquire(breaker: Breaker, policy: BreakerPolicy, now: float, *, jitter: float = 0.0) -> tuple[Breaker, Permit | Refusal]:
+    """Ask for leave to call; the asking is counted, whatever the answer."""
+    breaker, _ = tick(breaker, policy, now, jitter=jitter)
+    if breaker.mode == Mode.FORCED_OPEN:
+        until = breaker.mode_until
+        return _refuse(breaker, Rejection.OPEN, None if until is None else until - now)
+    if breaker.mode == Mode.FORCED_CLOSED or breaker.state == State.CLOSED:
+        return _admit(breaker)
+    if breaker.state == State.HALF_OPEN:
+        in_flight = [lease.ends_at for lease in breaker.trials if lease.generation == breaker.generation]
+        if len(in_flight) < policy.max_requests:
+            return _admit_trial(breaker, now + policy.trial_timeout)
+        if breaker.mode != Mode.METRICS_ONLY:
+            return _refuse(breaker, Rejection.TOO_MANY_REQUESTS, min(in_flight) - now)
+    if breaker.mode == Mode.METRICS_ONLY:
+        return _admit(breaker)
+    return _refuse(breaker, Rejection.OPEN, deadline(breaker, policy) - now)
+
+
+def _admit(breaker: Breaker) -> tuple[Breaker, Permit]:
+    stats = replace(breaker.stats, total=breaker.stats.total + 1)
+    return replace(breaker, stats=stats), Permit(breaker.generation)
+
+
+def _admit_trial(breaker: Breaker, ends_at: float) -> tuple[Breaker, Permit]:
+    breaker, _ = _admit(breaker)
+    number = breaker.last_permit + 1
+    lease = Lease(number, ends_at, breaker.generation)
+    return replace(breaker, last_permit=number, trials=(*breaker.trials, lease)), Permit(breaker.generation, number, ends_at)
+
+
+def _refuse(breaker: Breaker, cause: Rejection, retry_after: float | None) -> tuple[Breaker, Refusal]:
+    stats = replace(breaker.stats, total=breaker.stats.total + 1, rejected=breaker.stats.rejected + 1)
+    return replace(breaker, stats=stats), Refusal(cause, retry_after)
+
+
+def report(
+    breaker: Breaker,
+    policy: BreakerPolicy,
+    permit: Permit,
+    outcome: Outcome,
+    now: float,
+    *,
+    jitter: float = 0.0,
+    origin: Origin | None = None,
+) -> tuple[Breaker, tuple[Change, ...]]:
+    """Tell how a call ended, once for each permit.  What answers an older state is counted as late and changes nothing."""
+    breaker, changes = tick(breaker, policy, now, jitter=jitter, held=True)
+    stats = breaker.stats
+    trial = next((lease for lease in breaker.trials if lease.permit == permit.trial), None)
+    if permit.trial and trial is None:
+        return replace(breaker, stats=replace(stats, late_lapsed=stats.late_lapsed + 1)), changes
+    if trial is not None:
+        breaker = replace(breaker, trials=_without(breaker.trials, trial.permit))
+    if permit.generation != breaker.generation:
+        return replace(breaker, stats=replace(stats, late=stats.late + 1)), changes
+    breaker = replace(breaker, stats=_counted(stats, outcome))
+    signal = _SIGNALS.get(outcome)
+    moves = breaker.state == State.CLOSED or trial is not None
+    if signal is None or not moves or _frozen(breaker):
+        return breaker, changes
+    breaker, more = _apply(breaker, signal, _Cause(policy, now, jitter, origin))
+    return breaker, changes + more
+
+
+_SIGNALS = {Outcome.SUCCESS: Signal.SUCCESS, Outcome.FAILURE: Signal.FAILURE}
+
+
+def _counted(stats: BreakerStats, outcome: Outcome) -> BreakerStats:
+    if outcome == Outcome.SUCCESS:
+        return replace(stats, successful=stats.successful + 1)
+    if outcome == Outcome.FAILURE:
+        return replace(stats, failed=stats.failed + 1)
+    return replace(stats, ignored=stats.ignored + 1)
+
+
+def _without(trials: tuple[Lease, ...], permit: int) -> tuple[Lease, ...]:
+    return tuple(lease for lease in trials if lease.permit != permit)
+
+
+# A person's hand ------------------------------------------------------------------------------------------------------
+
+
+def force(breaker: Breaker, mode: Mode, reason: str, owner: str, until: float | None, now: float) -> Breaker:
+    """Set the mode; the computed state stays as it is.  Raises `PolicyError` for an end that lies behind."""
+    if mode == Mode.AUTO:
+        return _in_auto(breaker)
+    if until is not None and until <= now:
+        raise PolicyError("The end of a forced mode must lie ahead.")
+    return replace(breaker, mode=mode, mode_reason=reason, mode_owner=owner, mode_until=until)
+
+
+def reset(breaker: Breaker, now: float) -> tuple[Breaker, tuple[Change, ...]]:
+    """Close the breaker and forget its counts; mode and statistics stay."""
+    return _apply(breaker, Signal.RESET, _Cause(BreakerPolicy(), now))
+
+
+def edit(breaker: Breaker, new: BreakerPolicy, now: float) -> Breaker:
+    """Take a new policy: counts stay, the deadline is shortened if the new wait is shorter and never lengthened."""
+    if breaker.state != State.OPEN:
+        return breaker
+    breaker = _clamp(breaker, new, now)
+    return replace(breaker, wait=min(breaker.wait, open_wait(new, breaker.reopened, 1.0)))
+
+
+def _in_auto(breaker: Breaker) -> Breaker:
+    return replace(breaker, mode=Mode.AUTO, mode_reason="", mode_owner="", mode_until=None)
+
+
+def _frozen(breaker: Breaker) -> bool:
+    return breaker.mode in (Mode.FORCED_OPEN, Mode.FORCED_CLOSED)
+
+
+# Looking --------------------------------------------------------------------------------------------------------------
+
+
+def observe_state(breaker: Breaker, policy: BreakerPolicy, now: float) -> State:
+    """The computed state as of `now`: an open breaker whose wait has passed reads half-open.  Changes nothing."""
+    return tick(breaker, policy, now)[0].state
+
+
+def effective(breaker: Breaker) -> State:
+    """What callers meet."""
+    if breaker.mode == Mode.AUTO:
+        return breaker.state
+    return State.OPEN if breaker.mode == Mode.FORCED_OPEN else State.CLOSED
+
+
+def opened_by(breaker: Breaker) -> Origin | None:
+    """Who keeps the breaker from closing, and so who alone can heal it; None while it is closed."""
+    return Origin.OPERATOR if breaker.mode == Mode.FORCED_OPEN else breaker.opened_by
+
+
+# Policies -------------------------------------------------------------------------------------------------------------
+
+
+def validate(policy: BreakerPolicy) -> None:
+    """Refuse a policy that cannot work; raises `PolicyError` with the sentence why."""
+    for broken, sentence in _faults(policy):
+        if broken:
+            raise PolicyError(sentence)
+
+
+def _faults(policy: BreakerPolicy) -> tuple[tuple[bool, str], ...]:
+    durations = (policy.timeout, policy.trial_timeout, policy.timeout_multiplier, policy.jitter, longest_wait(policy))
+    return (
+        (not all(isfinite(each) for each in durations), "Durations must be finite numbers."),
+        (policy.failure_threshold < 1, "The failure threshold must be at least 1: with 0 failures the breaker would never close."),
+        (
+            policy.success_threshold < 1,
+            "The success threshold must be at least 1: a trial has to succeed before the breaker closes.",
+        ),
+        (policy.max_requests < 1, "At least 1 trial must be let through while half-open, or the breaker never closes again."),
+        (policy.timeout < 0, "The timeout cannot be negative."),
+        (policy.timeout_multiplier < 1, "The timeout multiplier must be at least 1: a reopened breaker never waits less."),
+        (longest_wait(policy) < policy.timeout, "The longest wait must not be below the timeout."),
+        (not 0 <= policy.jitter <= 1, "The jitter is a part of the wait, from 0 to 1."),
+        (policy.trial_timeout <= 0, "A trial must have some time to report: the trial timeout must be above 0."),
+    )
+
+
+def warnings(policy: BreakerPolicy) -> tuple[str, ...]:
+    """What is legal in a policy and yet probably not meant, a sentence each."""
+    doubts = (
+        (policy.timeout == 0, "Timeout 0: an open breaker lets a trial through at once."),
+        (policy.failure_threshold == 1, "Failure threshold 1: a single failure opens the breaker."),
+        (
+            policy.max_timeout is not None and policy.timeout_multiplier == 1,
+            "The longest wait has no effect while the timeout multiplier is 1.",
+        ),
+        (policy.max_requests > 10 * policy.success_threshold, "Far more trials are let through than are needed to close."),
+    )
+    return tuple(sentence for doubtful, sentence in doubts if doubtful)

@@ -1,0 +1,192 @@
+"""The health of a node: what its checks add up to.
+
+Five states meet three verdicts in `RULES`; `unknown` is no verdict on the node but on us, and moves nothing.  Passing
+and failing checks reset each other's count.  How often to ask, how long to wait and when silence means stale follow from
+the policy and the health alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from math import isfinite
+from types import MappingProxyType
+from typing import Literal
+
+from nodes.engine.values import Health, HealthPolicy, HealthState, Observation, PolicyError, Verdict
+
+LONGEST_DEFAULT_TIMEOUT = 5.0  # s
+LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
+
+WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
+
+Quorum = Literal["all", "any", "majority"]
+Rule = Callable[[HealthState, HealthPolicy, Observation], Health]
+
+
+def _as_seen(health: HealthState, policy: HealthPolicy, seen: Observation) -> Health:
+    """healthy on pass, degraded on warn, at once"""
+    return Health.DEGRADED if seen.verdict == Verdict.WARN else Health.HEALTHY
+
+
+def _count_fail(health: HealthState, policy: HealthPolicy, seen: Observation) -> Health:
+    """failed at failure_threshold failing checks in a row"""
+    return Health.FAILED if health.fails >= policy.failure_threshold else health.status
+
+
+def _stay_failed(health: HealthState, policy: HealthPolicy, seen: Observation) -> Health:
+    """failed"""
+    return Health.FAILED
+
+
+def _count_pass(health: HealthState, policy: HealthPolicy, seen: Observation) -> Health:
+    """recovering; healthy or degraded at recovery_threshold good checks in a row, the first one counted"""
+    return _as_seen(health, policy, seen) if health.passes >= policy.recovery_threshold else Health.RECOVERING
+
+
+_NOT_FAILED: dict[Verdict, Rule] = {Verdict.PASS: _as_seen, Verdict.WARN: _as_seen, Verdict.FAIL: _count_fail}
+_OUT: dict[Verdict, Rule] = {Verdict.PASS: _count_pass, Verdict.WARN: _count_pass, Verdict.FAIL: _stay_failed}
+
+RULES: Mapping[tuple[Health, Verdict], Rule] = MappingProxyType(
+    {
+        (status, verdict): rule
+        for status, rules in (
+            (Health.UNKNOWN, _NOT_FAILED),
+            (Health.HEALTHY, _NOT_FAILED),
+            (Health.DEGRADED, _NOT_FAILED),
+            (Health.FAILED, _OUT),
+            (Health.RECOVERING, _OUT),
+        )
+        for verdict, rule in rules.items()
+    }
+)
+
+
+def observe(health: HealthState, policy: HealthPolicy, observation: Observation, now: float) -> HealthState:
+    """The health after one more check; the same value when the check could not be made."""
+    if observation.verdict == Verdict.UNKNOWN:
+        return health
+    counted = _count(health, observation)
+    status = RULES[health.status, observation.verdict](counted, policy, observation)
+    if status == health.status:
+        return counted
+    return replace(counted, status=status, since=now, passes=counted.passes if status == Health.RECOVERING else 0)
+
+
+def _count(health: HealthState, seen: Observation) -> HealthState:
+    if seen.verdict == Verdict.FAIL:
+        first_bad_at = seen.started_at if health.first_bad_at is None else health.first_bad_at
+        fails, passes = health.fails + 1, 0
+    else:
+        first_bad_at, fails = None, 0
+        passes = health.passes + 1 if health.status in (Health.FAILED, Health.RECOVERING) else 0
+    return replace(health, fails=fails, passes=passes, first_bad_at=first_bad_at, observed_at=seen.started_at, stale=False)
+
+
+def rule_table() -> str:
+    """The rules, one a line, for people."""
+    return "\n".join(f"{status:<10} {verdict:<5} {rule.__doc__}" for (status, verdict), rule in RULES.items())
+
+
+# Intervals ------------------------------------------------------------------------------------------------------------
+
+
+def fast_interval(policy: HealthPolicy) -> float:
+    """Seconds between checks while in doubt."""
+    return min(policy.interval, LONGEST_DEFAULT_FAST_INTERVAL) if policy.fast_interval is None else policy.fast_interval
+
+
+def down_interval(policy: HealthPolicy) -> float:
+    """Seconds between checks while failed."""
+    return policy.interval if policy.down_interval is None else policy.down_interval
+
+
+def effective_timeout(policy: HealthPolicy) -> float:
+    """Seconds that one check may take."""
+    return min(LONGEST_DEFAULT_TIMEOUT, policy.interval / 2) if policy.check_timeout is None else policy.check_timeout
+
+
+def next_interval(policy: HealthPolicy, health: HealthState) -> float:
+    """The interval in force, in seconds: fast while in doubt, down while failed, else the plain one."""
+    if health.status == Health.FAILED:
+        return down_interval(policy)
+    if health.status == Health.RECOVERING or health.fails:
+        return fast_interval(policy)
+    return policy.interval
+
+
+def stale_at(health: HealthState, policy: HealthPolicy) -> float | None:
+    """When silence begins to mean that the health is no longer known; None for a node that nobody has asked to be checked."""
+    last = health.since if health.observed_at is None else health.observed_at
+    return last + 2 * next_interval(policy, health) + effective_timeout(policy) if last else None
+
+
+def stale(health: HealthState, policy: HealthPolicy, now: float) -> bool:
+    """Whether no check said anything for 2 intervals in force and a check's timeout."""
+    ends = stale_at(health, policy)
+    return ends is not None and now > ends
+
+
+# Composite checks -----------------------------------------------------------------------------------------------------
+
+
+def aggregate(quorum: Quorum, verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict on a whole from those on its parts; a tie is no majority, no part at all is unknown."""
+    parts = tuple(verdicts)
+    good = sum(part in (Verdict.PASS, Verdict.WARN) for part in parts)
+    unknown = parts.count(Verdict.UNKNOWN)
+    holds_surely = _holds(quorum, good, len(parts))
+    if not parts or holds_surely != _holds(quorum, good + unknown, len(parts)):
+        return Verdict.UNKNOWN
+    if not holds_surely:
+        return Verdict.FAIL
+    return Verdict.WARN if Verdict.WARN in parts or Verdict.FAIL in parts else Verdict.PASS
+
+
+def _holds(quorum: Quorum, good: int, parts: int) -> bool:
+    if quorum == "all":
+        return good == parts
+    return good >= 1 if quorum == "any" else good * 2 > parts
+
+
+# Policies -------------------------------------------------------------------------------------------------------------
+
+
+def validate(policy: HealthPolicy) -> None:
+    """Refuse a policy that cannot work; raises `PolicyError` with the sentence why."""
+    for broken, sentence in _faults(policy):
+        if broken:
+            raise PolicyError(sentence)
+
+
+def _faults(policy: HealthPolicy) -> tuple[tuple[bool, str], ...]:
+    intervals = (policy.interval, fast_interval(policy), down_interval(policy))
+    timeout = effective_timeout(policy)
+    return (
+        (not all(isfinite(each) for each in (*intervals, timeout)), "Durations must be finite numbers."),
+        (min(intervals) <= 0, "Intervals must be above 0."),
+        (timeout <= 0, "A check must have some time to answer: the check timeout must be above 0."),
+        (timeout >= policy.interval, "The check timeout must be below the interval, or checks of one node would overlap."),
+        (fast_interval(policy) > policy.interval, "The fast interval must not be longer than the interval."),
+        (policy.failure_threshold < 1, "The failure threshold must be at least 1: a node fails on a check, not on none."),
+        (policy.recovery_threshold < 1, "The recovery threshold must be at least 1: a node recovers on a check, not on none."),
+        (policy.degraded_latency is not None and policy.degraded_latency <= 0, "The degraded latency must be above 0."),
+    )
+
+
+def warnings(policy: HealthPolicy) -> tuple[str, ...]:
+    """What is legal in a policy and yet probably not meant, a sentence each."""
+    timeout = effective_timeout(policy)
+    doubts = (
+        (policy.failure_threshold == 1, "Failure threshold 1: a single lost packet fails a node over."),
+        (
+            policy.degraded_latency is not None and policy.degraded_latency >= timeout,
+            "The degraded latency is never reached: the check times out before it.",
+        ),
+        (
+            policy.check_timeout is not None and policy.check_timeout > 2 * fast_interval(policy),
+            "A hanging node is found late: the check timeout is more than twice the fast interval.",
+        ),
+        (down_interval(policy) > 10 * policy.interval, "A recovered node is noticed late: it is asked at the down interval alone."),
+    )
+    return tuple(sentence for doubtful, sentence in doubts if doubtful)
