@@ -1,0 +1,134 @@
+"""PostgreSQL and Redis of our own below the data directory, for a machine that has neither. Needs no Django."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import Protocol
+
+from failover_console.addresses import database_url, redis_url, socket_directory
+from failover_console.embedded import postgresql, redis
+from failover_console.embedded.account import choose_account
+from failover_console.embedded.trouble import EmbeddedError
+from failover_console.offspring import Offspring
+
+__all__ = ["EmbeddedError", "Services"]
+
+READY_SECONDS = 60.0  # a recovery after a crash replays at most max_wal_size
+STOP_SECONDS = 5.0
+POLL_SECONDS = 0.02
+STARTS_AGAIN, START_AGAIN_SECONDS = 5, 1.0
+
+
+class _Server(Protocol):
+    offspring: Offspring
+
+    def prepare(self) -> None: ...
+    def ready(self) -> bool: ...
+    def complete(self) -> None: ...
+    def complaint(self) -> str: ...
+
+
+class Services:
+    """The embedded servers of one data directory, and the lock that keeps a second console off it.
+
+    `start` returns the addresses as settings name them (DATABASE_URL, REDIS_URL) and raises EmbeddedError, whose message says
+    what to do; `stop` ends both and frees the directory. With `with_postgresql` or `with_redis` False that one is left out.
+    """
+
+    def __init__(self, data_dir: Path, *, with_postgresql: bool = True, with_redis: bool = True) -> None:
+        self._data_dir = data_dir
+        self._with_postgresql = with_postgresql
+        self._with_redis = with_redis
+        self._lock: int | None = None
+        self._servers: list[_Server] = []
+
+    @property
+    def offspring(self) -> list[Offspring]:
+        """The servers' processes, in the order of their start."""
+        return [server.offspring for server in self._servers]
+
+    def start(self) -> dict[str, str]:
+        """Start both, make what is missing, wait until they answer."""
+        try:
+            self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._data_dir = self._data_dir.resolve()
+            self._take_lock()
+        except OSError as trouble:
+            raise EmbeddedError(
+                f"{self._data_dir} cannot be used ({trouble.strerror}): set DATA_DIR to a directory that you may write to."
+            ) from trouble
+        try:
+            addresses = self._place()
+            for server in self._servers:
+                server.prepare()
+                server.offspring.start()
+            for server in self._servers:
+                _wait(server)
+                server.complete()
+        except OSError as trouble:
+            self.stop()
+            raise EmbeddedError(
+                f"The embedded servers cannot start ({trouble}): mend that, or set DATABASE_URL and REDIS_URL."
+            ) from trouble
+        except BaseException:
+            self.stop()
+            raise
+        return addresses
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """End Redis, then PostgreSQL, each in order within `seconds`, else at once; free the data directory."""
+        for offspring in reversed(self.offspring):
+            if offspring.running():
+                offspring.ask_to_stop()
+                offspring.wait(seconds)
+            offspring.end_group()
+            offspring.wait(seconds)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _take_lock(self) -> None:
+        lock = os.open(self._data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise EmbeddedError(
+                f"Another console runs on {self._data_dir}: stop it, or set DATA_DIR (and PORT) for this one."
+            ) from None
+        self._lock = lock
+
+    def _place(self) -> dict[str, str]:
+        """Decide who runs what where; nothing runs yet."""
+        self._servers = []
+        if not (self._with_postgresql or self._with_redis):
+            return {}
+        cluster, sockets = self._data_dir / "postgres", socket_directory(self._data_dir)
+        program = postgresql.binaries() / "postgres" if self._with_postgresql else redis.binary()
+        account = choose_account(self._data_dir, cluster, program)
+        account.directory(sockets)
+        addresses = {}
+        if self._with_postgresql:
+            addresses["DATABASE_URL"] = database_url(self._data_dir)
+            self._servers.append(postgresql.PostgreSQL(cluster, sockets, addresses["DATABASE_URL"], account))
+        if self._with_redis:
+            addresses["REDIS_URL"] = redis_url(self._data_dir)
+            self._servers.append(redis.Redis(self._data_dir / "redis", sockets / "redis.sock", account))
+        return addresses
+
+
+def _wait(server: _Server) -> None:
+    """Until it answers. A server of a killed start may hold its memory a moment longer, so one that ends is started again."""
+    deadline = time.monotonic() + READY_SECONDS
+    ends = 0
+    while not server.ready():
+        if not server.offspring.running():
+            ends += 1
+            if ends > STARTS_AGAIN or "pre-existing shared memory" not in server.complaint():
+                raise EmbeddedError(f"{server.offspring.name} did not start: {server.complaint()}")
+            time.sleep(START_AGAIN_SECONDS)
+            server.offspring.start()
+        elif time.monotonic() > deadline:
+            raise EmbeddedError(f"{server.offspring.name} did not answer within {READY_SECONDS:.0f} s: {server.complaint()}")
+        time.sleep(POLL_SECONDS)

