@@ -9,13 +9,16 @@ def web(host: str, port: str) -> list[str]:
     """The web server.  Small frames, no compression: our messages go one way and are small."""
     return [
         "uvicorn", f"{PROJECT}.asgi:application", "--host", host, "--port", port, "--loop", "uvloop", "--lifespan", "off",
-        "--ws-max-size", "4096", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "5", "--no-access-log",
-        "--no-server-header",
+        "--ws-max-size", "4096", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "2", "--no-access-log",
+        "--no-server-header", "--no-proxy-headers",
     ]  # fmt: skip  # options beside their values
 
 
 def _worker(queue: str, children: int) -> list[str]:
-    return ["celery", "-A", PROJECT, "worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(children), "--loglevel", "INFO", "--without-mingle", "--without-gossip"]
+    return [
+        "celery", "-A", PROJECT, "worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(children), "--loglevel", "INFO",
+        "--without-mingle", "--without-gossip",
+    ]  # fmt: skip  # as above
 
 
 WORKERS = {

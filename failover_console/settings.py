@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -17,14 +16,24 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # Where we are ---------------------------------------------------------------------------------------------------------
 
 DEBUG = environment.flag("DEBUG")
-HOST = environment.text("HOST", "127.0.0.1")
+HOST = environment.host("HOST", "127.0.0.1")
 PORT = environment.port("PORT", 8000)
-PUBLIC_URL = environment.public_url("PUBLIC_URL", f"http://{'127.0.0.1' if HOST in ('0.0.0.0', '::') else HOST}:{PORT}")  # noqa: S104 - compared, not bound
-DATA_DIR = Path(environment.text("DATA_DIR", str(BASE_DIR / ".data"))).absolute()
+PUBLIC_URL = environment.public_url("PUBLIC_URL", environment.own_url(HOST, PORT))
+DATA_DIR = environment.directory("DATA_DIR", BASE_DIR / ".data")
 EMBEDDED = not environment.text("DATABASE_URL")
+SUPERUSER_USERNAME = environment.text("DJANGO_SUPERUSER_USERNAME", "admin")  # made by `up` when there is none
+SUPERUSER_PASSWORD = environment.text("DJANGO_SUPERUSER_PASSWORD")
 _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
-ALLOWED_HOSTS = environment.items("ALLOWED_HOSTS") or sorted({_public.hostname or HOST, HOST, "127.0.0.1", "localhost"})
+# Health checks ask from inside, by loopback; links are made from PUBLIC_URL and never from a Host header.
+ALLOWED_HOSTS = sorted(
+    {
+        *(environment.items("ALLOWED_HOSTS") or [_public.netloc.rpartition(":")[0] or _public.netloc]),
+        "127.0.0.1",
+        "[::1]",
+        "localhost",
+    }
+)
 
 # Secrets --------------------------------------------------------------------------------------------------------------
 
@@ -142,19 +151,20 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
-STATICFILES_DIRS = [BASE_DIR / "failover_console" / "static"]
-_testing = "pytest" in sys.modules
-_plain_static = "django.contrib.staticfiles.storage.StaticFilesStorage"
+_static_storage = (
+    "django.contrib.staticfiles.storage.StaticFilesStorage" if DEBUG else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": _plain_static if DEBUG or _testing else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": _static_storage},
 }
-WHITENOISE_USE_FINDERS = DEBUG or _testing
+WHITENOISE_USE_FINDERS = DEBUG
 
 # The web's safety ---------------------------------------------------------------------------------------------------------
 
+# Browsers share cookies between the ports of a host: two consoles on one machine must not log each other's users out.
+SESSION_COOKIE_NAME = "__Host-failover-session" if HTTPS else f"failover-session-{PORT}"
+CSRF_COOKIE_NAME = "__Host-failover-csrf" if HTTPS else f"failover-csrf-{PORT}"
 SESSION_COOKIE_AGE = 12 * 3600  # s
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
@@ -193,7 +203,12 @@ CELERY_BROKER_URL = environment.service_url(
     "CELERY_BROKER_URL", _broker(REDIS_URL), ("redis", "rediss", "redis+socket", "amqp", "amqps", "sentinel")
 )
 _redis_patience = {"socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True, "health_check_interval": 5}
-_redis_queue = {"visibility_timeout": 3600, "unacked_restore_interval": 1, "unacked_restore_throttle": 1, "global_keyprefix": "failover-queue:"}
+_redis_queue = {
+    "visibility_timeout": 3600,
+    "unacked_restore_interval": 1,
+    "unacked_restore_throttle": 1,
+    "global_keyprefix": "failover-queue:",
+}
 if CELERY_BROKER_URL.startswith("redis+socket"):
     _redis_patience.pop("socket_keepalive")  # a unix socket knows none
 CELERY_BROKER_TRANSPORT_OPTIONS = {} if CELERY_BROKER_URL.startswith("amqp") else {**_redis_patience, **_redis_queue}
@@ -203,7 +218,6 @@ CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 5000
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 500_000  # KiB
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -238,6 +252,6 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},
+        "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # in the place of its own, which escapes nothing
     },
 }

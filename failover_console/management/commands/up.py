@@ -1,0 +1,154 @@
+"""`manage.py up`: the whole console with one command."""
+
+import contextlib
+import errno
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+
+from failover_console import addresses, processes
+from failover_console.doorbell import Doorbell
+from failover_console.embedded import EmbeddedError, Services
+from failover_console.offspring import Offspring
+from failover_console.supervisor import Stage, Supervisor
+from nodes.models import Pool
+
+PASSWORD_BYTES = 12
+
+
+class Command(BaseCommand):
+    """Starts the embedded services, makes what is missing, and keeps web, workers and beat running until Ctrl-C."""
+
+    help = (
+        "Starts everything on this machine: PostgreSQL and Redis (unless DATABASE_URL and REDIS_URL name others), migrations, "
+        "static files, the first user, web, workers, beat. Ctrl-C ends all of it."
+    )
+    requires_system_checks: Sequence[str] = ()
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """One flag: the demo fleet."""
+        parser.add_argument("--demo", action="store_true", help="with an empty database: add a demo fleet, with servers to switch")
+
+    def handle(self, *_args: Any, demo: bool, **_options: Any) -> None:
+        """Run until a signal ends it; what cannot be is a CommandError whose sentence says what to do."""
+        _refuse_taken_port(settings.HOST, settings.PORT)
+        services = Services(
+            settings.DATA_DIR,
+            with_postgresql=settings.EMBEDDED,
+            with_redis=addresses.redis_url(settings.DATA_DIR) == settings.REDIS_URL,
+        )
+        try:
+            with _signals_interrupt():
+                services.start()
+                self._prepare(demo=demo)
+            self._supervise(services)
+        except EmbeddedError as trouble:
+            raise CommandError(str(trouble)) from trouble
+        except KeyboardInterrupt:
+            self._say("Stopped before everything was up.")
+        finally:
+            services.stop()
+
+    def _prepare(self, *, demo: bool) -> None:
+        """Bring the database and the static files up to date; then let go of the database, for the children have their own."""
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        self._first_user()
+        if demo and not Pool.objects.exists():
+            call_command("demo", "add")
+        self._with_demo = _demo_installed()
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined] # of the PostgreSQL backend, which is the only one
+
+    def _first_user(self) -> None:
+        users = get_user_model().objects
+        if users.filter(is_superuser=True).exists():
+            return
+        name = settings.SUPERUSER_USERNAME
+        if users.filter(username=name).exists():
+            raise CommandError(
+                f"No user is an administrator, and {name} exists already: set DJANGO_SUPERUSER_USERNAME to another name."
+            )
+        password = settings.SUPERUSER_PASSWORD or secrets.token_urlsafe(PASSWORD_BYTES)
+        users.create_superuser(username=name, password=password)
+        if not settings.SUPERUSER_PASSWORD:
+            self._say(f"The first user is {name}, the password {password} (it is not shown again).")
+
+    def _supervise(self, services: Services) -> None:
+        servers = {child.name: child for child in services.offspring}
+        programs = processes.all_processes(settings.HOST, str(settings.PORT))
+        workers = tuple(_child(name, argv) for name, argv in programs.items() if name.startswith("worker"))
+        stages = [Stage((child,), patience=5.0, hurried=1.5) for child in servers.values()]
+        if self._with_demo:
+            stages.append(Stage((_child("demo", ["django", "demo", "serve"]),), patience=0.7))
+        stages += [
+            Stage(workers, patience=4.0),
+            Stage((_child("beat", programs["beat"]),), patience=0.7),
+            Stage((_child("web", programs["web"]),), patience=2.5),
+        ]
+        doorbell = Doorbell(settings.HOST, settings.PORT, settings.PUBLIC_URL)
+        Supervisor(stages, self._say, ready=doorbell.answers, on_ready=self._greet).run()
+        self._say("All has ended; the history is kept.")
+
+    def _greet(self) -> None:
+        self._say(f"The failover console runs at {settings.PUBLIC_URL} (Ctrl-C ends it).")
+
+    def _say(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # a terminal that is gone must not keep us from ending in order
+            print(line, flush=True)
+
+
+def _child(name: str, argv: Sequence[str]) -> Offspring:
+    """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
+    environment = os.environ | {"DATA_DIR": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1"}
+    return Offspring(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
+
+
+def _demo_installed() -> bool:
+    if importlib.util.find_spec("failover_console.demo") is None:
+        return False
+    from failover_console.demo import installed
+
+    return installed()
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as door:
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            door.bind((host, port))
+        except OSError as trouble:
+            if trouble.errno == errno.EADDRINUSE:
+                raise CommandError(f"PORT {port} on {host} is taken: end what listens there, or set PORT to another.") from trouble
+            if trouble.errno == errno.EACCES:
+                raise CommandError(f"PORT {port} is not for this user: set PORT to one above 1023.") from trouble
+            raise CommandError(f"HOST {host} is no address of this machine ({trouble.strerror}): set HOST to one.") from trouble
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """While all is made ready, what asks for the end interrupts as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
