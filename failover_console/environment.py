@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
@@ -15,6 +16,9 @@ from django.core.exceptions import ImproperlyConfigured
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = range(1, 65_536)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
 
 
 def refuse(name: str, given: str, expected: str) -> ImproperlyConfigured:
@@ -39,6 +43,27 @@ def port(name: str, default: int) -> int:
     if not given.isdecimal() or int(given) not in _PORTS:
         raise refuse(name, given, "a port number from 1 to 65535")
     return int(given)
+
+
+def host(name: str, default: str) -> str:
+    """An address or a name to listen on."""
+    given = text(name, default)
+    try:
+        ipaddress.ip_address(given)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(given):
+            raise refuse(name, given, "an address to listen on such as 127.0.0.1, or a host name") from None
+    return given
+
+
+def directory(name: str, default: Path) -> Path:
+    """An absolute path to a directory, made (for this user alone) when there is none."""
+    path = Path(text(name, str(default))).absolute()
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise refuse(name, str(path), f"a directory that this user may make or use ({error.strerror})") from None
+    return path
 
 
 def items(name: str) -> list[str]:
@@ -69,23 +94,42 @@ def endpoints(name: str) -> tuple[tuple[str, int], ...]:
 
 
 def public_url(name: str, default: str) -> str:
-    """An http or https address without path, query or credentials."""
+    """An http or https address without path, query or credentials, written as browsers write an origin."""
     given = text(name, default).rstrip("/")
     parts = urlsplit(given)
     try:
-        fits = parts.scheme in ("http", "https") and parts.hostname and not parts.path and not parts.query and "@" not in parts.netloc
-        fits = bool(fits) and (parts.port is None or parts.port in _PORTS)
-    except ValueError:
-        fits = False
-    if not fits:
-        raise refuse(name, given, "an address such as https://console.example")
-    return given
+        number = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
+        bare = urlunsplit((parts.scheme, parts.netloc, "", "", "")) == given and "@" not in parts.netloc
+    except (ValueError, KeyError):
+        bare, number = False, 0
+    if not bare or not parts.hostname or not given.isascii() or number not in _PORTS:
+        raise refuse(name, given, "an http or https address without a path, such as https://console.example")
+    return _origin(parts.scheme, parts.hostname, number)
+
+
+def own_url(listening: str, number: int) -> str:
+    """The address under which a browser on this machine reaches us."""
+    return _origin("http", "127.0.0.1" if listening in _ANY_ADDRESS else listening, number)
+
+
+def _origin(scheme: str, hostname: str, number: int) -> str:
+    """As browsers write it: a port only when it is not the scheme's own."""
+    bracketed = f"[{hostname}]" if ":" in hostname else hostname
+    return f"{scheme}://{bracketed}" + ("" if number == _DEFAULT_PORTS[scheme] else f":{number}")
 
 
 def service_url(name: str, default: str, schemes: Iterable[str]) -> str:
+    """An address with one of the schemes; it may hold a password, so an error repeats none of it but the scheme."""
     given = text(name, default)
-    if urlsplit(given).scheme not in schemes:
-        raise ImproperlyConfigured(f"{name} has the scheme {urlsplit(given).scheme!r}, expected one of: {', '.join(schemes)}.")
+    parts = urlsplit(given)
+    if parts.scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} has the scheme {parts.scheme!r}, expected one of: {', '.join(schemes)}.")
+    try:
+        fits = parts.port is None or parts.port in _PORTS
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ImproperlyConfigured(f"{name} has a port that is none, expected a number from 1 to 65535.")
     return given
 
 

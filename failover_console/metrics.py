@@ -41,12 +41,17 @@ def _rows(query: str) -> list[tuple[Any, ...]]:
 def _nodes() -> Iterator[Metric]:
     up = GaugeMetricFamily("failover_node_up", "1 when the node is healthy or degraded", labels=["pool", "node"])
     state = GaugeMetricFamily("failover_node_state", "1 for the health that the node has", labels=["pool", "node", "state"])
-    breaker = GaugeMetricFamily("failover_breaker_state", "1 for the state that the node's breaker has", labels=["pool", "node", "state"])
+    breaker = GaugeMetricFamily(
+        "failover_breaker_state", "1 for the state that the node's breaker has", labels=["pool", "node", "state"]
+    )
     share = GaugeMetricFamily("failover_node_share_ratio", "The node's part of its pool's traffic", labels=["pool", "node"])
-    opened = CounterMetricFamily("failover_breaker_transitions", "Times a breaker went to this state", labels=["pool", "node", "to"])
+    opened = CounterMetricFamily(
+        "failover_breaker_transitions", "Times a breaker went to this state", labels=["pool", "node", "to"]
+    )
     for pool, node, health, breaker_state, basis_points, times_opened, closings in _rows(
         """SELECT p.slug, n.name, s.health, s.breaker_state, s.share, s.breaker_times_opened, s.breaker_closings
-           FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id JOIN nodes_pool p ON p.id = n.pool_id WHERE n.removed_at IS NULL"""
+           FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id JOIN nodes_pool p ON p.id = n.pool_id
+           WHERE n.removed_at IS NULL"""
     ):
         up.add_metric([pool, node], float(health in (Health.HEALTHY, Health.DEGRADED)))
         share.add_metric([pool, node], basis_points / 10_000)
@@ -60,7 +65,10 @@ def _nodes() -> Iterator[Metric]:
 
 
 def _runners() -> Iterator[Metric]:
-    rows = _rows("SELECT kind, checks, late, stale_results, stalls, lateness_p99, latency_buckets, latency_sum, verdicts::text FROM nodes_runner")
+    rows = _rows(
+        """SELECT kind, checks, late, stale_results, stalls, lateness_p99, latency_buckets, latency_sum, verdicts::text
+           FROM nodes_runner"""
+    )
     checks = CounterMetricFamily("failover_checks", "Checks by what they saw", labels=["result"])
     duration = HistogramMetricFamily("failover_check_duration_seconds", "How long answers took")
     verdicts: Counter[str] = Counter()
@@ -78,9 +86,17 @@ def _runners() -> Iterator[Metric]:
     duration.add_metric([], cumulative, total)
     yield from (checks, duration)
     yield CounterMetricFamily("failover_checks_late", "Checks that started over 250 ms late", value=sum(row[2] for row in rows))
-    yield CounterMetricFamily("failover_results_stale", "Results that answered an old claim and were dropped", value=sum(row[3] for row in rows))
-    yield CounterMetricFamily("failover_loop_stalls", "Times a check loop stood still over 500 ms", value=sum(row[4] for row in rows))
-    yield GaugeMetricFamily("failover_check_schedule_lag_seconds", "p99 of how late checks start, worst runner", value=max((row[5] for row in rows), default=0.0))
+    yield CounterMetricFamily(
+        "failover_results_stale", "Results that answered an old claim and were dropped", value=sum(row[3] for row in rows)
+    )
+    yield CounterMetricFamily(
+        "failover_loop_stalls", "Times a check loop stood still over 500 ms", value=sum(row[4] for row in rows)
+    )
+    yield GaugeMetricFamily(
+        "failover_check_schedule_lag_seconds",
+        "p99 of how late checks start, worst runner",
+        value=max((row[5] for row in rows), default=0.0),
+    )
     tick = _rows("SELECT extract(epoch FROM max(seen_at))::float8 FROM nodes_runner WHERE kind = 'checks'")[0][0]
     yield GaugeMetricFamily("failover_scheduler_last_tick_timestamp_seconds", "When a runner was last alive", value=tick or 0.0)
 
@@ -98,7 +114,8 @@ def _history() -> Iterator[Metric]:
 
 def _alerts() -> Iterator[Metric]:
     pending, oldest = _rows(
-        "SELECT count(*), coalesce(extract(epoch FROM now() - min(e.at)), 0)::float8 FROM nodes_outbox o JOIN nodes_event e ON e.id = o.event_id"
+        """SELECT count(*), coalesce(extract(epoch FROM now() - min(e.at)), 0)::float8
+           FROM nodes_outbox o JOIN nodes_event e ON e.id = o.event_id"""
     )[0]
     yield GaugeMetricFamily("failover_outbox_pending", "Events that the alerts have not looked at", value=pending)
     yield GaugeMetricFamily("failover_outbox_oldest_age_seconds", "Age of the oldest of them", value=oldest)

@@ -17,7 +17,7 @@ def origin(text: str) -> tuple[str, str, int] | None:
     """Scheme, host and port of an origin; None for whatever is none."""
     try:
         parts = urlsplit(text)
-        port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+        port = _DEFAULT_PORTS.get(parts.scheme) if parts.port is None else parts.port
     except ValueError:
         return None
     if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port is None or parts.path or parts.query or "@" in parts.netloc:

@@ -8,7 +8,18 @@ from pathlib import Path
 
 DATA_DIR = Path(tempfile.gettempdir()) / f"failover-test-{os.getpid()}"
 
-for name in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "PUBLIC_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "DEBUG", "HOST", "PORT", "CANARIES"):
+for name in (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "PUBLIC_URL",
+    "SECRET_KEY",
+    "ENCRYPTION_KEYS",
+    "DEBUG",
+    "HOST",
+    "PORT",
+    "CANARIES",
+):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["EGRESS_ALLOW"] = "127.0.0.0/8"  # tests ask and tell servers of their own
