@@ -1,0 +1,228 @@
+"""What a person does to a pool.  Each act gives the step it leads to, or raises `Refused` with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from nodes.engine import breaker as rules
+from nodes.engine import guards
+from nodes.engine.decide import decide_failover
+from nodes.engine.shares import active_tier, off_ideal, receivers
+from nodes.engine.step import Course, climb, put_right, settle
+from nodes.engine.values import (
+    AdminState,
+    ChangeKind,
+    Event,
+    EventType,
+    Fleet,
+    Guard,
+    HealthState,
+    Hold,
+    Member,
+    Mode,
+    Pool,
+    Severity,
+    Step,
+    Strategy,
+)
+
+
+class Refused(Exception):  # noqa: N818 - the word of the page
+    """An act that cannot be; the sentence says why and what to do."""
+
+
+def _member(pool: Pool, node_id: int) -> Member:
+    found = next((node for node in pool.members if node.id == node_id), None)
+    if found is None:
+        raise Refused("This node was removed; reload the page.")
+    return found
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""
+
+
+def set_admin(
+    pool: Pool,
+    fleet: Fleet,
+    now: float,
+    node: int,
+    state: AdminState,
+    actor: str,
+    reason: str = "",
+    *,
+    override: guards.Override = guards.NONE,
+) -> Step:
+    """Enable, drain, disable a node or put it in maintenance; what it holds moves at once."""
+    member = _member(pool, node)
+    if member.admin == state:
+        raise Refused(f"{member.name} is {state} already.")
+    course = Course(pool)
+    detail = {"before": member.admin.value, "after": state.value, "reason": reason}
+    changed = replace(member, admin=state)
+    if member.admin == AdminState.DISABLED:
+        changed = replace(changed, health=HealthState(since=now, ever_able=member.health.ever_able))
+    course.set(changed)
+    if state != AdminState.ENABLED:
+        _move_out(course, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
+    said = f"{actor} set {member.name} from {member.admin} to {state}{_because(reason)}"
+    course.tell(Event(EventType.ADMIN_STATE_CHANGED, Severity.INFO, said, node, detail, actor=actor))
+    return settle(course, pool, fleet, now)
+
+
+def _move_out(course: Course, fleet: Fleet, node: Member, now: float, actor: str, reason: str, override: guards.Override) -> None:
+    """Move a person's node out, whatever holds automation; with nobody to take over only if that is overridden by name."""
+    if node.share == 0:
+        return
+    allowed = (frozenset(Guard) - {Guard.NO_CANDIDATE}) | override
+    decision = decide_failover(course.pool, fleet, node, now, kind=ChangeKind.MANUAL, actor=actor, reason=reason, override=allowed)
+    if decision.refused_by is not None:
+        raise Refused(
+            f"No other node is able to take {node.share / 100:g} % of {course.pool.name} from {node.name}: "
+            "bring another node back first, or override “no candidate” to leave the pool without traffic."
+        )
+    course.decided(decision)
+
+
+def remove(
+    pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
+) -> Step:
+    """Take a node out of the pool for good."""
+    member = _member(pool, node)
+    course = Course(pool)
+    leaving = replace(member, admin=AdminState.DISABLED)
+    course.set(leaving)
+    _move_out(course, fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
+    course.pool = replace(course.pool, members=tuple(each for each in course.pool.members if each.id != node))
+    said = f"{actor} removed {member.name} from {pool.name}{_because(reason)}"
+    course.tell(Event(EventType.NODE_REMOVED, Severity.INFO, said, node, {"reason": reason}, actor=actor))
+    return settle(course, pool, fleet, now)
+
+
+def _change_breaker(
+    pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], event: Callable[[Member], Event]
+) -> Step:
+    course = Course(pool)
+    member = changed(_member(pool, node))
+    course.set(member)
+    course.tell(event(member))
+    return settle(course, pool, fleet, now)
+
+
+def force_breaker(
+    pool: Pool, fleet: Fleet, now: float, node: int, mode: Mode, reason: str, owner: str, until: float | None
+) -> Step:
+    """Put the breaker in a person's mode, for good or until an instant."""
+    member = _member(pool, node)
+    if mode == Mode.AUTO:
+        raise Refused("Automatic is no forced mode; release the breaker instead.")
+    if until is not None and until <= now:
+        raise Refused("The expiry is in the past; choose a later one, or none.")
+    if mode == Mode.FORCED_OPEN and member.share and not receivers(pool, without=node):
+        raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
+    words = mode.replace("_", " ")
+
+    def event(changed: Member) -> Event:
+        detail = {"mode": mode.value, "reason": reason, "until": until}
+        said = f"{owner} set the breaker of {changed.name} to {words}{_because(reason)}"
+        return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node, detail, actor=owner)
+
+    def forced(each: Member) -> Member:
+        return replace(each, breaker=rules.force(each.breaker, mode, reason, owner, until, now))
+
+    return _change_breaker(pool, fleet, now, node, forced, event)
+
+
+def release_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
+    """Give the breaker back to its own counts."""
+    if _member(pool, node).breaker.mode == Mode.AUTO:
+        raise Refused("This breaker is automatic already.")
+
+    def event(member: Member) -> Event:
+        said = f"{actor} released the breaker of {member.name}{_because(reason)}: it is automatic and {member.breaker.state}"
+        return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node, {"mode": Mode.AUTO.value, "reason": reason}, actor=actor)
+
+    return _change_breaker(
+        pool, fleet, now, node, lambda each: replace(each, breaker=rules.force(each.breaker, Mode.AUTO, "", "", None, now)), event
+    )
+
+
+def reset_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
+    """Close the breaker and forget its counts; statistics stay."""
+
+    def event(member: Member) -> Event:
+        said = f"{actor} reset the breaker of {member.name}{_because(reason)}"
+        return Event(EventType.BREAKER_CLOSED, Severity.INFO, said, node, {"reason": reason}, actor=actor)
+
+    return _change_breaker(pool, fleet, now, node, lambda each: replace(each, breaker=rules.reset(each.breaker, now)[0]), event)
+
+
+def fail_over(
+    pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
+) -> Step:
+    """Move an able node's share away now: it is drained until somebody fails back."""
+    member = _member(pool, node)
+    if not member.share:
+        raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
+    return set_admin(pool, fleet, now, node, AdminState.DRAINING, actor, reason or "fail over now", override=override)
+
+
+def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
+    """Enable a drained node again, or bring traffic back to this node's better tier."""
+    member = _member(pool, node)
+    if member.admin == AdminState.DRAINING:
+        return set_admin(pool, fleet, now, node, AdminState.ENABLED, actor, reason or "fail back")
+    tier = active_tier(pool)
+    if pool.strategy == Strategy.ACTIVE_PASSIVE and tier is not None and member.priority < tier:
+        return _climb_to(pool, fleet, now, member, actor)
+    raise Refused(f"{member.name} is neither drained nor in a better tier than the one that serves; there is nothing to fail back.")
+
+
+def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) -> Step:
+    course = Course(pool)
+    raised = replace(pool, active_tier=member.priority)
+    if active_tier(raised) != member.priority:
+        raise Refused(f"No node of tier {member.priority} is able; wait until one has recovered.")
+    climb(course, member.priority, now, actor=actor)
+    return settle(course, pool, fleet, now)
+
+
+def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
+    """Bring the shares back to the weights by hand."""
+    if not receivers(pool):
+        raise Refused(f"No node of {pool.name} is able; there is nobody to give a share to.")
+    if not off_ideal(pool):
+        raise Refused(f"The shares of {pool.name} are at their weights already.")
+    course = Course(pool)
+    put_right(course, now, actor=actor, reason=f"{actor} asked for it")
+    return settle(course, pool, fleet, now)
+
+
+def pause(pool: Pool, fleet: Fleet, now: float, actor: str, reason: str, until: float | None = None) -> Step:
+    """Hold this pool's automation back."""
+    if guards.in_force(pool.paused, now) is not None:
+        raise Refused(f"The automation of {pool.name} is paused already.")
+    if until is not None and until <= now:
+        raise Refused("The end of the pause is in the past; choose a later one, or none.")
+    course = Course(replace(pool, paused=Hold(reason, actor, now, until)))
+    said = f"{actor} paused the automation of {pool.name}{_because(reason)}"
+    course.tell(Event(EventType.AUTOMATION_PAUSED, Severity.INFO, said, detail={"reason": reason, "until": until}, actor=actor))
+    return settle(course, pool, fleet, now)
+
+
+def resume(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
+    """Let this pool's automation act again; what waited happens at once."""
+    if pool.paused is None:
+        raise Refused(f"The automation of {pool.name} is not paused.")
+    course = Course(replace(pool, paused=None))
+    course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{actor} resumed the automation of {pool.name}", actor=actor))
+    return settle(course, pool, fleet, now)
+
+
+def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str) -> Step:
+    """Somebody is at it: lifts the cool-down."""
+    course = Course(replace(pool, cooldown_lifted_at=now))
+    said = f"{actor} acknowledged the incident of {pool.name}{_because(note)}"
+    course.tell(Event(EventType.ACKNOWLEDGED, Severity.INFO, said, detail={"note": note}, actor=actor))
+    return settle(course, pool, fleet, now)

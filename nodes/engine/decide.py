@@ -1,0 +1,113 @@
+"""One change of shares, or the refusal of one, always with its reasons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nodes.engine import guards
+from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, owed, shares
+from nodes.engine.values import (
+    FULL_SHARE,
+    ChangeKind,
+    Considered,
+    Decision,
+    Fleet,
+    GuardAnswer,
+    Member,
+    Pool,
+)
+
+
+def decide(pool: Pool, fleet: Fleet, now: float) -> Decision | None:
+    """The failover that automation would do next, or is held from; None when no node is owed one."""
+    waiting = owed(pool)
+    return decide_failover(pool, fleet, waiting[0], now) if waiting else None
+
+
+def decide_failover(
+    pool: Pool,
+    fleet: Fleet,
+    node: Member,
+    now: float,
+    *,
+    kind: ChangeKind = ChangeKind.FAILOVER,
+    actor: str = "engine",
+    reason: str = "",
+    override: guards.Override = guards.NONE,
+) -> Decision:
+    """Where this node's share would go, or which guard holds it."""
+    answers = guards.ask(pool, fleet, node, now, override)
+    held = guards.holder(answers)
+    after = shares(pool) if held else moved_away(pool, node)
+    if held is None and sum(after.values()) != FULL_SHARE:
+        after = dict.fromkeys(after, 0)  # a person took the last one out
+    seen = reason or _seen(node)
+    return change(pool, kind, now, after, node=node, reason=seen, answers=answers, held=held, actor=actor, gives=True)
+
+
+def change(
+    pool: Pool,
+    kind: ChangeKind,
+    now: float,
+    after: Shares,
+    *,
+    node: Member | None,
+    reason: str,
+    answers: tuple[GuardAnswer, ...] = (),
+    held: GuardAnswer | None = None,
+    actor: str = "engine",
+    gives: bool = False,
+    tier: int | None = None,
+) -> Decision:
+    """The decision to have these shares, with every node considered."""
+    without = node.id if node is not None and gives else None
+    return Decision(
+        kind=kind,
+        at=now,
+        reason=reason,
+        node=node.id if node else None,
+        epoch=None if held else pool.epoch + 1,
+        before=shares(pool),
+        after=shares(pool) if held else after,
+        considered=tuple(_consider(each, pool, after, without) for each in pool.members),
+        guards=answers,
+        refused_by=held.guard if held else None,
+        lifts_at=held.lifts_at if held else None,
+        actor=actor,
+        active_tier=tier if tier is not None else active_tier(pool, without),
+    )
+
+
+def _consider(node: Member, pool: Pool, after: Shares, without: int | None) -> Considered:
+    then = after.get(node.id, 0)
+    if node.id == without:
+        rule = "gives its share" if then < node.share else "keeps its share"
+        return Considered(node.id, node.name, False, rule, node.share, then)
+    if why := left_out(node, pool, without=without):
+        return Considered(node.id, node.name, False, f"left out: {why}", node.share, then)
+    verb = "receives" if then > node.share else "gives" if then < node.share else "stays as it is"
+    return Considered(node.id, node.name, True, f"able, {verb}", node.share, then)
+
+
+def _seen(node: Member) -> str:
+    if node.failure is not None and node.failure.cause == "breaker":
+        return f"{node.name}: its breaker opened"
+    if node.health.fails:
+        return f"{node.name}: {node.health.fails} checks failed in a row"
+    return f"{node.name} may not serve: {node.health.status}, breaker {node.breaker.state.replace('_', '-')}, {node.admin}"
+
+
+def carry_out(pool: Pool, decision: Decision) -> Pool:
+    """The pool with the decision's shares, epoch and tier; a refusal changes nothing."""
+    if decision.epoch is None:
+        return pool
+    members = tuple(replace(node, share=decision.after.get(node.id, 0)) for node in pool.members)
+    return replace(pool, members=members, epoch=decision.epoch, active_tier=decision.active_tier)
+
+
+def to_ideal(
+    pool: Pool, kind: ChangeKind, now: float, *, reason: str, actor: str, answers: tuple[GuardAnswer, ...] = ()
+) -> Decision:
+    """The decision to bring all shares to the weights."""
+    held = guards.holder(answers)
+    return change(pool, kind, now, ideal_shares(pool), node=None, reason=reason, answers=answers, held=held, actor=actor)

@@ -1,0 +1,123 @@
+"""Rules that may hold automation back, asked in the order of `Guard`; a person may override each by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from nodes.engine.shares import able, receivers
+from nodes.engine.values import AdminState, Fleet, Guard, GuardAnswer, Hold, Member, Pool
+
+ISOLATION_NODES, ISOLATION_POOLS = 5, 2
+ISOLATION_END = 0.25
+
+Override = frozenset[Guard]
+NONE: Override = frozenset()
+
+
+def ask(pool: Pool, fleet: Fleet, node: Member | None, now: float, override: Override = NONE) -> tuple[GuardAnswer, ...]:
+    """The guards' answers up to the first that holds; without a node only those that hold every automatic change."""
+    answers: list[GuardAnswer] = []
+    for guard, rule in _RULES:
+        if node is None and guard not in (Guard.PAUSED, Guard.CHECKER_ISOLATED):
+            continue
+        holds, reason, lifts_at = rule(pool, fleet, node, now)
+        overridden = holds and guard in override
+        answers.append(GuardAnswer(guard, holds, reason, lifts_at if holds else None, overridden))
+        if holds and not overridden:
+            break
+    return tuple(answers)
+
+
+def holder(answers: tuple[GuardAnswer, ...]) -> GuardAnswer | None:
+    """The guard that refuses, if any."""
+    return next((answer for answer in answers if answer.holds and not answer.overridden), None)
+
+
+def in_force(hold: Hold | None, now: float) -> Hold | None:
+    return hold if hold is not None and (hold.until is None or hold.until > now) else None
+
+
+_Answer = tuple[bool, str, float | None]
+_Rule = Callable[[Pool, Fleet, Member | None, float], _Answer]
+
+
+def _paused(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    for hold, where in ((in_force(fleet.paused, now), "all automation"), (in_force(pool.paused, now), "this pool's automation")):
+        if hold is not None:
+            return True, f"{hold.owner} paused {where}: {hold.reason or 'no reason given'}", hold.until
+    return False, "automation is on", None
+
+
+def _isolated(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    if fleet.isolated is not None:
+        return True, f"the console does not trust itself: {fleet.isolated.reason}", None
+    return False, "the console sees the fleet", None
+
+
+def _out(pool: Pool, node: Member) -> tuple[int, int]:
+    """Enabled nodes, and how many of them are out once this one is."""
+    enabled = [each for each in pool.members if each.admin == AdminState.ENABLED]
+    out = {each.id for each in enabled if each.failure is not None and each.share == 0} | {node.id}
+    return max(1, len(enabled)), len(out)
+
+
+def _panic(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    threshold = pool.policy.panic_threshold
+    if node is None or not threshold:
+        return False, "no panic threshold is set", None
+    enabled, out = _out(pool, node)
+    left = (enabled - out) / enabled
+    return left < threshold, f"{enabled - out} of {enabled} nodes would be left, the panic threshold is {threshold:.0%}", None
+
+
+def _max_failed(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    limit = pool.policy.max_failed_percent
+    if node is None or limit >= 100:  # noqa: PLR2004 - percent: no limit
+        return False, "no limit on failed nodes is set", None
+    enabled, out = _out(pool, node)
+    return out > 1 and out * 100 > limit * enabled, f"{out} of {enabled} nodes would be out, the limit is {limit} %", None
+
+
+def _cooldown(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    last, wait = pool.last_failover_at, pool.policy.cooldown
+    if last is None or not wait:
+        return False, "no cool-down runs", None
+    if pool.cooldown_lifted_at is not None and pool.cooldown_lifted_at >= last:
+        return False, "an acknowledgement lifted the cool-down", None
+    holds = now < last + wait
+    return holds, f"the last automatic failover was {max(0.0, now - last):.0f} s ago, the cool-down is {wait:.0f} s", last + wait
+
+
+def _no_candidate(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
+    takers = receivers(pool, without=node.id if node else None)
+    if takers:
+        return False, f"{len(takers)} nodes can take over", None
+    return True, "no other node is able to take the share", None
+
+
+_RULES: tuple[tuple[Guard, _Rule], ...] = (
+    (Guard.PAUSED, _paused),
+    (Guard.CHECKER_ISOLATED, _isolated),
+    (Guard.PANIC, _panic),
+    (Guard.MAX_FAILED_PERCENT, _max_failed),
+    (Guard.COOLDOWN, _cooldown),
+    (Guard.NO_CANDIDATE, _no_candidate),
+)
+
+
+def isolation(observed: int, failing: int, pools: int, threshold: float, *, held: bool) -> bool:
+    """Whether so many of the nodes that were well fail together that the console rather doubts itself.
+
+    `pools` is in how many pools they fail.  It begins above the threshold, with 5 nodes in 2 pools at the least; while
+    `held` it goes on until under 25 % fail.
+    """
+    if held:
+        return observed > 0 and failing / observed >= ISOLATION_END
+    return failing >= ISOLATION_NODES and pools >= ISOLATION_POOLS and failing / observed > threshold
+
+
+def low_capacity(pool: Pool) -> tuple[int, int] | None:
+    """Able and enabled weight, when under half of the enabled weight that was ever able still is."""
+    enabled = [node for node in pool.members if node.admin == AdminState.ENABLED and node.health.ever_able]
+    whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if able(node))
+    return (left, whole) if whole and left * 2 < whole else None

@@ -1,0 +1,111 @@
+"""A batch of observations, and time itself, applied to each node's health and breaker, with the events that follow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nodes.engine import breaker as rules
+from nodes.engine import health as healths
+from nodes.engine.breaker import Change, Permit, Shift
+from nodes.engine.values import (
+    AdminState,
+    Breaker,
+    Event,
+    EventType,
+    Health,
+    HealthState,
+    Member,
+    Mode,
+    Observation,
+    Origin,
+    Outcome,
+    Severity,
+    State,
+    Verdict,
+)
+
+REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
+
+
+def observe(node: Member, observation: Observation | None, now: float, jitter: float) -> tuple[Member, list[Event]]:
+    """One node after its observation (or None: time alone), and what happened to it."""
+    health = node.health if observation is None else healths.observe(node.health, node.health_policy, observation, now)
+    if observation is None and not health.stale and node.admin != AdminState.DISABLED:
+        health = replace(health, stale=healths.stale(health, node.health_policy, now))
+    held = health.status == Health.FAILED
+    breaker, changes = rules.tick(node.breaker, node.breaker_policy, now, jitter=jitter, held=held)
+    if observation is not None:
+        breaker, more = _feed(breaker, node, observation, now, jitter)
+        changes += more
+    seen = replace(node, health=health, breaker=breaker)
+    events = _health_events(node, seen, observation)
+    for change in changes:
+        if event := _breaker_event(seen, node.breaker.first_opened_at, change):
+            events.append(event)
+    return seen, events
+
+
+def _feed(
+    breaker: Breaker, node: Member, observation: Observation, now: float, jitter: float
+) -> tuple[Breaker, tuple[Change, ...]]:
+    """Let a check count as a call: while closed always, half-open when it began after that and a permit is free."""
+    if observation.verdict == Verdict.UNKNOWN or breaker.mode == Mode.FORCED_OPEN or breaker.state == State.OPEN:
+        return breaker, ()
+    if breaker.state == State.HALF_OPEN and observation.started_at < (breaker.stats.last_change or 0.0):
+        return breaker, ()
+    asked, permit = rules.acquire(breaker, node.breaker_policy, now, jitter=jitter)
+    if not isinstance(permit, Permit):
+        return breaker, ()
+    outcome = Outcome.FAILURE if observation.verdict == Verdict.FAIL else Outcome.SUCCESS
+    return rules.report(asked, node.breaker_policy, permit, outcome, now, jitter=jitter, origin=Origin.CHECKS)
+
+
+def _health_events(before: Member, after: Member, observation: Observation | None) -> list[Event]:
+    events: list[Event] = []
+    old, new = before.health, after.health
+    threshold = after.health_policy.failure_threshold
+    if new.fails > old.fails and new.fails <= threshold and old.status not in (Health.FAILED, Health.RECOVERING):
+        detail = {"count": new.fails, "threshold": threshold, "message": observation.message if observation else ""}
+        said = f"{after.name} failed a check ({new.fails}/{threshold}): {detail['message'] or 'no answer'}"
+        events.append(Event(EventType.HEALTH_CHECK_FAILED, Severity.INFO, said, after.id, detail))
+    if new.status == Health.DEGRADED and old.status != Health.DEGRADED:
+        why = observation.message if observation and observation.message else "a check warned"
+        events.append(Event(EventType.NODE_DEGRADED, Severity.INFO, f"{after.name} is degraded: {why}", after.id))
+    if new.stale and not old.stale:
+        said = f"{after.name} was not seen for too long; it keeps its share and takes over from nobody"
+        events.append(Event(EventType.NODE_STALE, Severity.INFO, said, after.id))
+    return events
+
+
+def _breaker_event(node: Member, first_opened_at: float | None, change: Change) -> Event | None:
+    name, breaker = node.name, node.breaker
+    detail = {"wait": round(breaker.wait, 3), "reopened": change.reopened, "first_opened_at": breaker.first_opened_at}
+    match change.shift:
+        case Shift.MODE_ENDED:
+            said = f"{name}: the breaker's mode {change.mode.replace('_', ' ')} expired, it is automatic again"
+            return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node.id, {"mode": Mode.AUTO.value})
+        case Shift.REOPENED:
+            if change.reopened % REOPENINGS_TOLD != 1:
+                return None
+            said = f"{name}: a trial failed, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
+            return Event(EventType.BREAKER_REOPENED, Severity.INFO, said, node.id, detail)
+        case Shift.OPENED:
+            count = node.breaker_policy.failure_threshold
+            said = f"{name}: the breaker opened after {count} failures in a row, next trial in {breaker.wait:.0f} s"
+            return Event(EventType.BREAKER_OPENED, Severity.WARNING, said, node.id, detail | {"opened_by": breaker.opened_by})
+        case Shift.HALF_OPENED:
+            return Event(EventType.BREAKER_HALF_OPENED, Severity.INFO, f"{name}: the breaker lets a trial through", node.id)
+        case Shift.CLOSED:
+            took = change.at - (first_opened_at if first_opened_at is not None else change.at)
+            return Event(EventType.BREAKER_CLOSED, Severity.INFO, f"{name}: the breaker closed after {took:.0f} s", node.id)
+
+
+def quiet_health(health: HealthState) -> bool:
+    """Nothing counted, nothing doubted."""
+    return (
+        health.status == Health.HEALTHY
+        and not health.fails
+        and health.first_bad_at is None
+        and not health.stale
+        and health.ever_able
+    )

@@ -1,0 +1,47 @@
+"""A pool's rules in one place: who may serve (`shares`), what holds back (`guards`), why (`decide`), what follows (`step`, `acts`)."""
+
+from nodes.engine.acts import (
+    Refused,
+    acknowledge,
+    fail_back,
+    fail_over,
+    force_breaker,
+    pause,
+    rebalance,
+    release_breaker,
+    remove,
+    reset_breaker,
+    resume,
+    set_admin,
+)
+from nodes.engine.decide import decide, decide_failover
+from nodes.engine.guards import ask, isolation
+from nodes.engine.shares import able, active_tier, ideal_shares, on_trial, owed, receivers
+from nodes.engine.step import quiet, step
+
+__all__ = [
+    "Refused",
+    "able",
+    "acknowledge",
+    "active_tier",
+    "ask",
+    "decide",
+    "decide_failover",
+    "fail_back",
+    "fail_over",
+    "force_breaker",
+    "ideal_shares",
+    "isolation",
+    "on_trial",
+    "owed",
+    "pause",
+    "quiet",
+    "rebalance",
+    "receivers",
+    "release_breaker",
+    "remove",
+    "reset_breaker",
+    "resume",
+    "set_admin",
+    "step",
+]

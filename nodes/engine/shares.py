@@ -1,0 +1,156 @@
+"""Who may hold traffic, and how the 10 000 basis points of a pool move.
+
+A change moves a node's share and nothing else; left-over points go to whoever is furthest below its exact part, then to
+the lower id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from nodes.engine.breaker import effective
+from nodes.engine.values import FULL_SHARE, AdminState, Health, Member, Mode, Pool, State, Strategy
+
+Shares = dict[int, int]
+
+WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
+
+
+def able(node: Member) -> bool:
+    """Whether the node may hold its share of the traffic."""
+    return _fit(node) and effective(node.breaker) == State.CLOSED
+
+
+def on_trial(node: Member) -> bool:
+    """Able but for a half-open breaker: it may hold a little, and is not owed a failover."""
+    return _fit(node) and effective(node.breaker) == State.HALF_OPEN
+
+
+def _fit(node: Member) -> bool:
+    return node.admin == AdminState.ENABLED and node.health.status in WELL and not node.health.stale
+
+
+def owed(pool: Pool) -> list[Member]:
+    """Nodes that hold a share and may not, by first bad check, then id.  A silent node keeps what it holds."""
+    found = [node for node in pool.members if node.share > 0 and not able(node) and not on_trial(node) and not _only_stale(node)]
+    return sorted(found, key=lambda node: (first_bad(node), node.id))
+
+
+def _only_stale(node: Member) -> bool:
+    well = node.admin == AdminState.ENABLED and node.health.status in WELL
+    return well and node.health.stale and effective(node.breaker) != State.OPEN
+
+
+def first_bad(node: Member) -> float:
+    if node.failure is not None:
+        return node.failure.first_bad_at
+    return node.health.first_bad_at if node.health.first_bad_at is not None else node.health.since
+
+
+def active_tier(pool: Pool, without: int | None = None) -> int | None:
+    """The tier that serves: the stored one while it has an able node, else the best that has one."""
+    if pool.strategy == Strategy.WEIGHTED:
+        return None
+    tiers = sorted({node.priority for node in pool.members if node.id != without and able(node) and node.weight > 0})
+    if pool.active_tier in tiers or not tiers:
+        return pool.active_tier
+    return tiers[0]
+
+
+def receivers(pool: Pool, without: int | None = None) -> list[Member]:
+    """Able nodes with weight, of the tier that would serve."""
+    tier = active_tier(pool, without)
+    return [
+        node
+        for node in pool.members
+        if node.id != without and able(node) and node.weight > 0 and (tier is None or node.priority == tier)
+    ]
+
+
+def shares(pool: Pool) -> Shares:
+    return {node.id: node.share for node in pool.members}
+
+
+def ideal_shares(pool: Pool) -> Shares:
+    """Shares by weight over the receivers; all 0 when there is none."""
+    return {node.id: 0 for node in pool.members} | portions(FULL_SHARE, {node.id: node.weight for node in receivers(pool)})
+
+
+def portions(points: int, weights: Mapping[int, int]) -> Shares:
+    """Split whole points in proportion to weights; the sum is exact."""
+    whole = sum(weights.values())
+    if whole <= 0:
+        return dict.fromkeys(weights, 0)
+    parts = {key: points * weight // whole for key, weight in weights.items()}
+    left = points - sum(parts.values())
+    furthest = sorted(weights, key=lambda key: (-(points * weights[key] % whole), key))
+    for key in furthest[:left]:
+        parts[key] += 1
+    return parts
+
+
+def moved_away(pool: Pool, node: Member) -> Shares:
+    """The shares after this node's share went to the receivers, by their shares, or by weight if they hold nothing."""
+    takers = receivers(pool, without=node.id)
+    weights = {taker.id: taker.share for taker in takers}
+    if not any(weights.values()):
+        weights = {taker.id: taker.weight for taker in takers}
+    after = shares(pool)
+    for taker, points in portions(node.share, weights).items():
+        after[taker] += points
+    after[node.id] = 0
+    return after
+
+
+def taken_back(pool: Pool, node: Member) -> Shares:
+    """The shares after this node took its ideal from the able nodes above theirs, by excess; all of it from an empty pool."""
+    after = shares(pool)
+    if not any(after.values()):
+        return {**after, node.id: FULL_SHARE}
+    ideal = ideal_shares(pool)
+    excess = {other.id: max(0, other.share - ideal[other.id]) for other in pool.members if other.id != node.id and able(other)}
+    points = min(max(0, ideal[node.id] - node.share), sum(excess.values()))
+    for donor, part in portions(points, excess).items():
+        after[donor] -= part
+    after[node.id] += points
+    return after
+
+
+def due_a_share(pool: Pool) -> list[Member]:
+    """Able receivers that hold nothing though their ideal is not nothing."""
+    ideal = ideal_shares(pool)
+    return [node for node in receivers(pool) if node.share == 0 and ideal[node.id] > 0]
+
+
+def off_ideal(pool: Pool) -> bool:
+    """Whether a share is off its ideal by more than min(100 bp, 10 % of the ideal) and by more than 1 bp."""
+    ideal = ideal_shares(pool)
+    return any(_far_off(node.share, ideal[node.id]) for node in receivers(pool))
+
+
+def _far_off(share: int, ideal: int) -> bool:
+    off = abs(share - ideal)
+    return (share == 0 and ideal > 0) or (off > 1 and off > min(100, ideal / 10))
+
+
+def left_out(node: Member, pool: Pool, *, without: int | None = None) -> str:
+    """Why a node is no receiver, in words; empty when it is one."""
+    tier = active_tier(pool, without)
+    reasons = (
+        (node.id == without, "it is the node that gives"),
+        (
+            node.admin != AdminState.ENABLED,
+            f"it is in {node.admin}" if node.admin == AdminState.MAINTENANCE else f"it is {node.admin}",
+        ),
+        (node.health.status not in WELL, f"its health is {node.health.status}"),
+        (node.health.stale, "its last check is too old"),
+        (node.breaker.mode == Mode.FORCED_OPEN, "its breaker is forced open"),
+        (effective(node.breaker) != State.CLOSED, f"its breaker is {effective(node.breaker).replace('_', '-')}"),
+        (node.weight == 0, "its weight is 0"),
+        (tier is not None and node.priority != tier, f"tier {node.priority} stands by, tier {tier} serves"),
+    )
+    return next((text for holds, text in reasons if holds), "")
+
+
+def weight_of(nodes: Iterable[Member]) -> int:
+    return sum(node.weight for node in nodes)

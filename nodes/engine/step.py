@@ -1,0 +1,302 @@
+"""What a batch of checks, or time alone, leads to in one pool.
+
+All healths and breakers take the batch first.  Then, in this order: failures are marked, failures end, shares go back to
+who may serve again, shares leave who may not, failovers are verified, tiers and weights are put right.  Each part looks
+at what is, not at what changed, so that a restart between any two batches comes to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from nodes.engine import breaker as rules
+from nodes.engine import guards
+from nodes.engine.decide import carry_out, change, decide_failover, to_ideal
+from nodes.engine.failing import end_failures, mark_failures, verify
+from nodes.engine.observing import observe, quiet_health
+from nodes.engine.shares import able, active_tier, due_a_share, off_ideal, owed, taken_back
+from nodes.engine.values import (
+    AdminState,
+    ChangeKind,
+    Decision,
+    Event,
+    EventType,
+    Failback,
+    Fleet,
+    Guard,
+    GuardAnswer,
+    Health,
+    Member,
+    Mode,
+    Observation,
+    Pool,
+    Severity,
+    State,
+    Step,
+    Strategy,
+    Verdict,
+)
+
+NOTHING: Mapping[int, Observation] = {}
+
+
+@dataclass
+class Course:
+    """A step in the making: the pool so far, and what is to be written of it."""
+
+    pool: Pool
+    events: list[Event] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+
+    def set(self, node: Member) -> None:
+        self.pool = replace(self.pool, members=tuple(node if each.id == node.id else each for each in self.pool.members))
+
+    def decided(self, decision: Decision) -> None:
+        self.decisions.append(decision)
+        self.pool = carry_out(self.pool, decision)
+
+
+def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
+    """Apply a batch, or with none of it let time do its work."""
+    course = Course(pool)
+    before = pool
+    _observe_all(course, observations, now, jitter)
+    _end_pause(course, now)
+    return settle(course, before, fleet, now, observations)
+
+
+def settle(course: Course, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:
+    """Let automation do all that is due after what changed."""
+    mark_failures(course, before, observations, now)
+    ended = end_failures(course, now)
+    _give_shares(course, fleet, ended, now)
+    _take_shares(course, fleet, now)
+    verify(course, observations, now)
+    _climb(course, fleet, now)
+    _rebalance(course, fleet, now)
+    _watch_capacity(course)
+    return Step(course.pool, tuple(course.events), tuple(course.decisions), wake_at(course.pool, now))
+
+
+def _observe_all(course: Course, observations: Mapping[int, Observation], now: float, jitter: float) -> None:
+    members = []
+    for node in course.pool.members:
+        seen, events = observe(node, observations.get(node.id), now, jitter)
+        members.append(seen)
+        course.events += events
+    if tuple(members) != course.pool.members:
+        course.pool = replace(course.pool, members=tuple(members))
+
+
+def _end_pause(course: Course, now: float) -> None:
+    pause = course.pool.paused
+    if pause is not None and guards.in_force(pause, now) is None:
+        course.pool = replace(course.pool, paused=None)
+        course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{course.pool.name}: the pause by {pause.owner} expired"))
+
+
+def _give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: float) -> None:
+    """Able nodes that hold nothing take their ideal back; what ended well is told after the share is back."""
+    told = dict(ended)
+    if guards.holder(guards.ask(course.pool, fleet, None, now)) is None:
+        _place_first(course)
+        for node in due_a_share(course.pool):
+            back = node.id in ended or node.health.ever_able
+            after = taken_back(course.pool, node)
+            if after[node.id] == node.share:
+                continue  # only nodes that are owed a failover hold the rest; that failover brings it
+            kind = ChangeKind.RECOVERY if node.id in ended or back else ChangeKind.REBALANCE
+            reason = f"{node.name} is able again" if back else f"{node.name} is able for the first time"
+            answers = guards.ask(course.pool, fleet, None, now)
+            course.decided(change(course.pool, kind, now, after, node=node, reason=reason, answers=answers))
+            if node.id in told:
+                course.tell(told.pop(node.id))
+            else:
+                said = f"{reason} and takes its share of {course.pool.name}"
+                course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
+    course.events += told.values()
+    for node in course.pool.members:
+        if able(node) and not node.health.ever_able:
+            course.set(replace(node, health=replace(node.health, ever_able=True)))
+
+
+def _place_first(course: Course) -> None:
+    """While nodes of a better tier come up for the first time, traffic goes to them without the failback's delay."""
+    pool = course.pool
+    if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
+        return
+    better = [node for node in pool.members if node.priority < pool.active_tier and node.weight > 0]
+    fresh = [node for node in better if able(node) and not node.health.ever_able]
+    if fresh and not any(node.health.ever_able for node in better):
+        course.pool = replace(pool, active_tier=min(node.priority for node in fresh))
+
+
+def _take_shares(course: Course, fleet: Fleet, now: float) -> None:
+    """Failovers, one node after the other."""
+    for waiting in owed(course.pool):
+        node = _member(course.pool, waiting.id)
+        forced = node.breaker.mode == Mode.FORCED_OPEN and node.failure is None
+        kind = ChangeKind.MANUAL if forced else ChangeKind.FAILOVER
+        override = frozenset(Guard) - {Guard.NO_CANDIDATE} if forced else guards.NONE
+        actor = node.breaker.mode_owner or "engine" if forced else "engine"
+        reason = f"{node.name}: its breaker is forced open" if forced else ""
+        decision = decide_failover(course.pool, fleet, node, now, kind=kind, actor=actor, reason=reason, override=override)
+        if decision.refused_by is None:
+            _moved(course, node, decision, now)
+        elif node.failure is not None and node.failure.refused_by != decision.refused_by:
+            _refused(course, node, decision)
+
+
+def _moved(course: Course, node: Member, decision: Decision, now: float) -> None:
+    course.decided(decision)
+    takers = tuple(each.node for each in decision.considered if each.after > each.before)
+    names = ", ".join(each.name for each in decision.considered if each.after > each.before)
+    detail = {"epoch": course.pool.epoch, "share": node.share, "receivers": list(takers)}
+    said = f"{node.share / 100:g} % of {course.pool.name} moved from {node.name} to {names}"
+    if decision.kind == ChangeKind.MANUAL:
+        course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, detail, actor=decision.actor))
+        return
+    course.pool = replace(course.pool, last_failover_at=now)
+    if node.failure is not None:
+        until = now + 2 * node.health_policy.interval
+        failure = replace(
+            node.failure, had_share=True, moved_at=now, verify_after=now, verify_until=until, receivers=takers, refused_by=None
+        )
+        course.set(replace(_member(course.pool, node.id), failure=failure))
+    course.tell(Event(EventType.FAILOVER_STARTED, Severity.INFO, said, node.id, detail))
+
+
+def _refused(course: Course, node: Member, decision: Decision) -> None:
+    assert node.failure is not None  # asked by the caller
+    assert decision.refused_by is not None  # as above
+    course.decided(decision)
+    holder = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
+    loud = decision.refused_by in (Guard.PANIC, Guard.NO_CANDIDATE)
+    said = f"Failover of {node.name} held back by {decision.refused_by.replace('_', ' ')}: {holder.reason}"
+    detail = {"guard": decision.refused_by.value, "lifts_at": decision.lifts_at, "share": node.share}
+    course.tell(Event(EventType.FAILOVER_REFUSED, Severity.CRITICAL if loud else Severity.WARNING, said, node.id, detail))
+    course.set(
+        replace(_member(course.pool, node.id), failure=replace(node.failure, refused_by=decision.refused_by, had_share=True))
+    )
+
+
+def _member(pool: Pool, node_id: int) -> Member:
+    return next(node for node in pool.members if node.id == node_id)
+
+
+def _climb(course: Course, fleet: Fleet, now: float) -> None:
+    """Failback: traffic returns to a better tier once that was able without a break for the delay."""
+    pool = course.pool
+    better = _better_tier(pool)
+    if better is None:
+        if pool.better_tier_since is not None or pool.failback_told:
+            course.pool = replace(pool, better_tier_since=None, failback_told=False)
+        return
+    since = pool.better_tier_since if pool.better_tier_since is not None else now
+    course.pool = pool = replace(pool, better_tier_since=since)
+    if now < since + pool.policy.failback_delay:
+        return
+    if pool.policy.failback == Failback.MANUAL:
+        if not pool.failback_told:
+            course.pool = replace(pool, failback_told=True)
+            said = f"{pool.name}: tier {better} is able again; fail back when you are ready"
+            course.tell(Event(EventType.FAILBACK_DUE, Severity.INFO, said, detail={"tier": better}))
+        return
+    answers = guards.ask(pool, fleet, None, now)
+    if guards.holder(answers) is None:
+        climb(course, better, now, actor="engine", answers=answers)
+
+
+def climb(course: Course, tier: int, now: float, *, actor: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
+    """Give all traffic to this tier by weight."""
+    course.pool = replace(course.pool, active_tier=tier, better_tier_since=None, failback_told=False)
+    decision = to_ideal(
+        course.pool, ChangeKind.FAILBACK, now, reason=f"tier {tier} is able again and serves first", actor=actor, answers=answers
+    )
+    course.decided(decision)
+    said = f"{course.pool.name}: traffic returned to tier {tier}"
+    course.tell(Event(EventType.REBALANCED, Severity.INFO, said, detail={"epoch": course.pool.epoch, "tier": tier}, actor=actor))
+
+
+def _better_tier(pool: Pool) -> int | None:
+    if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
+        return None
+    tiers = [node.priority for node in pool.members if able(node) and node.weight > 0 and node.priority < pool.active_tier]
+    return min(tiers, default=None)
+
+
+def _rebalance(course: Course, fleet: Fleet, now: float) -> None:
+    pool = course.pool
+    if pool.rebalanced_at is None:
+        course.pool = pool = replace(pool, rebalanced_at=now)
+    due = pool.policy.auto_rebalance and now >= (pool.rebalanced_at or 0.0) + pool.policy.rebalance_interval
+    if not due or owed(pool) or not off_ideal(pool):
+        return
+    answers = guards.ask(pool, fleet, None, now)
+    if guards.holder(answers) is None:
+        put_right(course, now, actor="engine", reason="shares were off their weights", answers=answers)
+
+
+def put_right(course: Course, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
+    """Bring the shares back to the weights."""
+    course.decided(to_ideal(course.pool, ChangeKind.REBALANCE, now, reason=reason, actor=actor, answers=answers))
+    course.pool = replace(course.pool, rebalanced_at=now)
+    said = f"{course.pool.name}: shares brought back to the weights"
+    course.tell(Event(EventType.REBALANCED, Severity.INFO, said, detail={"epoch": course.pool.epoch}, actor=actor))
+
+
+def _watch_capacity(course: Course) -> None:
+    low = guards.low_capacity(course.pool)
+    if (low is not None) == course.pool.low_capacity:
+        return
+    course.pool = replace(course.pool, low_capacity=low is not None)
+    if low is not None:
+        left, whole = low
+        said = f"{course.pool.name}: only {left} of {whole} weight is able"
+        course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"able": left, "enabled": whole}))
+
+
+def wake_at(pool: Pool, now: float) -> float | None:
+    """The earliest instant when time alone changes something; staleness is swept for by whoever keeps the rows."""
+    instants = [instant for node in pool.members for instant in _node_instants(node)]
+    if pool.paused is not None and pool.paused.until is not None:
+        instants.append(pool.paused.until)
+    if pool.better_tier_since is not None and not pool.failback_told:
+        instants.append(pool.better_tier_since + pool.policy.failback_delay)
+    waiting = bool(owed(pool))
+    if waiting and pool.last_failover_at is not None and pool.policy.cooldown:
+        instants.append(pool.last_failover_at + pool.policy.cooldown)
+    if not waiting and pool.policy.auto_rebalance and pool.rebalanced_at is not None and off_ideal(pool):
+        instants.append(pool.rebalanced_at + pool.policy.rebalance_interval)
+    return min((instant for instant in instants if instant > now), default=None)
+
+
+def _node_instants(node: Member) -> list[float]:
+    instants = []
+    due = rules.next_deadline(node.breaker, node.breaker_policy, held=node.health.status == Health.FAILED)
+    if due is not None:
+        instants.append(due)
+    if node.failure is not None and node.failure.verify_until is not None:
+        instants.append(node.failure.verify_until)
+    return instants
+
+
+def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
+    """Whether applying this observation certainly changes no state, no share and no event: the short way is open."""
+    breaker = node.breaker
+    return (
+        observation.verdict == Verdict.PASS
+        and quiet_health(node.health)
+        and node.admin == AdminState.ENABLED
+        and node.failure is None
+        and breaker.state == State.CLOSED
+        and breaker.mode == Mode.AUTO
+        and not breaker.failures
+        and not owed(pool)
+        and all(each.failure is None for each in pool.members)
+        and active_tier(pool) == pool.active_tier
+    )
