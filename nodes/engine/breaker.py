@@ -10,13 +10,12 @@ order of the instants at which it fell due; every other function ticks first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import isfinite
-from types import MappingProxyType
 
 from nodes.engine.backoff import longest_wait, open_wait
+from nodes.engine.transitions import RULES, Cause, Change, NoRuleError, Shift, Signal, apply, rule_table
 from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, Mode, Origin, Outcome, PolicyError, State
 
 __all__ = [
@@ -52,25 +51,6 @@ class Rejection(StrEnum):
     TOO_MANY_REQUESTS = "too_many_requests"
 
 
-class Signal(StrEnum):
-    """What can move the computed state."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    WAITED = "waited"
-    RESET = "reset"
-
-
-class Shift(StrEnum):
-    """What a transition came to."""
-
-    OPENED = "opened"
-    REOPENED = "reopened"
-    HALF_OPENED = "half_opened"
-    CLOSED = "closed"
-    MODE_ENDED = "mode_ended"
-
-
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to call.  `trial` numbers a half-open trial, 0 is none; it must be reported before `ends_at`."""
@@ -86,133 +66,6 @@ class Refusal:
 
     cause: Rejection
     retry_after: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change of the computed state, or the end of a mode, dated at the instant it is due to."""
-
-    shift: Shift
-    before: State
-    after: State
-    at: float
-    reopened: int = 0  # how often this stretch has reopened, with this change
-    mode: Mode = Mode.AUTO  # the one that ended
-
-
-class NoRuleError(LookupError):
-    """The table has no entry for this state and signal."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cause:
-    policy: BreakerPolicy
-    at: float
-    jitter: float = 0.0
-    origin: Origin | None = None
-
-
-# Rules ----------------------------------------------------------------------------------------------------------------
-
-
-def _forget_run(breaker: Breaker, cause: _Cause) -> Breaker:
-    """the run of failures is broken"""
-    return replace(breaker, failures=0) if breaker.failures else breaker
-
-
-def _count_failure(breaker: Breaker, cause: _Cause) -> Breaker:
-    """one failure more; at failure_threshold in a row it opens"""
-    failures = breaker.failures + 1
-    if failures < cause.policy.failure_threshold:
-        return replace(breaker, failures=failures)
-    return _open(breaker, cause, reopened=0)
-
-
-def _let_try(breaker: Breaker, cause: _Cause) -> Breaker:
-    """the wait is over: trials are let through"""
-    return _enter(breaker, State.HALF_OPEN, cause.at)
-
-
-def _count_success(breaker: Breaker, cause: _Cause) -> Breaker:
-    """one successful trial more; at success_threshold it closes"""
-    successes = breaker.successes + 1
-    if successes < cause.policy.success_threshold:
-        return replace(breaker, successes=successes)
-    return _close(breaker, cause)
-
-
-def _reopen(breaker: Breaker, cause: _Cause) -> Breaker:
-    """one failed trial is enough: open again, for a wait that is timeout_multiplier times longer"""
-    return _open(breaker, cause, reopened=breaker.reopened + 1)
-
-
-def _close(breaker: Breaker, cause: _Cause) -> Breaker:
-    """closed, counts cleared, multiplier back to 1"""
-    stats = breaker.stats
-    if breaker.first_opened_at is not None:
-        spent = max(0.0, cause.at - breaker.first_opened_at)
-        stats = replace(stats, closings=stats.closings + 1, open_seconds=stats.open_seconds + spent)
-    closed = _enter(replace(breaker, stats=stats), State.CLOSED, cause.at)
-    return replace(closed, opened_at=None, first_opened_at=None, reopened=0, wait=0.0, opened_by=None)
-
-
-Rule = Callable[[Breaker, _Cause], Breaker]
-
-RULES: Mapping[tuple[State, Signal], Rule] = MappingProxyType(
-    {
-        (State.CLOSED, Signal.SUCCESS): _forget_run,
-        (State.CLOSED, Signal.FAILURE): _count_failure,
-        (State.CLOSED, Signal.RESET): _forget_run,
-        (State.OPEN, Signal.WAITED): _let_try,
-        (State.OPEN, Signal.RESET): _close,
-        (State.HALF_OPEN, Signal.SUCCESS): _count_success,
-        (State.HALF_OPEN, Signal.FAILURE): _reopen,
-        (State.HALF_OPEN, Signal.RESET): _close,
-    }
-)
-
-
-def rule_table() -> str:
-    """The rules, one a line, for people."""
-    return "\n".join(f"{state:<10} {signal:<8} {rule.__doc__}" for (state, signal), rule in RULES.items())
-
-
-def _enter(breaker: Breaker, state: State, at: float) -> Breaker:
-    return replace(
-        breaker,
-        state=state,
-        generation=breaker.generation + 1,
-        failures=0,
-        successes=0,
-        stats=replace(breaker.stats, last_change=at),
-    )
-
-
-def _open(breaker: Breaker, cause: _Cause, *, reopened: int) -> Breaker:
-    opened = _enter(breaker, State.OPEN, cause.at)
-    return replace(
-        opened,
-        opened_at=cause.at,
-        first_opened_at=cause.at if breaker.first_opened_at is None else breaker.first_opened_at,
-        reopened=reopened,
-        wait=open_wait(cause.policy, reopened, cause.jitter),
-        opened_by=cause.origin or breaker.opened_by,
-        stats=replace(opened.stats, opened=opened.stats.opened + 1),
-    )
-
-
-_SHIFTS = {State.CLOSED: Shift.CLOSED, State.HALF_OPEN: Shift.HALF_OPENED}
-
-
-def _apply(breaker: Breaker, signal: Signal, cause: _Cause) -> tuple[Breaker, tuple[Change, ...]]:
-    rule = RULES.get((breaker.state, signal))
-    if rule is None:
-        raise NoRuleError(f"A breaker that is {breaker.state} knows no {signal}")
-    after = rule(breaker, cause)
-    if after.state == breaker.state:
-        return after, ()
-    shift = _SHIFTS.get(after.state) or (Shift.REOPENED if breaker.state == State.HALF_OPEN else Shift.OPENED)
-    return after, (Change(shift, breaker.state, after.state, cause.at, after.reopened),)
 
 
 # Time -----------------------------------------------------------------------------------------------------------------
@@ -263,7 +116,7 @@ def _pass_time(
     if breaker.mode != Mode.AUTO and breaker.mode_until == at:
         change = Change(Shift.MODE_ENDED, breaker.state, breaker.state, at, breaker.reopened, breaker.mode)
         return _in_auto(breaker), (change,)
-    return _apply(breaker, Signal.WAITED, _Cause(policy, now))
+    return apply(breaker, Signal.WAITED, Cause(policy, now))
 
 
 def _lapse(breaker: Breaker, policy: BreakerPolicy, lease: Lease, jitter: float) -> tuple[Breaker, tuple[Change, ...]]:
@@ -272,7 +125,7 @@ def _lapse(breaker: Breaker, policy: BreakerPolicy, lease: Lease, jitter: float)
     breaker = replace(breaker, trials=_without(breaker.trials, lease.permit), stats=stats)
     if lease.generation != breaker.generation or _frozen(breaker):
         return breaker, ()
-    return _apply(breaker, Signal.FAILURE, _Cause(policy, lease.ends_at, jitter))
+    return apply(breaker, Signal.FAILURE, Cause(policy, lease.ends_at, jitter))
 
 
 def _clamp(breaker: Breaker, policy: BreakerPolicy, now: float) -> Breaker:
@@ -349,7 +202,7 @@ def report(
     moves = breaker.state == State.CLOSED or trial is not None
     if signal is None or not moves or _frozen(breaker):
         return breaker, changes
-    breaker, more = _apply(breaker, signal, _Cause(policy, now, jitter, origin))
+    breaker, more = apply(breaker, signal, Cause(policy, now, jitter, origin))
     return breaker, changes + more
 
 
@@ -382,7 +235,7 @@ def force(breaker: Breaker, mode: Mode, reason: str, owner: str, until: float | 
 
 def reset(breaker: Breaker, now: float) -> tuple[Breaker, tuple[Change, ...]]:
     """Close the breaker and forget its counts; mode and statistics stay."""
-    return _apply(breaker, Signal.RESET, _Cause(BreakerPolicy(), now))
+    return apply(breaker, Signal.RESET, Cause(BreakerPolicy(), now))
 
 
 def edit(breaker: Breaker, new: BreakerPolicy, now: float) -> Breaker:

@@ -72,7 +72,7 @@ def _panic(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer
 
 def _max_failed(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
     limit = pool.policy.max_failed_percent
-    if node is None or limit >= 100:  # noqa: PLR2004 - percent: no limit
+    if node is None or limit >= 100:  # percent: no limit
         return False, "no limit on failed nodes is set", None
     enabled, out = _out(pool, node)
     return out > 1 and out * 100 > limit * enabled, f"{out} of {enabled} nodes would be out, the limit is {limit} %", None
