@@ -4,25 +4,27 @@ import http.client
 import time
 from urllib.parse import urlsplit
 
-RING_SECONDS = 0.25  # between two rings
+FIRST_SECONDS, LAST_SECONDS = 0.2, 5.0  # between two rings: soon at first, patient with a web that cannot serve
 ANSWER_SECONDS = 1.0
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 
 
 class Doorbell:
-    """`answers` asks /healthz of `host`:`port` under the public name, at most every RING_SECONDS."""
+    """`answers` asks /healthz of `host`:`port` under the public name, ever more rarely."""
 
     def __init__(self, host: str, port: int, public_url: str) -> None:
         self._address = WILDCARDS.get(host, host), port
         self._name = urlsplit(public_url).netloc
-        self._rang = 0.0
+        self._pause = FIRST_SECONDS
+        self._next = 0.0
 
     def answers(self) -> bool:
         """Whether it said 200 just now."""
         now = time.monotonic()
-        if now - self._rang < RING_SECONDS:
+        if now < self._next:
             return False
-        self._rang = now
+        self._next = now + self._pause
+        self._pause = min(LAST_SECONDS, self._pause * 1.2)
         line = http.client.HTTPConnection(*self._address, timeout=ANSWER_SECONDS)
         try:
             line.request("GET", "/healthz", headers={"Host": self._name})

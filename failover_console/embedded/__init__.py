@@ -1,5 +1,6 @@
 """PostgreSQL and Redis of our own below the data directory, for a machine that has neither. Needs no Django."""
 
+import contextlib
 import fcntl
 import os
 import time
@@ -85,6 +86,8 @@ class Services:
             offspring.end_group()
             offspring.wait(seconds)
         if self._lock is not None:
+            with contextlib.suppress(OSError):
+                socket_directory(self._data_dir).rmdir()
             os.close(self._lock)
             self._lock = None
 
