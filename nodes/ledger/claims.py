@@ -156,7 +156,7 @@ def pass_calmly(cursor: Cursor, batch: Sequence[CalmPass]) -> set[int]:
 def store_results(cursor: Cursor, results: Sequence[Result]) -> None:
     """Append check results by binary COPY."""
     with cursor.copy("COPY nodes_checkresult (node_id, at, verdict, latency, message) FROM STDIN (FORMAT BINARY)") as copy:
-        copy.set_types(["int8", "timestamptz", '"char"', "float4", "text"])
+        copy.set_types(["int8", "timestamptz", "text", "float4", "text"])  # a "char" is sent as the one byte that it is
         for result in results:
             seen = result.observation
             copy.write_row((result.node, moment(seen.started_at), _LETTER[seen.verdict], seen.latency, seen.message[:200] or None))

@@ -1,0 +1,50 @@
+"""What to ask, as a value: built by the runner from a row, free of Django."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_STATUS = re.compile(r"\s*(\d{3})\s*(?:-\s*(\d{3})\s*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSpec:
+    """One check.  Durations in seconds; `headers` are decrypted; a composite holds its `children`."""
+
+    kind: str  # http, tcp, tls, push, composite
+    host: str = ""
+    port: int = 0
+    timeout: float = 5.0
+    degraded_latency: float | None = None
+    tls: bool = False
+    method: str = "GET"
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    expected_status: str = "200-299"
+    body_contains: str = ""
+    follow_redirects: bool = False
+    verify_tls: bool = True
+    server_name: str = ""
+    certificate_days: int = 14
+    interval: float = 10.0
+    grace: float = 5.0
+    last_beat_at: float | None = None
+    listening_since: float | None = None
+    quorum: str = "all"
+    children: tuple[CheckSpec, ...] = ()
+
+
+def parse_status_set(text: str) -> tuple[range, ...]:
+    """`200-299,301` as ranges; raises ValueError with a sentence."""
+    found = []
+    for part in text.split(","):
+        match = _STATUS.fullmatch(part)
+        if match is None:
+            raise ValueError(f"“{part.strip()}” is no status or range of statuses; write for example 200-299,301.")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not 100 <= first <= last <= 599:
+            raise ValueError(f"“{part.strip()}” is outside 100 to 599 or runs backwards.")
+        found.append(range(first, last + 1))
+    return tuple(found)
