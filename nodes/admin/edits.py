@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db import models
-from django.forms import BaseForm, ModelChoiceField, ModelForm
-from django.forms.models import BaseInlineFormSet
+from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
 from nodes import operations
+from nodes.forms.inventory import AnyForm, AnyFormSet
+
+if TYPE_CHECKING:  # the stubs know the model of an admin, Django's class takes no parameter
+    AnyAdmin = ModelAdmin[Any]
+else:
+    AnyAdmin = ModelAdmin
 
 Change = tuple[str, str | None, str | None]  # field, before, after; None: there is nothing to show
 _SECRETS = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
 
 
-class TellsEdits(ModelAdmin):
+class TellsEdits(AnyAdmin):
     """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's doubts."""
 
-    def save_model(self, request: HttpRequest, obj: models.Model, form: ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
         if not change:
             obj.save()
         elif changed := [name for name in form.changed_data if name in _columns(obj)]:
             obj.save(update_fields=changed)
 
-    def save_related(self, request: HttpRequest, form: ModelForm, formsets: list[BaseInlineFormSet], change: bool) -> None:
+    def save_related(self, request: HttpRequest, form: AnyForm, formsets: list[AnyFormSet], change: bool) -> None:
         changes = [*_of_form(form), *(told for formset in formsets for told in _of_formset(formset))]
         super().save_related(request, form, formsets, change)
         if changes or not change:
@@ -54,7 +59,7 @@ def _tell(request: HttpRequest, instance: models.Model, changes: list[Change]) -
     )
 
 
-def _of_form(form: BaseForm, prefix: str = "") -> Iterator[Change]:
+def _of_form(form: AnyForm, prefix: str = "") -> Iterator[Change]:
     for name in form.changed_data:
         if name in _SECRETS:
             yield prefix + _SECRETS[name], None, "changed"
@@ -63,7 +68,7 @@ def _of_form(form: BaseForm, prefix: str = "") -> Iterator[Change]:
             yield prefix + name, before, _text(form, name, form.cleaned_data[name])
 
 
-def _of_formset(formset: BaseInlineFormSet) -> Iterator[Change]:
+def _of_formset(formset: AnyFormSet) -> Iterator[Change]:
     for form in formset.forms:
         prefix = f"{form.instance.kind} check: "
         if form in formset.deleted_forms:
@@ -75,9 +80,9 @@ def _of_formset(formset: BaseInlineFormSet) -> Iterator[Change]:
             yield from _of_form(form, prefix)
 
 
-def _text(form: BaseForm, name: str, value: Any) -> str:
+def _text(form: AnyForm, name: str, value: Any) -> str:
     field = form.fields[name]
-    if isinstance(field, ModelChoiceField) and value is not None and not isinstance(value, models.Model):
+    if isinstance(field, ModelChoiceField) and field.queryset is not None and not isinstance(value, models.Model):
         value = field.queryset.filter(pk=value).first()
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -7,11 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from nodes.admin.edits import AnyAdmin
 from nodes.admin.shown import badge
 from nodes.models import Event, Failover, Incident
 
 
-class ReadOnly(admin.ModelAdmin):
+class ReadOnly(AnyAdmin):
     """Seen by whoever may view; the console's own page of the row is behind “View on site”."""
 
     show_full_result_count = False

@@ -8,7 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
-from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -20,7 +19,7 @@ from nodes.admin.acts import ACTS
 from nodes.admin.removal import RemovesSoftly, overrides
 from nodes.admin.shown import badge, percent
 from nodes.engine.values import Verdict
-from nodes.forms.inventory import CheckForm, CheckFormSet, NodeForm, ReasonForm
+from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 
 _LAST = 20  # lines of a panel
@@ -37,7 +36,7 @@ _OVERRIDES = (
 )
 
 
-class CheckInline(admin.StackedInline):
+class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's class takes no parameter at run time
     model = Check
     form = CheckForm
     formset = CheckFormSet
@@ -53,7 +52,7 @@ class CheckInline(admin.StackedInline):
         """Without the headers: a page opens even when their key is gone, so that they can be entered again."""
         return super().get_queryset(request).defer("headers")
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[str | None, dict[str, Any]]]:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fields that take a secret are there for whoever may write one."""
         writes = self.has_change_permission(request, obj)
         return [
@@ -116,7 +115,7 @@ class NodeAdmin(RemovesSoftly):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("nodes.operate")
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[str | None, dict[str, Any]]]:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         declared: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority"), "zone", "tags")}),
             (
@@ -137,7 +136,7 @@ class NodeAdmin(RemovesSoftly):
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
         operations.remove_node(obj.pk, actor=actor, reason=form.cleaned_data["reason"], override=overrides(form))
 
-    def save_related(self, request: HttpRequest, form: ModelForm, formsets: list[Any], change: bool) -> None:
+    def save_related(self, request: HttpRequest, form: AnyForm, formsets: list[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         for check in (check for formset in formsets for check in formset.forms if getattr(check, "shown_once", None)):
             path = reverse("nodes:push", args=[form.instance.pk, check.shown_once])

@@ -19,7 +19,9 @@ class CountsPools(TellsEdits):
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return super().get_queryset(request).annotate(pool_count=Count("pools", filter=Q(pools__removed_at=None)))
+        policies: QuerySet[Any] = super().get_queryset(request)
+        counted: QuerySet[Any] = policies.annotate(pool_count=Count("pools", filter=Q(pools__removed_at=None)))
+        return counted
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)

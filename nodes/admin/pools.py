@@ -36,16 +36,14 @@ class PoolAdmin(RemovesSoftly):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         present = Q(nodes__removed_at=None)
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(
-                node_count=Count("nodes", filter=present),
-                well_count=Count("nodes", filter=present & Q(nodes__state__health__in=_WELL)),
-            )
+        pools: models.QuerySet[Any] = super().get_queryset(request)
+        counted: models.QuerySet[Any] = pools.annotate(
+            node_count=Count("nodes", filter=present),
+            well_count=Count("nodes", filter=present & Q(nodes__state__health__in=_WELL)),
         )
+        return counted
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[str | None, dict[str, Any]]]:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         declared: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": ("name", "slug", "strategy", "runbook")}),
             (

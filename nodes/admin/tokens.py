@@ -6,13 +6,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
 from nodes import operations
 from nodes.admin.edits import TellsEdits
-from nodes.forms.inventory import ApiTokenForm
+from nodes.forms.inventory import AnyForm, ApiTokenForm
 from nodes.models import ApiToken
 
 
@@ -40,7 +39,7 @@ class ApiTokenAdmin(TellsEdits):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: AnyForm, change: bool) -> None:
         if change:
             super().save_model(request, obj, form, change)
             return

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -18,6 +18,12 @@ from nodes.engine.breaker import PolicyError
 from nodes.models import BreakerPolicy, Check, CheckKind, FailoverPolicy, Node, Pool, Scope
 from nodes.models.access import ApiToken
 from nodes.probes.spec import parse_status_set
+
+if TYPE_CHECKING:  # the stubs know the model of a form, Django's classes take no parameter
+    AnyForm = forms.ModelForm[Any]
+    AnyFormSet = BaseInlineFormSet[Any, Any, Any]
+else:
+    AnyForm, AnyFormSet = forms.ModelForm, BaseInlineFormSet
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
 _OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
@@ -32,7 +38,7 @@ def policy_in_force(policy: FailoverPolicy, node: Node | None = None) -> values.
     return values.HealthPolicy(**{name: getattr(policy, name) if value is None else value for name, value in chosen.items()})
 
 
-class BreakerPolicyForm(forms.ModelForm):
+class BreakerPolicyForm(AnyForm):
     class Meta:
         model = BreakerPolicy
         fields = ("name", *_BREAKER_FIELDS)
@@ -48,7 +54,7 @@ class BreakerPolicyForm(forms.ModelForm):
         return cleaned
 
 
-class FailoverPolicyForm(forms.ModelForm):
+class FailoverPolicyForm(AnyForm):
     class Meta:
         model = FailoverPolicy
         fields = ("name", *_HEALTH_FIELDS, *_GUARD_FIELDS)
@@ -66,7 +72,7 @@ class FailoverPolicyForm(forms.ModelForm):
         return cleaned
 
 
-class PoolForm(forms.ModelForm):
+class PoolForm(AnyForm):
     class Meta:
         model = Pool
         fields = ("name", "slug", "strategy", "breaker_policy", "failover_policy")  # the admin adds the runbook with its scheme
@@ -78,12 +84,17 @@ class PoolForm(forms.ModelForm):
         return cleaned
 
 
-class NodeForm(forms.ModelForm):
+class NodeForm(AnyForm):
     class Meta:
         model = Node
         fields = ("pool", "name", "address", "port", "weight", "priority", "zone", "tags", *_HEALTH_FIELDS)
 
     doubts: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "tags" in self.fields:
+            self.fields["tags"].show_hidden_initial = False  # compared with what is stored, as every other field
 
     def clean_address(self) -> str:
         address: str = self.cleaned_data["address"].strip()
@@ -121,7 +132,7 @@ def _judge_nodes(policy: FailoverPolicy, nodes: Any) -> None:
             raise ValidationError(f"With what node {node} of {node.pool} overrides: {error}") from None
 
 
-class CheckForm(forms.ModelForm):
+class CheckForm(AnyForm):
     """One check.  Secrets go in and never come out: headers blank keep what is stored, a push secret is made here."""
 
     class Meta:
@@ -179,8 +190,13 @@ class CheckForm(forms.ModelForm):
         return super().save(commit)  # type: ignore[no-any-return]  # the stubs know no model here
 
 
-class CheckFormSet(BaseInlineFormSet):
+class CheckFormSet(AnyFormSet):
     """The checks of one node: exactly one, or one composite and the children that it counts."""
+
+    def add_fields(self, form: AnyForm, index: int | None) -> None:
+        super().add_fields(form, index)
+        key: Any = form.fields["id"]
+        key.queryset = key.queryset.defer("headers")  # a secret whose key is gone must not stop its replacement
 
     def clean(self) -> None:
         super().clean()
@@ -201,7 +217,7 @@ class CheckFormSet(BaseInlineFormSet):
             raise ValidationError("A node has one push check at the most: its heartbeat has one address.")
 
 
-class ApiTokenForm(forms.ModelForm):
+class ApiTokenForm(AnyForm):
     class Meta:
         model = ApiToken
         fields = ("name", "scopes", "expires_at")

@@ -11,7 +11,7 @@ Latencies are those of passes and warnings: how fast an answer comes, not how lo
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -22,7 +22,7 @@ HOUR_GRACE = timedelta(minutes=15)  # for results held up, say while the databas
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _SPARE_STRIDES = 6  # further behind than this, look for the next row instead of walking through nothing
-_LOCK = 0x0FC00001  # advisory, held to the end of a step's transaction
+LOCK = 0x0FC00001  # advisory, held to the end of a step's transaction
 
 
 class Grain(NamedTuple):
@@ -50,8 +50,8 @@ def done_until(grain: Grain) -> datetime | None:
     """Up to which instant the grain is counted; None before its first run."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT done_until FROM nodes_rollupprogress WHERE span = %s", [grain.name])
-        row = cursor.fetchone()
-    return row and row[0]
+        row: tuple[datetime] | None = cursor.fetchone()
+    return None if row is None else row[0]
 
 
 def roll_up(now: datetime) -> int:
@@ -67,7 +67,7 @@ def roll_up(now: datetime) -> int:
 
 def _step(now: datetime) -> bool:
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
         if not cursor.fetchone()[0]:
             return False
         return any(_advance(grain, closed) for grain, closed in _closed(now))
@@ -104,7 +104,7 @@ def _count(grain: Grain, begin: datetime, end: datetime) -> None:
     with connection.cursor() as cursor:
         while begin < end:
             stop = min(begin + grain.stride, end)
-            span = {"begin": begin, "end": stop, "length": grain.length, "epoch": EPOCH, "bounds": list(BOUNDS)}
+            span: dict[str, Any] = {"begin": begin, "end": stop, "length": grain.length, "epoch": EPOCH, "bounds": list(BOUNDS)}
             cursor.execute(_COUNT[grain], span)
             begin = stop
 

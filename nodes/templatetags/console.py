@@ -119,7 +119,7 @@ def nav_link(context: Context, address: str, text: str) -> str:
     if not address:
         return ""
     here = path == address if address == "/" else path.startswith(address)
-    return format_html('<a href="{}"{}>{}</a>', address, format_html(' aria-current="page"') if here else "", text)
+    return format_html('<a href="{}" aria-current="page">{}</a>' if here else '<a href="{}">{}</a>', address, text)
 
 
 @register.filter

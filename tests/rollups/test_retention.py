@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
-from nodes.rollups import keep_partitions, retention, roll_up
+from nodes.rollups import grains, keep_partitions, retention, roll_up
 from tests.rollups.results import NOON, Result, write
 
 DAY = timedelta(days=1)
@@ -91,30 +92,35 @@ def test_what_has_not_been_counted_is_not_dropped() -> None:
     assert "nodes_checkresult_20260329" in keep_partitions(NOON + 30 * DAY).dropped
 
 
-@pytest.mark.django_db(transaction=True)
+def elsewhere() -> psycopg.Connection[tuple[Any, ...]]:
+    """A database session of somebody else."""
+    known = connection.settings_dict
+    named = {
+        "dbname": known["NAME"],
+        "host": known["HOST"],
+        "port": known["PORT"],
+        "user": known["USER"],
+        "password": known["PASSWORD"],
+    }
+    return psycopg.connect(**{name: value for name, value in named.items() if value})
+
+
+@pytest.mark.django_db
 def test_a_long_query_puts_the_drop_off_and_the_next_run_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "LOCK_WAIT", "30ms")
     keep_partitions(NOON)
     roll_up(NOON + 8 * DAY)
-    settings = connection.settings_dict
-    names = {"host": settings["HOST"], "port": settings["PORT"], "user": settings["USER"], "password": settings["PASSWORD"]}
-    with psycopg.connect(dbname=settings["NAME"], **{name: value for name, value in names.items() if value}) as reader:
-        reader.execute("SELECT count(*) FROM nodes_checkresult")
+    with elsewhere() as reader:
+        reader.execute("LOCK TABLE ONLY nodes_checkresult IN ACCESS SHARE MODE")  # what a query holds
         assert "nodes_checkresult_20260329" in keep_partitions(NOON + 8 * DAY).put_off
         assert "20260329" in partitions("checkresult")
     assert "nodes_checkresult_20260329" in keep_partitions(NOON + 8 * DAY).dropped
 
 
-@pytest.mark.django_db(transaction=True)
-def test_somebody_else_at_the_roll_up_leaves_it_to_them() -> None:
+@pytest.mark.django_db
+def test_a_roll_up_that_runs_elsewhere_is_left_to_finish() -> None:
     write([Result(1, NOON, "p", 0.1)])
-    other = connection.copy()
-    try:
-        with transaction.atomic(), other.cursor() as cursor:
-            cursor.execute("BEGIN")
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [0x0FC00001])
-            assert roll_up(NOON + DAY) == 0
-            cursor.execute("ROLLBACK")
-    finally:
-        other.close()
+    with elsewhere() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [grains.LOCK])
+        assert roll_up(NOON + DAY) == 0
     assert roll_up(NOON + DAY) > 0

@@ -1,0 +1,149 @@
+"""Edits: told as events, never a reset of live state, secrets never shown, what cannot work refused with a sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from nodes.models import Check, Event, Node, NodeState
+from nodes.models.inventory import push_digest
+from tests.admin.conftest import Fleet, errors, node_form, page, said
+
+
+def edit(client: Client, node: Node, *checks: dict[str, Any], **changed: Any) -> Any:
+    return client.post(page("node", "change", node.pk), node_form(node, *checks, **changed), follow=True)
+
+
+def latest_edit() -> dict[str, Any]:
+    return Event.objects.filter(type="config_changed").latest("pk").detail
+
+
+def test_an_edit_is_an_event_with_who_what_before_and_after(admin: Client, fleet: Fleet) -> None:
+    edit(admin, fleet.first, weight=250)
+    event = Event.objects.get(type="config_changed")
+    assert (event.actor, event.node, event.pool) == ("ada", fleet.first, fleet.pool)
+    assert (event.detail["before"], event.detail["after"]) == ({"weight": "100"}, {"weight": "250"})
+
+
+def test_saving_without_a_change_tells_nothing(admin: Client, fleet: Fleet) -> None:
+    edit(admin, fleet.first)
+    assert not Event.objects.exists()
+
+
+def test_an_edit_never_resets_live_state(admin: Client, fleet: Fleet) -> None:
+    NodeState.objects.filter(node=fleet.second).update(
+        fails=2, share=4_999, breaker_state="half_open", breaker_failures=3, token=77
+    )
+    before = NodeState.objects.filter(node=fleet.second).values(
+        "fails", "share", "breaker_state", "breaker_failures", "token", "health"
+    )
+    kept = before.get()
+    edit(admin, fleet.second, zone="west", interval=30)
+    assert Node.objects.get(pk=fleet.second.pk).zone == "west"
+    assert before.get() == kept
+
+
+def test_a_new_node_gets_its_state_and_its_event(admin: Client, fleet: Fleet) -> None:
+    form = node_form(None, pool=fleet.pool, name="gamma", address="gamma.example")
+    response = admin.post(page("node", "add"), form, follow=True)
+    node = Node.objects.get(name="gamma")
+    assert response.status_code == 200
+    assert (node.state.health, node.state.share) == ("unknown", 0)
+    assert node.checks.get().kind == "http"
+    assert Event.objects.filter(type="node_added", node=node, actor="ada").exists()
+
+
+def test_a_node_stays_in_its_pool(admin: Client, fleet: Fleet) -> None:
+    body = admin.get(page("node", "change", fleet.first.pk)).content.decode()
+    assert 'name="pool"' not in body
+
+
+def test_headers_go_in_and_never_come_out(admin: Client, fleet: Fleet) -> None:
+    edit(admin, fleet.first, {"request_headers": "X-Key: hunter2"})
+    assert fleet.first.checks.get().headers == "X-Key: hunter2"
+    body = admin.get(page("node", "change", fleet.first.pk)).content.decode()
+    assert "Set, hidden" in body
+    assert "hunter2" not in body
+    assert latest_edit()["after"] == {"http check: headers": "changed"}
+
+
+def test_headers_left_empty_are_kept(admin: Client, fleet: Fleet) -> None:
+    Check.objects.filter(node=fleet.first).update(headers="X-Key: hunter2")
+    edit(admin, fleet.first, {"request_headers": "", "path": "/health"})
+    check = fleet.first.checks.get()
+    assert (check.headers, check.path) == ("X-Key: hunter2", "/health")
+
+
+def test_headers_can_be_forgotten(admin: Client, fleet: Fleet) -> None:
+    Check.objects.filter(node=fleet.first).update(headers="X-Key: hunter2")
+    edit(admin, fleet.first, {"clear_headers": "on"})
+    assert fleet.first.checks.get().headers == ""
+
+
+def test_a_push_check_gets_a_secret_that_is_shown_once(admin: Client, fleet: Fleet) -> None:
+    response = edit(admin, fleet.first, {"kind": "push"})
+    address = next(word for word in said(response).split() if "/push/" in word)
+    assert push_digest(address.rstrip("/").rsplit("/", 1)[1]) == fleet.first.checks.get().push_digest
+    assert "/push/" not in said(edit(admin, fleet.first, {"kind": "push", "grace": 9}))
+
+
+def test_a_new_push_secret_replaces_the_old_one(admin: Client, fleet: Fleet) -> None:
+    edit(admin, fleet.first, {"kind": "push"})
+    old = fleet.first.checks.get().push_digest
+    edit(admin, fleet.first, {"kind": "push", "new_secret": "on"})
+    assert fleet.first.checks.get().push_digest != old
+    assert latest_edit()["after"] == {"push check: push secret": "changed"}
+
+
+@pytest.mark.parametrize(
+    ("checks", "sentence"),
+    [
+        ([{"DELETE": "on"}], "A node needs a check"),
+        ([{}, {"kind": "tcp"}], "Several checks need a composite check"),
+        ([{"kind": "composite"}], "add at least one"),
+        ([{"kind": "composite"}, {"kind": "composite"}, {}], "one composite check at the most"),
+        ([{"kind": "composite"}, {"kind": "push"}, {"kind": "push"}], "one push check at the most"),
+        ([{"path": "no slash"}], "A path begins with /"),
+        ([{"request_headers": "no colon"}], "Line 1 is not"),
+        ([{"request_headers": "A: b\nX: bell\x07"}], "Line 2 is not"),
+        ([{"request_headers": "Host: elsewhere"}], "written by the check itself"),
+    ],
+)
+def test_checks_that_cannot_work_are_refused(admin: Client, fleet: Fleet, checks: list[dict[str, Any]], sentence: str) -> None:
+    assert sentence in errors(edit(admin, fleet.first, *checks))
+    assert not Event.objects.exists()
+
+
+def test_a_status_set_that_nobody_can_read_is_refused(admin: Client, fleet: Fleet) -> None:
+    assert "expected_status" in errors(edit(admin, fleet.first, {"expected_status": "fine"}))
+
+
+def test_a_composite_with_children_is_accepted(admin: Client, fleet: Fleet) -> None:
+    edit(admin, fleet.first, {"kind": "composite", "quorum": "any"}, {"kind": "tcp"}, {"kind": "tls"})
+    assert sorted(fleet.first.checks.values_list("kind", flat=True)) == ["composite", "tcp", "tls"]
+    assert latest_edit()["after"]["tls check: kind"] == "tls"
+
+
+@pytest.mark.parametrize("address", ["http://alpha.example", "alpha .example", "alpha.example/health"])
+def test_an_address_is_a_host_and_nothing_else(admin: Client, fleet: Fleet, address: str) -> None:
+    assert "Only the host name or IP address" in errors(edit(admin, fleet.first, address=address))
+
+
+def test_a_node_that_overrides_the_interval_below_the_timeout_is_refused(admin: Client, fleet: Fleet) -> None:
+    refused = errors(edit(admin, fleet.first, interval=2, check_timeout=3))
+    assert "timeout" in refused
+    assert Node.objects.get(pk=fleet.first.pk).interval is None
+
+
+def test_weight_nought_is_saved_with_a_warning(admin: Client, fleet: Fleet) -> None:
+    assert "never receives traffic" in said(edit(admin, fleet.first, weight=0))
+
+
+def test_a_page_opens_when_the_key_of_its_secret_is_gone(admin: Client, fleet: Fleet, settings: Any) -> None:
+    Check.objects.filter(node=fleet.first).update(headers="X-Key: hunter2")
+    settings.ENCRYPTION_KEYS = ["MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="]
+    assert admin.get(page("node", "change", fleet.first.pk)).status_code == 200
+    edit(admin, fleet.first, {"request_headers": "X-Key: new"})
+    assert fleet.first.checks.get().headers == "X-Key: new"

@@ -1,0 +1,40 @@
+"""Tokens: shown once, stored hashed, revoked and not deleted."""
+
+from __future__ import annotations
+
+import re
+
+from django.test import Client
+
+from nodes.models import ApiToken, Event
+from tests.admin.conftest import page, said
+
+
+def test_a_token_is_shown_once_and_proves_itself(admin: Client) -> None:
+    response = admin.post(page("apitoken", "add"), {"name": "balancer", "scopes": ["shares"]}, follow=True)
+    whole = re.search(r"fc_[0-9a-f]+_(\S+)", said(response))
+    token = ApiToken.objects.get()
+    assert whole
+    assert token.proves(whole[1])
+    assert token.created_by is not None
+    body = admin.get(page("apitoken", "change", token.pk)).content.decode()
+    assert whole[1] not in body
+    assert token.digest not in body
+
+
+def test_a_token_is_revoked_once_and_that_is_told(admin: Client) -> None:
+    token = ApiToken(name="balancer", scopes=["shares"])
+    token.issue()
+    token.save()
+    for _ in range(2):
+        admin.post(page("apitoken"), {"action": "revoke", "_selected_action": [token.pk]})
+    token.refresh_from_db()
+    assert token.revoked_at is not None
+    assert Event.objects.filter(type="config_changed", actor="ada").count() == 1
+
+
+def test_a_token_is_never_deleted(root: Client) -> None:
+    token = ApiToken(name="balancer", scopes=["shares"])
+    token.issue()
+    token.save()
+    assert root.post(page("apitoken", "delete", token.pk), {"post": "yes"}).status_code == 403
