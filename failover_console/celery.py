@@ -18,7 +18,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@setup_logging.connect  # type: ignore[untyped-decorator]  # celery ships no types
+@setup_logging.connect
 def configure_logging(**_: Any) -> None:
     """Keeps Celery from setting up logs of its own, whose lines a node could forge."""
     from django.conf import settings  # read late: the settings import Celery's module
@@ -26,7 +26,7 @@ def configure_logging(**_: Any) -> None:
     logging.config.dictConfig(settings.LOGGING)
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]  # celery ships no types
+@worker_process_init.connect
 def _leave_with_worker(**_: Any) -> None:
     """A worker that is killed takes its children along; an orphan would hold its runner's slot."""
     die_with_parent()

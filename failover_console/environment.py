@@ -18,6 +18,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _PORTS = range(1, 65_536)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_PUBLIC_URL = "an http or https address without a path, such as https://console.example"
 _ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
 
 
@@ -96,14 +97,14 @@ def endpoints(name: str) -> tuple[tuple[str, int], ...]:
 def public_url(name: str, default: str) -> str:
     """An http or https address without path, query or credentials, written as browsers write an origin."""
     given = text(name, default).rstrip("/")
-    parts = urlsplit(given)
     try:
+        parts = urlsplit(given)
         number = _DEFAULT_PORTS[parts.scheme] if parts.port is None else parts.port
         bare = urlunsplit((parts.scheme, parts.netloc, "", "", "")) == given and "@" not in parts.netloc
     except (ValueError, KeyError):
-        bare, number = False, 0
+        raise refuse(name, given, _PUBLIC_URL) from None
     if not bare or not parts.hostname or not given.isascii() or number not in _PORTS:
-        raise refuse(name, given, "an http or https address without a path, such as https://console.example")
+        raise refuse(name, given, _PUBLIC_URL)
     return _origin(parts.scheme, parts.hostname, number)
 
 
@@ -112,24 +113,30 @@ def own_url(listening: str, number: int) -> str:
     return _origin("http", "127.0.0.1" if listening in _ANY_ADDRESS else listening, number)
 
 
+def bracketed(hostname: str) -> str:
+    """As URLs and Host headers write it: an address of version 6 in brackets."""
+    return f"[{hostname}]" if ":" in hostname else hostname
+
+
 def _origin(scheme: str, hostname: str, number: int) -> str:
     """As browsers write it: a port only when it is not the scheme's own."""
-    bracketed = f"[{hostname}]" if ":" in hostname else hostname
-    return f"{scheme}://{bracketed}" + ("" if number == _DEFAULT_PORTS[scheme] else f":{number}")
+    return f"{scheme}://{bracketed(hostname)}" + ("" if number == _DEFAULT_PORTS[scheme] else f":{number}")
 
 
 def service_url(name: str, default: str, schemes: Iterable[str]) -> str:
     """An address with one of the schemes; it may hold a password, so an error repeats none of it but the scheme."""
     given = text(name, default)
-    parts = urlsplit(given)
-    if parts.scheme not in schemes:
-        raise ImproperlyConfigured(f"{name} has the scheme {parts.scheme!r}, expected one of: {', '.join(schemes)}.")
+    scheme = given.partition(":")[0].lower() if ":" in given else ""
+    if scheme not in schemes:
+        raise ImproperlyConfigured(f"{name} has the scheme {scheme!r}, expected one of: {', '.join(schemes)}.")
     try:
-        fits = parts.port is None or parts.port in _PORTS
+        fits = urlsplit(given).port is None or urlsplit(given).port in _PORTS
     except ValueError:
         fits = False
     if not fits:
-        raise ImproperlyConfigured(f"{name} has a port that is none, expected a number from 1 to 65535.")
+        raise ImproperlyConfigured(
+            f"{name} is malformed, expected {scheme}://user:password@host:port/name with a port from 1 to 65535."
+        )
     return given
 
 

@@ -27,12 +27,7 @@ _public = urlsplit(PUBLIC_URL)
 HTTPS = _public.scheme == "https"
 # Health checks ask from inside, by loopback; links are made from PUBLIC_URL and never from a Host header.
 ALLOWED_HOSTS = sorted(
-    {
-        *(environment.items("ALLOWED_HOSTS") or [_public.netloc.rpartition(":")[0] or _public.netloc]),
-        "127.0.0.1",
-        "[::1]",
-        "localhost",
-    }
+    {*(environment.items("ALLOWED_HOSTS") or [environment.bracketed(_public.hostname or HOST)]), "127.0.0.1", "[::1]", "localhost"}
 )
 
 # Secrets --------------------------------------------------------------------------------------------------------------
