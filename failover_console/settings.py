@@ -231,7 +231,7 @@ CELERY_BEAT_SCHEDULE = {
     "checks": {"task": "nodes.run_checks", "schedule": 1.0, "options": {"expires": 2}},
     "alerts": {"task": "alerts.run_alerts", "schedule": 1.0, "options": {"expires": 2}},
     "roll up": {"task": "nodes.roll_up", "schedule": 60.0, "options": {"expires": 120}},
-    "partitions": {"task": "nodes.keep_partitions", "schedule": 3600.0, "options": {"expires": 7200}},
+    "partitions": {"task": "nodes.keep_partitions", "schedule": 60.0, "options": {"expires": 120}},  # soon after a start
 }
 
 # Logs -----------------------------------------------------------------------------------------------------------------------

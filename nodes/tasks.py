@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.utils import timezone
 
-from nodes import runner
+from nodes import rollups, runner
+
+_log = logging.getLogger(__name__)
 
 # One byte shared by the worker and the children that it forks: a runner sees within a tick that the worker is to stop.
 _stop = mmap.mmap(-1, 1)
@@ -28,3 +32,18 @@ def stopping() -> bool:
 def run_checks() -> str:
     """Work a term in a free runner slot of this host, else return at once."""
     return runner.serve(stopping)
+
+
+@shared_task(name="nodes.roll_up")
+def roll_up() -> int:
+    """Count the minutes, hours and days that are closed by now."""
+    return rollups.roll_up(timezone.now())
+
+
+@shared_task(name="nodes.keep_partitions")
+def keep_partitions() -> None:
+    """Make the partitions of the next days and drop those past their time."""
+    done = rollups.keep_partitions(timezone.now())
+    for verb, names in (("made", done.made), ("dropped", done.dropped), ("put off, they are locked", done.put_off)):
+        if names:
+            _log.info("partitions %s: %s", verb, ", ".join(names))

@@ -8,9 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 from django.db import connection
+from django.utils import timezone
 
+from nodes import tasks
 from nodes.rollups import grains, keep_partitions, retention, roll_up
-from tests.rollups.results import NOON, Result, write
+from tests.rollups.results import NOON, Result, stored, write
 
 DAY = timedelta(days=1)
 
@@ -124,3 +126,12 @@ def test_a_roll_up_that_runs_elsewhere_is_left_to_finish() -> None:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [grains.LOCK])
         assert roll_up(NOON + DAY) == 0
     assert roll_up(NOON + DAY) > 0
+
+
+@pytest.mark.django_db
+def test_the_tasks_do_both_by_the_clock() -> None:
+    tasks.keep_partitions()
+    assert f"{timezone.now():%Y%m%d}" in partitions("checkresult")
+    write([Result(1, timezone.now() - timedelta(minutes=5), "p", 0.1)])
+    assert tasks.roll_up() > 0
+    assert stored("minuterollup")
