@@ -1,0 +1,58 @@
+"""Asking a node: one file per kind of check, an Observation from each, never an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from nodes.egress import Egress
+from nodes.engine.health import aggregate
+from nodes.engine.values import Observation, Verdict
+from nodes.probes import http, plain
+from nodes.probes.outcome import clean, explain
+from nodes.probes.spec import CheckSpec
+
+__all__ = ["probe"]
+
+
+async def probe(spec: CheckSpec, egress: Egress) -> Observation:
+    """One check, within its time-out.  Latency is measured monotonic, in seconds; a slow answer is a warning."""
+    started_at, start = time.time(), time.monotonic()
+    try:
+        if spec.kind == "composite":
+            return await _composite(spec, egress, started_at, start)
+        async with asyncio.timeout(spec.timeout):
+            verdict, message = await _ask(spec, egress, started_at)
+    except asyncio.CancelledError:
+        raise
+    except Exception as error:  # the seam: whatever happened becomes an observation
+        verdict, message = explain(error, spec.timeout)
+    latency = time.monotonic() - start
+    if verdict == Verdict.PASS and spec.degraded_latency is not None and latency > spec.degraded_latency:
+        verdict, message = Verdict.WARN, f"slow: {latency * 1000:.0f} ms, expected {spec.degraded_latency * 1000:.0f} ms"
+    measured = latency if verdict in (Verdict.PASS, Verdict.WARN) and spec.kind != "push" else None
+    return Observation(verdict, clean(message), measured, started_at, started_at + latency)
+
+
+async def _ask(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:
+    match spec.kind:
+        case "http":
+            return await http.ask(spec, egress, now)
+        case "tcp":
+            return await plain.tcp(spec, egress)
+        case "tls":
+            return await plain.tls(spec, egress, now)
+        case "push":
+            return plain.push(spec, now)
+    return Verdict.UNKNOWN, f"there is no check of the kind {spec.kind}"
+
+
+async def _composite(spec: CheckSpec, egress: Egress, started_at: float, start: float) -> Observation:
+    """All children together; the message names those that did not pass."""
+    seen = await asyncio.gather(*(probe(child, egress) for child in spec.children))
+    verdict = aggregate(spec.quorum, [each.verdict for each in seen])  # type: ignore[arg-type]  # the model's choices are the engine's
+    pairs = zip(spec.children, seen, strict=True)
+    notes = [f"{child.kind} {child.port}: {each.message or each.verdict}" for child, each in pairs if each.verdict != Verdict.PASS]
+    latency = time.monotonic() - start
+    measured = latency if verdict in (Verdict.PASS, Verdict.WARN) else None
+    return Observation(verdict, clean("; ".join(notes)), measured, started_at, started_at + latency)

@@ -1,0 +1,22 @@
+"""The one way out: every check, webhook and test button resolves, classifies and connects here.
+
+The address that was classified is the one that is connected to; names are resolved once and strings prove nothing.
+"""
+
+from nodes.egress.names import NameUnknownError, ResolverTroubleError
+from nodes.egress.policy import Egress, EgressRefusedError
+from nodes.egress.table import Standing, standing
+from nodes.egress.web import DeliveryError, WebhookReply, open_webhook, target
+
+__all__ = [
+    "DeliveryError",
+    "Egress",
+    "EgressRefusedError",
+    "NameUnknownError",
+    "ResolverTroubleError",
+    "Standing",
+    "WebhookReply",
+    "open_webhook",
+    "standing",
+    "target",
+]

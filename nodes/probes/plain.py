@@ -1,0 +1,41 @@
+"""The checks that ask for little: a TCP connection, a TLS handshake, or nothing at all because the node calls us."""
+
+from __future__ import annotations
+
+import asyncio
+
+from nodes.egress import Egress
+from nodes.engine.values import Verdict
+from nodes.probes.spec import CheckSpec
+from nodes.probes.wire import certificate_warning, connect
+
+
+async def tcp(spec: CheckSpec, egress: Egress) -> tuple[Verdict, str]:
+    """Connect and hang up."""
+    transport, _ = await connect(asyncio.Protocol, egress, spec.host, spec.port, tls=False, verify=False, server_name="", budget=spec.timeout)
+    transport.abort()
+    return Verdict.PASS, ""
+
+
+async def tls(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:
+    """Shake hands and look at the certificate."""
+    transport, _ = await connect(
+        asyncio.Protocol, egress, spec.host, spec.port, tls=True, verify=spec.verify_tls, server_name=spec.server_name, budget=spec.timeout
+    )
+    warning = certificate_warning(transport, spec.certificate_days, now)
+    transport.abort()
+    return (Verdict.WARN, warning) if warning else (Verdict.PASS, "")
+
+
+def push(spec: CheckSpec, now: float) -> tuple[Verdict, str]:
+    """Whether the node called within its interval and the grace; silence while nobody could have heard it is unknown."""
+    allowed = spec.interval + spec.grace
+    if spec.last_beat_at is not None and now - spec.last_beat_at <= allowed:
+        return Verdict.PASS, ""
+    if spec.listening_since is None:
+        return Verdict.UNKNOWN, "no web process of ours could have received a call"
+    if now - spec.listening_since <= allowed:
+        return Verdict.UNKNOWN, "we have not listened long enough to miss a call"
+    if spec.last_beat_at is None:
+        return Verdict.FAIL, "the node has never called"
+    return Verdict.FAIL, f"the node last called {now - spec.last_beat_at:.0f} s ago, {allowed:g} s are allowed"
