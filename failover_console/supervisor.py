@@ -18,7 +18,7 @@ from types import FrameType
 
 from failover_console.offspring import Offspring
 
-STOP_SECONDS = 9.8  # for all together
+STOP_SECONDS = 7.5  # for all together; a stage that comes later has what it takes `hurried`
 KILLED_SECONDS = 1.0  # what the kernel may take to end a killed process
 BACKOFF_FIRST_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 10.0
 STABLE_SECONDS = 30.0  # after that a death is the first one again
@@ -29,7 +29,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Stage:
-    """Children that start and end together: `patience` seconds to end in order, `hurried` when a person asked twice."""
+    """Children that start and end together: `patience` seconds to end in order, `hurried` when time is up or a person asked twice."""
 
     members: tuple[Offspring, ...]
     patience: float
@@ -145,11 +145,11 @@ class Supervisor:
             return
         while chunk := self._read(stream.fileno()):
             *lines, watch.rest = (watch.rest + chunk).split(b"\n")
+            if len(watch.rest) >= LINE_BYTES:
+                lines.append(watch.rest)
+                watch.rest = b""
             for line in lines:
                 self._print(watch, line)
-            if len(watch.rest) > LINE_BYTES:
-                self._print(watch, watch.rest)
-                watch.rest = b""
         if chunk is not None:
             self._close(watch)
 
@@ -171,7 +171,9 @@ class Supervisor:
         stream.close()
 
     def _print(self, watch: _Watch, line: bytes) -> None:
-        self._say(f"{watch.offspring.name:<{self._width}} | {printable(line.decode(errors='replace'))}")
+        for start in range(0, len(line) or 1, LINE_BYTES):
+            text = printable(line[start : start + LINE_BYTES].decode(errors="replace"))
+            self._say(f"{watch.offspring.name:<{self._width}} | {text}")
 
     def _stop(self) -> None:
         """Stages in reverse; each gets its patience, all together STOP_SECONDS."""
@@ -182,8 +184,9 @@ class Supervisor:
                 child.ask_to_stop()
             asked_at = time.monotonic()
             while any(child.running() for child in running):
-                patience = stage.hurried if self._asked > 1 else stage.patience
-                if time.monotonic() >= min(asked_at + patience, limit):
+                hurried = asked_at + stage.hurried
+                until = hurried if self._asked > 1 else max(hurried, min(asked_at + stage.patience, limit))
+                if time.monotonic() >= until:
                     break
                 self._turn(0.05)
             self._end(stage, {id(child) for child in running if child.running()})

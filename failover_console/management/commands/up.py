@@ -27,6 +27,7 @@ from failover_console.supervisor import Stage, Supervisor
 from nodes.models import Pool
 
 PASSWORD_BYTES = 12
+HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5}
 
 
 class Command(BaseCommand):
@@ -91,7 +92,7 @@ class Command(BaseCommand):
         servers = {child.name: child for child in services.offspring}
         programs = processes.all_processes(settings.HOST, str(settings.PORT))
         workers = tuple(_child(name, argv) for name, argv in programs.items() if name.startswith("worker"))
-        stages = [Stage((child,), patience=5.0, hurried=1.5) for child in servers.values()]
+        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[name]) for name, child in servers.items()]
         if self._with_demo:
             stages.append(Stage((_child("demo", ["django", "demo", "serve"]),), patience=0.7))
         stages += [
