@@ -1,0 +1,145 @@
+"""Destinations and rules are edited here; notifications are read here and on the console's own pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.utils import timezone
+
+from alerts.forms import DestinationForm, RuleForm
+from alerts.models import Attempt, Destination, Notification, Rule
+from alerts.services import destinations
+from nodes import operations
+
+if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take no parameter
+    AnyAdmin = admin.ModelAdmin[Any]
+    AnyInline = admin.TabularInline[Any, Any]
+else:
+    AnyAdmin, AnyInline = admin.ModelAdmin, admin.TabularInline
+
+_SECRETS = {"new_address": "address", "new_key": "key"}
+
+
+class _Told(AnyAdmin):
+    """Edits are events: the changed fields before and after, secrets as “changed”."""
+
+    def save_related(self, request: HttpRequest, form: ModelForm[Any], formsets: Any, change: bool) -> None:
+        before, after = {}, {}
+        for name in form.changed_data:
+            if name in _SECRETS:
+                after[_SECRETS[name]] = "changed"
+                continue
+            if change:
+                before[name] = _text(form[name].initial)
+            after[name] = _text(form.cleaned_data.get(name))
+        super().save_related(request, form, formsets, change)
+        operations.configuration_saved(form.instance, actor=request.user.get_username(), before=before, after=after)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | QuerySet):
+        return ", ".join(str(part) for part in value)
+    return "" if value is None else str(value)
+
+
+@admin.action(description="Remove: send nothing more, forget the secrets, keep the history", permissions=["change"])
+def remove(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Destination]) -> None:
+    actor, now = request.user.get_username(), timezone.now()
+    removed = 0
+    for destination in queryset:
+        if destinations.remove(destination.pk, now):
+            operations.configuration_saved(destination, actor=actor, before={"removed": "no"}, after={"removed": "yes"})
+            removed += 1
+    messages.success(request, f"Destinations removed: {removed}.")
+
+
+@admin.register(Destination)
+class DestinationAdmin(_Told):
+    form = DestinationForm
+    fields = (
+        "name",
+        "kind",
+        "enabled",
+        "new_address",
+        "new_key",
+        "base_url",
+        "disabled_reason",
+        "last_success_at",
+        "last_failure_at",
+        "last_failure",
+    )
+    readonly_fields = ("disabled_reason", "last_success_at", "last_failure_at", "last_failure")
+    list_display = ("name", "kind", "enabled", "disabled_reason", "last_success_at", "last_failure_at", "last_failure")
+    list_filter = ("kind", "enabled")
+    search_fields = ("name",)
+    actions = (remove,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
+        """Without the secrets, which no list needs and which a lost key would make unreadable."""
+        return super().get_queryset(request).filter(removed_at=None).defer("address", "key")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Destination, form: ModelForm[Destination], change: bool) -> None:
+        assert isinstance(form, DestinationForm)  # it is the form of this admin
+        if change:
+            columns = [name for name in form.changed_data if name in ("name", "kind", "enabled", "base_url")]
+            obj.save(update_fields=[*columns, *form.changed_secrets])
+            if "enabled" in form.changed_data and obj.enabled:
+                destinations.switched_on(obj.pk, timezone.now())
+        else:
+            obj.save()
+        if form.made_secret:
+            messages.warning(request, f"The signing secret is shown only now: {form.made_secret}")
+
+
+@admin.register(Rule)
+class RuleAdmin(_Told):
+    form = RuleForm
+    list_display = ("name", "enabled", "order", "severities_told", "pool", "tag", "destination_kind")
+    list_select_related = ("pool",)
+    search_fields = ("name",)
+    filter_horizontal = ("destinations",)
+
+    @admin.display(description="severities")
+    def severities_told(self, rule: Rule) -> str:
+        return ", ".join(rule.severities)
+
+
+class _AttemptInline(AnyInline):
+    model = Attempt
+    fields = readonly_fields = ("at", "outcome", "status_code", "message", "ambiguous", "duration")
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Notification)
+class NotificationAdmin(AnyAdmin):
+    list_display = ("created_at", "destination", "action", "severity", "status", "attempts", "repeats", "outcome")
+    list_filter = ("status", "action", "severity", "destination__kind")
+    search_fields = ("dedup_key", "outcome")
+    inlines = (_AttemptInline,)
+    show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
+        wanted = super().get_queryset(request).select_related("destination")
+        return wanted.defer("destination__address", "destination__key")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

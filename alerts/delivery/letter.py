@@ -1,0 +1,113 @@
+"""The values of a delivery: what is to be said, to which account, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Protocol
+
+from alerts.rules import Action, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What happened, as stored with the notification.  Times are ISO 8601 in UTC, links absolute; it holds no secret."""
+
+    title: str
+    text: str
+    severity: str
+    at: str
+    url: str  # the page of the incident, or of the events
+    console: str  # PUBLIC_URL
+    type: str = ""  # event type
+    pool: str = ""
+    node: str = ""
+    did: str = ""  # what the engine did, or why it did not
+    runbook: str = ""
+    incident: int | None = None
+    event: int | None = None
+    since: str = ""  # the first bad check
+    until: str = ""  # when the incident closed
+    by: str = ""  # who acknowledged or tested
+    note: str = ""
+
+    def stored(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def load(stored: Mapping[str, Any]) -> Facts:
+        """Leaves out what a newer or older version stored beside the fields of this one."""
+        known = {each.name for each in fields(Facts)}
+        return Facts(**{name: value for name, value in stored.items() if name in known})
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One message; id and key stay the same on each repeat."""
+
+    message_id: str
+    action: Action
+    key: str  # dedup key
+    sequence: int
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where to send and with which secrets; they never show in a repr."""
+
+    kind: Kind
+    address: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+    base_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAfter:
+    """Not now.  `seconds` is what the receiver asked for; `ambiguous`: the message may have arrived all the same."""
+
+    seconds: float | None
+    reason: str
+    ambiguous: bool = False
+    status: int | None = None
+
+
+class Disable(StrEnum):
+    """What a refusal says about the destination itself."""
+
+    NO = "no"
+    NOW = "now"  # it is gone for good
+    IF_REPEATED = "if_repeated"  # once may be a deployment, three times in a row is gone
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """For good: sending the same again cannot help."""
+
+    reason: str
+    disable: Disable = Disable.NO
+    status: int | None = None
+
+
+Outcome = Accepted | RetryAfter | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: header names in lower case, the start of the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Post(Protocol):
+    """POST through the egress rules; an outcome in the place of a reply when there was none.  Never raises."""
+
+    def __call__(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply | RetryAfter | Refused: ...

@@ -1,0 +1,139 @@
+"""Slack incoming webhooks: a Block Kit message, and answers that are words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from alerts.delivery.answers import judge
+from alerts.delivery.letter import Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.rules import Action
+
+_HEADER = 150  # characters, Slack's limits
+_TEXT = 3000
+_FIELD = 2000
+_FALLBACK = 4000
+_BLOCKS = 12_000  # all block text together; Slack refuses about 13 200
+_WORDS_OF_THE_END = frozenset(
+    {
+        "channel_not_found",
+        "channel_is_archived",
+        "action_prohibited",
+        "invalid_token",
+        "no_service",
+        "no_service_id",
+        "no_active_hooks",
+        "no_team",
+        "team_disabled",
+        "posting_to_general_channel_denied",
+    }
+)
+_WORDS_OF_REFUSAL = frozenset(
+    {
+        "invalid_payload",
+        "user_not_found",
+        "no_text",
+        "too_many_attachments",
+        "invalid_blocks",
+        "invalid_blocks_format",
+        "msg_blocks_too_long",
+    }
+)
+_SIGNS = {"critical": "🔴 Critical", "warning": "🟠 Warning", "info": "🔵 Info"}
+
+
+def send(letter: Letter, account: Account, post: Post, now: float) -> Outcome:
+    """One message, accepted only by the word `ok`."""
+    reply = post(account.address, json.dumps(message(letter)).encode(), {"Content-Type": "application/json; charset=utf-8"})
+    return verdict(reply, now) if isinstance(reply, Reply) else reply
+
+
+def verdict(reply: Reply, now: float) -> Outcome:
+    """By the body's word first, by the status second: some words come with several statuses."""
+    word = reply.body[:64].decode("ascii", "replace").strip()
+    if word in _WORDS_OF_THE_END:
+        return Refused(f"Slack says {word}", Disable.NOW, reply.status)
+    if word in _WORDS_OF_REFUSAL:
+        return Refused(f"Slack says {word}", status=reply.status)
+    judged = judge(reply, now)
+    if judged is not None:
+        return judged
+    if word == "ok":
+        return Accepted(reply.status)
+    return RetryAfter(None, f"answered {reply.status}, but not with Slack's ok", ambiguous=True, status=reply.status)
+
+
+def message(letter: Letter) -> dict[str, Any]:
+    """The JSON of the message; `text` is what notifications on a phone show."""
+    facts = letter.facts
+    title = f"{_sign(letter)}: {facts.title}"
+    blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(title, _HEADER)}]
+    if facts.text and facts.text != facts.title:
+        blocks.append({"type": "section", "text": _plain(facts.text, _TEXT, lines=True)})
+    if told := _fields(facts):
+        blocks.append({"type": "section", "fields": told})
+    if facts.did:
+        blocks.append({"type": "section", "text": _plain(f"What was done: {facts.did}", _TEXT, lines=True)})
+    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _links(facts)}})
+    return {
+        "text": escaped(f"{title}. {facts.text}" if facts.text != facts.title else title, _FALLBACK),
+        "blocks": _bounded(blocks),
+    }
+
+
+def escaped(text: str, limit: int, *, lines: bool = False) -> str:
+    """Slack's three control characters made harmless, cut to `limit` without cutting an entity; one line unless `lines`."""
+    cleaned = "".join(c if c.isprintable() or (lines and c == "\n") else " " for c in text)
+    parts: list[str] = []
+    room = limit - 1
+    for character in cleaned:
+        part = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}.get(character, character)
+        if len(part) > room:
+            return "".join(parts) + "…"
+        parts.append(part)
+        room -= len(part)
+    return "".join(parts)
+
+
+def _sign(letter: Letter) -> str:
+    if letter.action is Action.RESOLVE:
+        return "🟢 Resolved"
+    return "🔵 Test" if letter.action is Action.TEST else _SIGNS.get(letter.facts.severity, "🔵 Info")
+
+
+def _plain(text: str, limit: int, *, lines: bool = False) -> dict[str, Any]:
+    return {"type": "plain_text", "text": escaped(text, limit, lines=lines), "emoji": False}
+
+
+def _fields(facts: Facts) -> list[dict[str, Any]]:
+    named = {"Pool": facts.pool, "Node": facts.node, "Since": facts.since, "Until": facts.until, "By": facts.by, "Note": facts.note}
+    return [_plain(f"{name}: {value}", _FIELD // 4) for name, value in named.items() if value]
+
+
+def _links(facts: Facts) -> str:
+    links = [(facts.url, "Open in the console")]
+    if facts.runbook.startswith(("https://", "http://")):
+        links.append((facts.runbook, "Runbook"))
+    return "  ·  ".join(f"<{_address(url)}|{words}>" for url, words in links)
+
+
+def _address(url: str) -> str:
+    """An address that cannot end its link early."""
+    return (
+        "".join(c for c in url if c.isprintable() and not c.isspace())
+        .replace("&", "&amp;")
+        .replace("<", "%3C")
+        .replace(">", "%3E")
+        .replace("|", "%7C")
+    )
+
+
+def _bounded(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Blocks from the top as long as all of them together stay below Slack's total."""
+    kept, room = [], _BLOCKS
+    for block in blocks:
+        room -= len(json.dumps(block, ensure_ascii=False))
+        if room < 0:
+            break
+        kept.append(block)
+    return kept

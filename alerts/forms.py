@@ -1,0 +1,164 @@
+"""Forms of the alerts: secrets go in and never come out again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from django import forms
+
+from alerts.delivery import webhook
+from alerts.models import Destination, Kind, Notification, Rule, Told, hint_of
+from nodes.models import EventType
+
+if TYPE_CHECKING:  # the stubs know the model of a form, Django's class takes no parameter
+    _DestinationForm = forms.ModelForm[Destination]
+    _RuleForm = forms.ModelForm[Rule]
+else:
+    _DestinationForm = _RuleForm = forms.ModelForm
+
+_ROUTING_KEY_LENGTH = 32  # characters
+_TELLABLE = (  # types that can be a warning or worse
+    EventType.NODE_MARKED_FAILED,
+    EventType.FAILOVER_FAILED,
+    EventType.FAILOVER_REFUSED,
+    EventType.BREAKER_OPENED,
+    EventType.LOW_CAPACITY,
+    EventType.CHECKER_ISOLATED,
+    EventType.CHECKS_LATE,
+    EventType.CONFIG_CHANGED,
+)
+
+
+def _secret_field(label: str) -> forms.CharField:
+    widget = forms.PasswordInput(render_value=False, attrs={"autocomplete": "new-password", "size": 80})
+    return forms.CharField(label=label, required=False, widget=widget, max_length=2000)
+
+
+def _checked_url(text: str) -> str:
+    """An absolute http(s) address without credentials in it; where it may lead is the egress rules' to say."""
+    try:
+        parts = urlsplit(text)
+        fits = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and (parts.port or 1) > 0
+    except ValueError:
+        fits = False
+    if not fits or any(c.isspace() or not c.isprintable() for c in text) or "\\" in text:
+        raise forms.ValidationError("An address begins with https:// and has no user name in it.")
+    return text
+
+
+class DestinationForm(_DestinationForm):
+    """An empty secret keeps the stored one, of which only the host and the last four characters are shown."""
+
+    new_address = _secret_field("Address")
+    new_key = _secret_field("Key")
+
+    class Meta:
+        model = Destination
+        fields = ("name", "kind", "enabled", "base_url")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.made_secret = ""
+        self._stored = {field: hint_of(self.instance, field) if self.instance.pk else "" for field in ("address", "key")}
+        said = {
+            "address": "Slack, webhook: the URL.",
+            "key": "PagerDuty: the routing key. Webhook: the signing secret (whsec_…); empty on a new webhook makes one.",
+        }
+        for field, text in said.items():
+            stored = self._stored[field]
+            kept = f" Stored: {stored}; leave empty to keep it." if stored else ""
+            if f"new_{field}" in self.fields:
+                self.fields[f"new_{field}"].help_text = text + kept
+
+    def clean_name(self) -> str:
+        name = str(self.cleaned_data["name"])
+        if Destination.objects.filter(name=name, removed_at=None).exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError("Another destination has this name.")
+        return name
+
+    def clean_base_url(self) -> str:
+        return _checked_url(str(self.cleaned_data["base_url"]).rstrip("/"))
+
+    def clean_new_address(self) -> str:
+        text = str(self.cleaned_data["new_address"]).strip()
+        return _checked_url(text) if text else ""
+
+    def clean_new_key(self) -> str:
+        return str(self.cleaned_data["new_key"]).strip()
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        kind, address, key = cleaned.get("kind"), cleaned.get("new_address", ""), cleaned.get("new_key", "")
+        same_kind = kind == self.initial.get("kind")
+        if kind in (Kind.SLACK, Kind.WEBHOOK) and not address and not (same_kind and self._stored["address"]):
+            self.add_error("new_address", "The URL is needed.")
+        if kind == Kind.PAGERDUTY:
+            self._check_routing_key(key, kept=bool(same_kind and self._stored["key"]))
+        if kind == Kind.WEBHOOK:
+            self._check_signing_secret(key, kept=bool(same_kind and self._stored["key"]))
+        return cleaned
+
+    def _check_routing_key(self, key: str, *, kept: bool) -> None:
+        if not key and not kept:
+            self.add_error("new_key", "The routing key is needed.")
+        elif key and (len(key) != _ROUTING_KEY_LENGTH or not key.isalnum() or not key.isascii()):
+            self.add_error("new_key", "A routing key has 32 letters and digits.")
+
+    def _check_signing_secret(self, key: str, *, kept: bool) -> None:
+        if not key and not kept:
+            self.made_secret = webhook.new_secret()
+        try:
+            for each in key.split():
+                webhook.secret_bytes(each)
+        except webhook.SecretMalformedError as error:
+            self.add_error("new_key", str(error.__doc__))
+
+    def save(self, commit: bool = True) -> Destination:
+        """Puts new secrets in; which fields they are is in `changed_secrets`."""
+        for field in self.changed_secrets:
+            setattr(self.instance, field, self.cleaned_data.get(f"new_{field}") or self.made_secret)
+        saved: Destination = super().save(commit=commit)
+        return saved
+
+    @property
+    def changed_secrets(self) -> list[str]:
+        given = [field for field in ("address", "key") if self.cleaned_data.get(f"new_{field}")]
+        return [*given, "key"] if self.made_secret and "key" not in given else given
+
+
+class RuleForm(_RuleForm):
+    severities = forms.MultipleChoiceField(choices=Told.choices, widget=forms.CheckboxSelectMultiple, initial=[Told.CRITICAL.value])
+    event_types = forms.MultipleChoiceField(
+        choices=[(each.value, each.label) for each in _TELLABLE],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="None chosen: any type.",
+    )
+
+    class Meta:
+        model = Rule
+        fields = ("name", "enabled", "order", "severities", "event_types", "pool", "tag", "destination_kind", "destinations")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("destinations", "pool"):
+            field = self.fields.get(name)
+            if isinstance(field, forms.ModelChoiceField) and field.queryset is not None:
+                kept = field.queryset.filter(removed_at=None)
+                field.queryset = kept.defer("address", "key") if name == "destinations" else kept
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if not cleaned.get("destination_kind") and not cleaned.get("destinations"):
+            raise forms.ValidationError("A rule tells somebody: choose destinations, or a kind of them.")
+        return cleaned
+
+
+class NotificationFilter(forms.Form):
+    """The filters of the list, from its address; what is not known is ignored."""
+
+    status = forms.ChoiceField(choices=[("", "any"), *Notification.Status.choices], required=False)
+    destination = forms.ModelChoiceField(
+        Destination.objects.filter(removed_at=None).defer("address", "key"), required=False, empty_label="any"
+    )

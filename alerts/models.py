@@ -1,0 +1,242 @@
+"""Where alerts go (Destination), which go where (Rule), what was told (Page) and each message (Notification, Attempt)."""
+
+from __future__ import annotations
+
+import uuid
+from urllib.parse import urlsplit
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.urls import reverse
+
+from alerts import rules
+from nodes.models import Event, EventType, Incident, Pool, Severity
+from nodes.models.sealed import SealedTextField, SealedTextUnreadableError
+
+PAGERDUTY_URL = "https://events.pagerduty.com"
+HINT_LENGTH = 4  # characters of a secret that may be seen
+
+
+class Kind(models.TextChoices):
+    SLACK = rules.Kind.SLACK.value, "Slack incoming webhook"
+    PAGERDUTY = rules.Kind.PAGERDUTY.value, "PagerDuty Events API v2"
+    WEBHOOK = rules.Kind.WEBHOOK.value, "Signed webhook"
+
+
+class Action(models.TextChoices):
+    TRIGGER = rules.Action.TRIGGER.value, "trigger"
+    ACKNOWLEDGE = rules.Action.ACKNOWLEDGE.value, "acknowledge"
+    RESOLVE = rules.Action.RESOLVE.value, "resolve"
+    INFO = rules.Action.INFO.value, "message"
+    TEST = rules.Action.TEST.value, "test"
+
+
+class Told(models.TextChoices):
+    """The severities that can be told; the rest is history only."""
+
+    WARNING = Severity.WARNING.value, "warning"
+    CRITICAL = Severity.CRITICAL.value, "critical"
+
+
+class Installation(models.Model):
+    """The one row (id 1) that tells this console's keys from those of any other at the same destination."""
+
+    name = models.CharField(max_length=32)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Destination(models.Model):
+    """A Slack channel, a PagerDuty service or a signed webhook.  Removal is soft: what was sent keeps its address's name."""
+
+    name = models.CharField(max_length=80)
+    kind = models.CharField(max_length=10, choices=Kind)
+    address = SealedTextField(blank=True, default="", help_text="Slack, webhook: the URL. Encrypted at rest; not shown again.")
+    key = SealedTextField(
+        blank=True,
+        default="",
+        help_text="PagerDuty: the routing key; webhook: the signing secret. Encrypted at rest; not shown again.",
+    )
+    base_url = models.CharField(
+        "PagerDuty address", max_length=200, default=PAGERDUTY_URL, help_text="Another host for EU accounts or a private relay."
+    )
+    enabled = models.BooleanField(default=True)
+    disabled_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
+    not_found = models.PositiveSmallIntegerField(default=0, editable=False)  # answers 404 in a row
+    next_send_at = models.DateTimeField(null=True, editable=False)  # its rate, or what its Retry-After asked
+    last_success_at = models.DateTimeField(null=True, editable=False)
+    last_failure_at = models.DateTimeField(null=True, editable=False)
+    last_failure = models.CharField(max_length=300, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    removed_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(fields=("name",), condition=models.Q(removed_at=None), name="destination_name_unique"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def hint(secret: str) -> str:
+    """What may be shown of a secret: its last four characters, and of an address its host."""
+    if not secret:
+        return ""
+    host = urlsplit(secret).hostname if secret.startswith(("http://", "https://")) else ""
+    return f"{host} …{secret[-HINT_LENGTH:]}".strip() if len(secret) > 4 * HINT_LENGTH else "set"
+
+
+def hint_of(destination: Destination, field: str) -> str:
+    """`hint` of one sealed field of a destination, or the sentence that it cannot be read."""
+    try:
+        found = Destination.objects.filter(pk=destination.pk).values_list(field, flat=True).first()
+    except SealedTextUnreadableError as error:
+        return str(error)
+    return hint(found or "")
+
+
+class Rule(models.Model):
+    """Which events go to which destinations; every rule that matches applies, each destination is told once."""
+
+    name = models.CharField(max_length=80, unique=True)
+    enabled = models.BooleanField(default=True)
+    order = models.PositiveIntegerField(default=100, help_text="Where it stands in the list.")
+    severities = ArrayField(models.CharField(max_length=8, choices=Told.choices))
+    event_types = ArrayField(
+        models.CharField(max_length=24, choices=EventType.choices), blank=True, default=list, help_text="None chosen: any type."
+    )
+    pool = models.ForeignKey(Pool, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: any pool.")
+    tag = models.CharField(max_length=40, blank=True, default="", help_text="Only nodes with this tag. Empty: any.")
+    destination_kind = models.CharField(
+        max_length=10,
+        choices=Kind,
+        blank=True,
+        default="",
+        help_text="Every enabled destination of this kind, when none is chosen below.",
+    )
+    destinations = models.ManyToManyField(Destination, blank=True, related_name="rules")
+
+    class Meta:
+        ordering = ("order", "name")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def tells(self) -> str:
+        """Its destinations in words."""
+        named = list(self.destinations.filter(removed_at=None).values_list("name", flat=True))
+        return ", ".join(named) or f"every enabled {self.get_destination_kind_display()}"
+
+
+class Page(models.Model):
+    """What one destination was told of one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
+
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="pages")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="pages")
+    subject = models.CharField(max_length=100)
+    dedup_key = models.CharField(max_length=255)
+    severity = models.CharField(max_length=8, choices=Told.choices)
+    nodes = ArrayField(models.BigIntegerField(), default=list)  # whose failure it was told of
+    triggers = models.PositiveIntegerField(default=0)
+    acknowledged = models.BooleanField(default=False)
+    opened_with = SealedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
+    opened_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True)  # when its resolve was written
+
+    class Meta:
+        indexes = (models.Index(fields=("subject",), name="page_subject"),)
+        constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_page_per_key"),)
+
+    def __str__(self) -> str:
+        return f"{self.subject} at {self.destination_id}"
+
+
+class Notification(models.Model):
+    """One message to one destination; sent again under the same `message_id` and `dedup_key` until it is answered."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "waiting"
+        LEASED = "leased", "being sent"
+        DELIVERED = "delivered", "delivered"
+        SUPERSEDED = "superseded", "overtaken, never sent"
+        DEAD = "dead", "given up"
+
+    message_id = models.UUIDField(default=uuid.uuid4, unique=True)
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="notifications")
+    page = models.ForeignKey(Page, on_delete=models.PROTECT, null=True, related_name="notifications")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="notifications")
+    event = models.ForeignKey(Event, on_delete=models.PROTECT, null=True, related_name="notifications")
+    action = models.CharField(max_length=11, choices=Action)
+    sequence = models.PositiveIntegerField(default=1)
+    dedup_key = models.CharField(max_length=255)
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    payload = models.JSONField()  # see alerts.delivery.letter; holds no secret
+    requested_by = models.CharField(max_length=150, blank=True, default="")  # tests only
+    status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    repeats = models.PositiveIntegerField(default=0)  # sends after one that may have arrived
+    may_have_arrived = models.BooleanField(default=False)
+    lease_until = models.DateTimeField(null=True)
+    lease_owner = models.UUIDField(null=True)
+    created_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=300, blank=True, default="")  # the last one, in words
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        indexes = (
+            models.Index(
+                fields=("destination", "dedup_key"),
+                condition=models.Q(status__in=("pending", "leased")),
+                name="notification_unfinished",
+            ),
+            models.Index(fields=("-created_at",), name="notification_created"),
+        )
+        constraints = (
+            models.UniqueConstraint(fields=("destination", "dedup_key", "action", "sequence"), name="one_notification_per_telling"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.dedup_key} to {self.destination_id}: {self.status}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("alerts:notification", args=[self.pk])
+
+    @property
+    def tone(self) -> str:
+        """The class of its state on a page."""
+        return {"delivered": "ok", "superseded": "idle", "dead": "bad"}.get(self.status, "turn")
+
+
+class Attempt(models.Model):
+    """One try to send a notification."""
+
+    class Outcome(models.TextChoices):
+        ACCEPTED = "accepted", "accepted"
+        RETRY = "retry", "to be repeated"
+        REFUSED = "refused", "refused"
+        LOST = "lost", "no record: the sender died, or the answer came too late"
+
+    notification = models.ForeignKey(Notification, on_delete=models.CASCADE, related_name="tries")
+    at = models.DateTimeField()
+    outcome = models.CharField(max_length=8, choices=Outcome)
+    ambiguous = models.BooleanField(default=False)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    message = models.CharField(max_length=300, blank=True, default="")
+    duration = models.FloatField(null=True)  # seconds
+
+    class Meta:
+        ordering = ("at", "pk")
+
+    def __str__(self) -> str:
+        return f"{self.outcome} at {self.at}"
+
+    @property
+    def tone(self) -> str:
+        """The class of its outcome on a page."""
+        return {"accepted": "ok", "refused": "bad"}.get(self.outcome, "warn")

@@ -1,0 +1,276 @@
+"""Leasing and recording: which message goes next to which destination, and what became of it.
+
+One message at a time per destination, by a lease under the destination's row lock.  Within one key messages keep their
+order: an end waits for its beginning.  The sending itself happens outside any transaction, between `claim` and `record`;
+whoever dies there leaves a lease, and after it the message goes out again under the same id, counted as a repeat.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import connection, transaction
+from psycopg.rows import dict_row
+
+from alerts.delivery import SPACING, Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, RetryAfter, send
+from alerts.delivery.answers import HORIZON, pause_before
+from alerts.models import Attempt, Destination, Notification, Page
+from alerts.rules import Action, Kind
+from nodes.engine.values import Event, EventType, Severity
+from nodes.ledger.history import append
+from nodes.ledger.rows import Cursor
+from nodes.models.sealed import SealedTextUnreadableError
+
+LEASE = 30.0  # s; a send ends after 10
+NOT_FOUND_LIMIT = 3  # answers 404 in a row that disable a destination
+_OPENING = ["trigger", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A message that is ours to send until the lease ends."""
+
+    notification: int
+    owner: uuid.UUID
+    letter: Letter
+    account: Account | None  # None: its secrets cannot be read
+    trouble: str = ""
+
+
+# A beginning that was never sent and whose end is written, or a telling that a later one of the same key overtakes.
+# Rows that somebody leases at this moment are left to him.
+_OVERTAKEN = """
+UPDATE alerts_notification SET status = 'superseded', outcome = 'overtaken before it was sent' WHERE id IN (
+    SELECT n.id FROM alerts_notification n
+    WHERE n.status = 'pending' AND NOT n.may_have_arrived AND n.action IN ('trigger', 'acknowledge')
+      AND EXISTS (SELECT 1 FROM alerts_notification later
+                  WHERE later.destination_id = n.destination_id AND later.dedup_key = n.dedup_key AND later.id > n.id
+                    AND later.status = 'pending'
+                    AND (later.action = 'resolve' OR (n.action = 'trigger' AND later.action = 'trigger')))
+    FOR UPDATE OF n SKIP LOCKED)
+"""
+# What ends or acknowledges something of which nothing can have arrived.
+_POINTLESS = """
+UPDATE alerts_notification SET status = 'superseded', outcome = 'its beginning was never sent' WHERE id IN (
+    SELECT n.id FROM alerts_notification n
+    WHERE n.status = 'pending' AND n.action IN ('resolve', 'acknowledge') AND NOT n.may_have_arrived
+      AND NOT EXISTS (SELECT 1 FROM alerts_notification earlier
+                      WHERE earlier.destination_id = n.destination_id AND earlier.dedup_key = n.dedup_key AND earlier.id < n.id
+                        AND earlier.action IN ('trigger', 'test')
+                        AND (earlier.status IN ('pending', 'leased', 'delivered') OR earlier.may_have_arrived))
+    FOR UPDATE OF n SKIP LOCKED)
+"""
+_TOO_OLD = """
+UPDATE alerts_notification
+SET may_have_arrived = may_have_arrived OR status = 'leased', status = 'dead',
+    outcome = left('given up after 24 h. ' || outcome, 300)
+WHERE id IN (
+    SELECT n.id FROM alerts_notification n
+    WHERE (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s))
+      AND n.created_at < %(now)s - make_interval(secs => %(horizon)s)
+    FOR UPDATE OF n SKIP LOCKED)
+"""
+_READY = """
+SELECT d.id FROM alerts_destination d
+WHERE d.enabled AND d.removed_at IS NULL AND (d.next_send_at IS NULL OR d.next_send_at <= %(now)s)
+  AND EXISTS (SELECT 1 FROM alerts_notification n WHERE n.destination_id = d.id AND n.due_at <= %(now)s
+              AND (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s)))
+ORDER BY d.next_send_at NULLS FIRST, d.id LIMIT %(room)s FOR UPDATE OF d SKIP LOCKED
+"""
+_HEADS = """
+SELECT DISTINCT ON (n.destination_id) n.id FROM alerts_notification n
+WHERE n.destination_id = ANY(%(destinations)s) AND n.due_at <= %(now)s
+  AND (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s))
+  AND NOT EXISTS (SELECT 1 FROM alerts_notification busy WHERE busy.destination_id = n.destination_id
+                  AND busy.status = 'leased' AND busy.lease_until > %(now)s)
+  AND NOT EXISTS (SELECT 1 FROM alerts_notification earlier WHERE earlier.destination_id = n.destination_id
+                  AND earlier.dedup_key = n.dedup_key AND earlier.id < n.id AND earlier.status IN ('pending', 'leased'))
+ORDER BY n.destination_id, (n.severity = 'critical') DESC, n.due_at, n.id
+"""
+
+
+def tidy(now: datetime) -> int:
+    """Take out what has been overtaken and what is too old; returns how many messages that ended."""
+    with connection.cursor() as cursor:
+        ended = 0
+        for query in (_OVERTAKEN, _POINTLESS, _TOO_OLD):
+            cursor.execute(query, {"now": now, "horizon": HORIZON} if query is _TOO_OLD else None)
+            ended += cursor.rowcount
+    return ended
+
+
+def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
+    """Lease the next due message of each free destination, `room` of them at the most."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_READY, {"now": now, "room": room})
+            ready = [row[0] for row in cursor.fetchall()]
+            if not ready:
+                return []
+            # Asked after the lock, so that a lease that another dispatcher has just committed is seen.
+            cursor.execute(_HEADS, {"now": now, "destinations": ready})
+            heads = [row[0] for row in cursor.fetchall()]
+        unfinished = Notification.objects.select_for_update(skip_locked=True).filter(pk__in=heads, status__in=("pending", "leased"))
+        return [lease(notification, now, owner) for notification in unfinished.order_by("pk")]
+
+
+def lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:
+    """Make a message `owner`'s to send; the caller holds its row, or has just written it."""
+    lost = notification.status == Notification.Status.LEASED
+    if lost:
+        notification.may_have_arrived = True
+        Attempt.objects.create(
+            notification=notification, at=notification.lease_until or now, outcome=Attempt.Outcome.LOST, ambiguous=True,
+            message="the sender ended before it could say what became of it",
+        )  # fmt: skip  # one row
+    if notification.may_have_arrived:
+        notification.repeats += 1
+    notification.attempts += int(lost)
+    notification.status, notification.lease_owner = Notification.Status.LEASED, owner
+    notification.lease_until = now + timedelta(seconds=LEASE)
+    notification.save(update_fields=["status", "lease_owner", "lease_until", "may_have_arrived", "repeats", "attempts"])
+    return _addressed(notification, now, owner)
+
+
+def _addressed(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:
+    """The message with the secrets of its destination; an opening key is kept, so that the end goes by the same one."""
+    letter = Letter(
+        message_id=f"msg_{notification.message_id.hex}",
+        action=Action(notification.action),
+        key=notification.dedup_key,
+        sequence=notification.sequence,
+        facts=Facts.load(notification.payload),
+    )
+    try:
+        destination = Destination.objects.get(pk=notification.destination_id)
+        page = Page.objects.get(pk=notification.page_id) if notification.page_id else None
+    except SealedTextUnreadableError as error:
+        return Leased(notification.pk, owner, letter, None, str(error))
+    kind = Kind(destination.kind)
+    Destination.objects.filter(pk=destination.pk).update(next_send_at=now + timedelta(seconds=SPACING[kind]))
+    key = destination.key
+    if kind is Kind.PAGERDUTY and page is not None:
+        if not page.opened_with:
+            page.opened_with = key
+            page.save(update_fields=["opened_with"])
+        key = page.opened_with
+    return Leased(notification.pk, owner, letter, Account(kind, destination.address, key, destination.base_url))
+
+
+def send_leased(leased: Leased, post: Post, now: float) -> Outcome:
+    """Send outside any transaction; `now` in seconds."""
+    if leased.account is None:
+        return RetryAfter(None, leased.trouble)
+    return send(leased.letter, leased.account, post, now)
+
+
+def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float, now: datetime) -> int | None:
+    """Write what became of a message; returns the pool of its incident, to hint the browsers about."""
+    with transaction.atomic():
+        # The destination first, as in `claim`: one order of locks.
+        place = Notification.objects.values_list("destination_id", flat=True).get(pk=leased.notification)
+        destination = Destination.objects.select_for_update().defer("address", "key").get(pk=place)
+        notification = Notification.objects.select_for_update().get(pk=leased.notification)
+        mine = notification.status == Notification.Status.LEASED and notification.lease_owner == leased.owner
+        _note(notification, outcome, began, duration)
+        if mine:
+            _conclude(notification, destination, outcome, now)
+        incident = notification.incident
+        return incident.pool_id if incident else None
+
+
+def _note(notification: Notification, outcome: Outcome, began: datetime, duration: float) -> None:
+    Attempt.objects.create(
+        notification=notification,
+        at=began,
+        outcome=_word(outcome),
+        ambiguous=isinstance(outcome, RetryAfter) and outcome.ambiguous,
+        status_code=outcome.status,
+        message="" if isinstance(outcome, Accepted) else outcome.reason[:300],
+        duration=duration,
+    )
+
+
+def _word(outcome: Outcome) -> str:
+    if isinstance(outcome, Accepted):
+        return Attempt.Outcome.ACCEPTED
+    return Attempt.Outcome.RETRY if isinstance(outcome, RetryAfter) else Attempt.Outcome.REFUSED
+
+
+def _conclude(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
+    notification.attempts += 1
+    notification.lease_owner = notification.lease_until = None
+    notification.outcome = "accepted" if isinstance(outcome, Accepted) else outcome.reason[:300]
+    if isinstance(outcome, Accepted):
+        notification.status, notification.delivered_at = Notification.Status.DELIVERED, now
+        destination.last_success_at, destination.not_found = now, 0
+    elif isinstance(outcome, RetryAfter):
+        _postpone(notification, destination, outcome, now)
+    else:
+        _refuse(notification, destination, outcome, now)
+    if notification.status != Notification.Status.DELIVERED:
+        destination.last_failure_at, destination.last_failure = now, notification.outcome
+        _forget_key(notification)
+    notification.save(
+        update_fields=["attempts", "lease_owner", "lease_until", "outcome", "status", "delivered_at", "due_at", "may_have_arrived"]
+    )
+    destination.save(
+        update_fields=[
+            "last_success_at",
+            "last_failure_at",
+            "last_failure",
+            "not_found",
+            "next_send_at",
+            "enabled",
+            "disabled_reason",
+        ]
+    )
+
+
+def _postpone(notification: Notification, destination: Destination, outcome: RetryAfter, now: datetime) -> None:
+    pause = pause_before(notification.attempts, random.random()) if outcome.seconds is None else outcome.seconds
+    notification.may_have_arrived |= outcome.ambiguous
+    notification.due_at = now + timedelta(seconds=pause)
+    if outcome.seconds is not None or outcome.status == 429:  # it asked for quiet, whatever the message
+        destination.next_send_at = notification.due_at
+    if notification.due_at - notification.created_at > timedelta(seconds=HORIZON) or notification.action == Action.TEST:
+        notification.status = Notification.Status.DEAD
+    else:
+        notification.status = Notification.Status.PENDING
+
+
+def _refuse(notification: Notification, destination: Destination, outcome: Refused, now: datetime) -> None:
+    if outcome.disable is Disable.IF_REPEATED and notification.action != Action.TEST:
+        destination.not_found += 1
+        if destination.not_found < NOT_FOUND_LIMIT:
+            _postpone(notification, destination, RetryAfter(None, outcome.reason, status=outcome.status), now)
+            return
+    notification.status = Notification.Status.DEAD
+    gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
+    if gone and destination.enabled:
+        destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
+        message = f"Alerts to {destination.name} are switched off: {outcome.reason}"
+        _tell_admin(message, destination, now)
+
+
+def _tell_admin(message: str, destination: Destination, now: datetime) -> None:
+    """An event of the history; a warning, so that the other destinations tell the people on call."""
+    event = Event(
+        EventType.CONFIG_CHANGED, Severity.WARNING, message, actor="alerts", detail={"object": f"destination {destination.name}"}
+    )
+    with connection.cursor() as wrapper:
+        cursor: Cursor = wrapper.cursor
+        cursor.row_factory = dict_row
+        append(cursor, event, now.timestamp())
+
+
+def _forget_key(notification: Notification) -> None:
+    """A key by which nothing can have arrived need not be kept: a corrected one is used at the next attempt."""
+    if notification.page_id is None or notification.may_have_arrived:
+        return
+    told = Notification.objects.filter(page_id=notification.page_id, action__in=_OPENING).exclude(pk=notification.pk)
+    if not told.filter(delivered_at__isnull=False).exists() and not told.filter(may_have_arrived=True).exists():
+        Page.objects.filter(pk=notification.page_id).update(opened_with="")

@@ -1,0 +1,102 @@
+"""What was told to whom, and whether it arrived."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.core.paginator import Paginator
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.http import require_GET, require_POST
+
+from alerts.delivery.outward import post
+from alerts.forms import NotificationFilter
+from alerts.models import Destination, Kind, Notification, Rule, hint_of
+from alerts.services.trial import TooManyTestsError, send_test
+from nodes.models import Incident
+
+_A_PAGE = 50  # notifications
+
+
+def _known() -> QuerySet[Notification]:
+    """Without the secrets of the destinations."""
+    return Notification.objects.select_related("destination").defer("destination__address", "destination__key")
+
+
+@login_required
+@require_GET
+def notifications(request: HttpRequest) -> HttpResponse:
+    """The newest first, by status and destination."""
+    chosen = NotificationFilter(request.GET)
+    chosen.is_valid()
+    wanted = {name: value for name, value in chosen.cleaned_data.items() if value}
+    page = Paginator(_known().filter(**wanted), _A_PAGE).get_page(request.GET.get("page"))
+    states = dict(Notification.objects.values_list("status").annotate(number=Count("pk")))
+    tabs = [(status.value, status.label, states.get(status.value, 0)) for status in Notification.Status]
+    return render(request, "alerts/notifications.html", {"page": page, "filter": chosen, "wanted": wanted, "tabs": tabs})
+
+
+@login_required
+@require_GET
+def notification(request: HttpRequest, pk: int) -> HttpResponse:
+    """One message with all its attempts and what it said."""
+    found = get_object_or_404(_known().select_related("incident"), pk=pk)
+    said = [(name.replace("_", " "), value) for name, value in found.payload.items() if value not in ("", None)]
+    return render(request, "alerts/notification.html", {"notification": found, "tries": found.tries.all(), "said": said})
+
+
+@login_required
+@require_GET
+def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
+    """The fragment for an incident's page."""
+    incident = get_object_or_404(Incident, pk=pk)
+    told = _known().filter(incident=incident).order_by("created_at", "pk")
+    response = render(request, "alerts/incident_notifications.html", {"notifications": told})
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+@login_required
+@require_GET
+def destinations(request: HttpRequest) -> HttpResponse:
+    """Where alerts go, how each fares, and which severities nobody hears of."""
+    waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
+    dead = Count("notifications", filter=Q(notifications__status="dead"))
+    listed = Destination.objects.filter(removed_at=None).defer("address", "key").annotate(waiting=waiting, dead=dead)
+    rows = [(each, hint_of(each, "key" if each.kind == Kind.PAGERDUTY else "address")) for each in listed]
+    return render(
+        request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unheard": _unheard()}
+    )
+
+
+def _unheard() -> list[str]:
+    """Severities that no rule brings to an enabled destination, whatever the pool."""
+    enabled = Destination.objects.filter(enabled=True, removed_at=None)
+    heard: set[str] = set()
+    for rule in Rule.objects.filter(enabled=True, pool=None, tag="", event_types=[]):
+        chosen = rule.destinations.values_list("pk", flat=True)
+        reached = enabled.filter(pk__in=list(chosen)) if chosen else enabled.filter(kind=rule.destination_kind)
+        if reached.exists():
+            heard |= set(rule.severities)
+    return [severity for severity in ("critical", "warning") if severity not in heard]
+
+
+@login_required
+@permission_required("nodes.operate", raise_exception=True)
+@require_POST
+def test_send(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a test message and say what the receiver answered."""
+    destination = get_object_or_404(Destination.objects.defer("address", "key"), pk=pk, removed_at=None)
+    try:
+        sent = send_test(destination, actor=request.user.get_username(), now=timezone.now(), post=post)
+    except TooManyTestsError as error:
+        messages.error(request, str(error.__doc__))
+        return redirect("alerts:destinations")
+    if sent.status == Notification.Status.DELIVERED:
+        messages.success(request, f"{destination.name} accepted the test message.")
+    else:
+        messages.error(request, f"{destination.name} did not take the test message: {sent.outcome}.")
+    return redirect("alerts:notification", sent.pk)
