@@ -1,0 +1,27 @@
+"""How a report's figures read on the page."""
+
+from __future__ import annotations
+
+from django import template
+
+from nodes.reports import Figure, Row
+from nodes.templatetags.console import duration, latency
+
+register = template.Library()
+
+
+@register.filter
+def figure(row: Row, column: Figure) -> str:
+    """One cell, in its unit; a dash where there is nothing to count."""
+    value = getattr(row, column.key)
+    if value is None:
+        return "–"
+    match column.unit:
+        case "percent":
+            text = f"{value * 100:.3f}".rstrip("0").rstrip(".")
+            return f"{text}\u00a0%"
+        case "seconds":
+            return f"{value:.1f}\u00a0s" if value < 10 else duration(value)
+        case "latency":
+            return latency(value)
+    return f"{value:,}"

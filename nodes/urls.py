@@ -1,0 +1,27 @@
+"""Addresses of what is watched."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from nodes.views import acts, api, dashboard, events, incidents, node, pool, reports
+
+app_name = "nodes"
+urlpatterns = [
+    path("", dashboard.dashboard, name="dashboard"),
+    path("automation/", acts.automation_act, name="automation_act"),
+    path("pools/<slug:slug>/", pool.pool, name="pool"),
+    path("pools/<slug:slug>/act/", acts.pool_act, name="pool_act"),
+    path("nodes/<int:pk>/", node.node, name="node"),
+    path("nodes/<int:pk>/act/", acts.node_act, name="node_act"),
+    path("events/", events.events, name="events"),
+    path("incidents/", incidents.incidents, name="incidents"),
+    path("incidents/<int:pk>/", incidents.incident, name="incident"),
+    path("incidents/<int:pk>/acknowledge/", acts.acknowledge, name="acknowledge"),
+    path("failovers/<int:pk>/", incidents.failover, name="failover"),
+    path("reports/", reports.reports, name="reports"),
+    path("reports.csv", reports.reports_csv, name="reports_csv"),
+    path("reports.json", reports.reports_json, name="reports_json"),
+    path("api/v1/pools/<slug:slug>/shares", api.shares, name="shares"),
+    path("push/<int:pk>/<str:secret>/", api.push, name="push"),
+]
