@@ -8,8 +8,8 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.decide import decide_failover
-from nodes.engine.shares import active_tier, off_ideal, receivers
-from nodes.engine.step import Course, climb, put_right, settle
+from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
+from nodes.engine.step import Course, climb, give_back, moved, put_right, settle
 from nodes.engine.values import (
     AdminState,
     ChangeKind,
@@ -68,6 +68,8 @@ def set_admin(
         _move_out(course, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
     said = f"{actor} set {member.name} from {member.admin} to {state}{_because(reason)}"
     course.tell(Event(EventType.ADMIN_STATE_CHANGED, Severity.INFO, said, node, detail, actor=actor))
+    if changed in due_a_share(course.pool):
+        give_back(course, changed, now, actor=actor, reason=f"{actor} enabled {member.name}{_because(reason)}")
     return settle(course, pool, fleet, now)
 
 
@@ -165,7 +167,21 @@ def fail_over(
     member = _member(pool, node)
     if not member.share:
         raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
+    if member.failure is not None and member in owed(pool):
+        return _push_failover(pool, fleet, now, member, actor, reason)
     return set_admin(pool, fleet, now, node, AdminState.DRAINING, actor, reason or "fail over now", override=override)
+
+
+def _push_failover(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str, reason: str) -> Step:
+    """The failover that a guard holds back, by a person who overrides it; the node comes back by itself when it has recovered."""
+    course = Course(pool)
+    override = frozenset(Guard) - {Guard.NO_CANDIDATE}
+    said = f"{actor} failed {member.name} over{_because(reason)}"
+    decision = decide_failover(pool, fleet, member, now, actor=actor, reason=said, override=override)
+    if decision.refused_by is not None:
+        raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
+    moved(course, member, decision, now)
+    return settle(course, pool, fleet, now)
 
 
 def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nodes.engine import guards
-from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, owed, shares
+from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, shares, target_shares
 from nodes.engine.values import (
     FULL_SHARE,
     ChangeKind,
@@ -16,12 +16,6 @@ from nodes.engine.values import (
     Member,
     Pool,
 )
-
-
-def decide(pool: Pool, fleet: Fleet, now: float) -> Decision | None:
-    """The failover that automation would do next, or is held from; None when no node is owed one."""
-    waiting = owed(pool)
-    return decide_failover(pool, fleet, waiting[0], now) if waiting else None
 
 
 def decide_failover(
@@ -101,13 +95,34 @@ def carry_out(pool: Pool, decision: Decision) -> Pool:
     """The pool with the decision's shares, epoch and tier; a refusal changes nothing."""
     if decision.epoch is None:
         return pool
-    members = tuple(replace(node, share=decision.after.get(node.id, 0)) for node in pool.members)
+    members = tuple(_holding(node, decision.after.get(node.id, 0), decision.at) for node in pool.members)
     return replace(pool, members=members, epoch=decision.epoch, active_tier=decision.active_tier)
 
 
-def to_ideal(
+def _holding(node: Member, share: int, now: float) -> Member:
+    """A failing node that lost the last of its share has been moved out, whichever change did it."""
+    failure = node.failure
+    if failure is not None and failure.moved_at is None and node.share and not share:
+        failure = replace(failure, moved_at=now, had_share=True)
+    return node if share == node.share else replace(node, share=share, failure=failure)
+
+
+def withheld(decision: Decision, held: GuardAnswer, answers: tuple[GuardAnswer, ...]) -> Decision:
+    """The same decision, refused by this guard."""
+    return replace(
+        decision,
+        epoch=None,
+        after=decision.before,
+        considered=tuple(replace(each, after=each.before) for each in decision.considered),
+        guards=answers,
+        refused_by=held.guard,
+        lifts_at=held.lifts_at,
+    )
+
+
+def to_targets(
     pool: Pool, kind: ChangeKind, now: float, *, reason: str, actor: str, answers: tuple[GuardAnswer, ...] = ()
 ) -> Decision:
-    """The decision to bring all shares to the weights."""
-    held = guards.holder(answers)
-    return change(pool, kind, now, ideal_shares(pool), node=None, reason=reason, answers=answers, held=held, actor=actor)
+    """The decision to bring all shares to the weights; a failback takes along what nodes of the old tier keep."""
+    after = ideal_shares(pool) if kind == ChangeKind.FAILBACK else target_shares(pool)
+    return change(pool, kind, now, after, node=None, reason=reason, answers=answers, actor=actor)

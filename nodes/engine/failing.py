@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from nodes.engine.breaker import effective
-from nodes.engine.shares import able, first_bad
+from nodes.engine.shares import first_bad, well
 from nodes.engine.values import (
     AdminState,
     Event,
@@ -15,6 +15,7 @@ from nodes.engine.values import (
     Failure,
     Health,
     Member,
+    Mode,
     Observation,
     Pool,
     Severity,
@@ -39,7 +40,7 @@ def mark_failures(course: Course, before: Pool, observations: Mapping[int, Obser
     known = {node.id: node for node in before.members}
     for node in sorted(course.pool.members, key=lambda each: (first_bad(each), each.id)):
         if node.failure is not None:
-            _follow(course, node, known.get(node.id, node))
+            _follow(course, node, known.get(node.id, node), observations.get(node.id))
         elif node.admin in _WATCHED and (cause := _cause(node)):
             _begin(course, node, cause, observations.get(node.id), now)
 
@@ -47,15 +48,18 @@ def mark_failures(course: Course, before: Pool, observations: Mapping[int, Obser
 def _cause(node: Member) -> str:
     if node.health.status == Health.FAILED:
         return "health"
-    opened = node.breaker.state == State.OPEN and effective(node.breaker) == State.OPEN
-    return "breaker" if opened and not node.breaker.mode_owner else ""
+    opened = effective(node.breaker) == State.OPEN and node.breaker.mode != Mode.FORCED_OPEN
+    return "breaker" if opened else ""
 
 
 def _begin(course: Course, node: Member, cause: str, observation: Observation | None, now: float) -> None:
     first_bad_at = node.health.first_bad_at if node.health.first_bad_at is not None else now
     course.set(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
-    if cause != "health":
-        return
+    if cause == "health":
+        _tell_marked(course, node, observation)
+
+
+def _tell_marked(course: Course, node: Member, observation: Observation | None) -> None:
     message = observation.message if observation is not None and observation.message else "no answer"
     said = f"{node.name} failed {node.health.fails} checks in a row: {message}"
     grave = node.share > 0 and node.health.ever_able
@@ -63,18 +67,19 @@ def _begin(course: Course, node: Member, cause: str, observation: Observation | 
     course.tell(Event(EventType.NODE_MARKED_FAILED, Severity.CRITICAL if grave else Severity.WARNING, said, node.id, detail))
 
 
-def _follow(course: Course, node: Member, before: Member) -> None:
+def _follow(course: Course, node: Member, before: Member, observation: Observation | None) -> None:
     """Attempts to recover: begun by the first good check or by a trial, undone by a bad one."""
     failure = node.failure
     assert failure is not None  # asked by the caller
-    began = _turned(before.health.status, node.health.status, Health.RECOVERING) or _turned(
-        before.breaker.state, node.breaker.state, State.HALF_OPEN
-    )
-    undone = _turned(before.health.status, node.health.status, Health.FAILED) or node.breaker.reopened > before.breaker.reopened
-    if failure.recovering and undone:
+    left_failed = before.health.status == Health.FAILED != node.health.status
+    began = left_failed or _turned(before.breaker.state, node.breaker.state, State.HALF_OPEN)
+    failed = _turned(before.health.status, node.health.status, Health.FAILED)
+    if failure.recovering and (failed or node.breaker.reopened > before.breaker.reopened):
         course.set(replace(node, failure=replace(failure, recovering=False)))
         course.tell(Event(EventType.RECOVERY_FAILED, Severity.INFO, f"{node.name} failed again while recovering", node.id))
-    elif began and not failure.recovering and not able(node):
+    elif failed and before.health.status != Health.RECOVERING:
+        _tell_marked(course, node, observation)  # its breaker had opened before its health gave up
+    elif began and not failure.recovering and not well(node):
         _start_recovery(course, node)
 
 
@@ -98,8 +103,9 @@ def end_failures(course: Course, now: float) -> dict[int, Event]:
         if failure is None:
             continue
         if node.admin not in _WATCHED:
+            _close_verification(course, node, failure, now)
             course.set(replace(node, failure=None))
-        elif able(node):
+        elif well(node):
             if not failure.recovering:
                 _start_recovery(course, node)
             _close_verification(course, node, failure, now)
@@ -113,12 +119,12 @@ def end_failures(course: Course, now: float) -> dict[int, Event]:
 
 def _close_verification(course: Course, node: Member, failure: Failure, now: float) -> None:
     if failure.verify_until is not None:
-        said = f"Failover of {node.name} ended: the node was able again before a receiver was checked"
+        said = f"Failover of {node.name} ended before a receiver was checked: the node no longer counts as failing"
         course.tell(Event(EventType.FAILOVER_COMPLETED, Severity.INFO, said, node.id, {"seconds": _since(failure, now)}))
 
 
 def verify(course: Course, observations: Mapping[int, Observation], now: float) -> None:
-    """A failover is complete when a receiver passed a check begun after the shares moved; failed when all failed or time ran out."""
+    """Complete when a receiver passed a check begun after the shares moved; failed when all failed theirs or time ran out."""
     for node in course.pool.members:
         failure = node.failure
         if failure is None or failure.verify_after is None or failure.verify_until is None:
@@ -126,7 +132,7 @@ def verify(course: Course, observations: Mapping[int, Observation], now: float) 
         fresh = {
             receiver: observations[receiver]
             for receiver in failure.receivers
-            if receiver in observations and observations[receiver].started_at > failure.verify_after
+            if receiver in observations and observations[receiver].started_at >= failure.verify_after
         }
         passed = [receiver for receiver, seen in fresh.items() if seen.verdict in (Verdict.PASS, Verdict.WARN)]
         left = tuple(r for r in failure.receivers if r not in fresh or fresh[r].verdict == Verdict.UNKNOWN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nodes.engine.shares import able, receivers
+from nodes.engine.shares import in_service, receivers
 from nodes.engine.values import AdminState, Fleet, Guard, GuardAnswer, Hold, Member, Pool
 
 ISOLATION_NODES, ISOLATION_POOLS = 5, 2
@@ -55,9 +55,9 @@ def _isolated(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Ans
 
 
 def _out(pool: Pool, node: Member) -> tuple[int, int]:
-    """Enabled nodes, and how many of them are out once this one is."""
+    """Enabled nodes, and how many of them automation will have moved out with this one."""
     enabled = [each for each in pool.members if each.admin == AdminState.ENABLED]
-    out = {each.id for each in enabled if each.failure is not None and each.share == 0} | {node.id}
+    out = {each.id for each in enabled if each.failure is not None and each.failure.moved_at is not None} | {node.id}
     return max(1, len(enabled)), len(out)
 
 
@@ -109,15 +109,15 @@ def isolation(observed: int, failing: int, pools: int, threshold: float, *, held
     """Whether so many of the nodes that were well fail together that the console rather doubts itself.
 
     `pools` is in how many pools they fail.  It begins above the threshold, with 5 nodes in 2 pools at the least; while
-    `held` it goes on until under 25 % fail.
+    `held` it goes on until under 25 % fail; seeing nobody is no reason to end it.
     """
     if held:
-        return observed > 0 and failing / observed >= ISOLATION_END
+        return failing >= ISOLATION_END * observed
     return failing >= ISOLATION_NODES and pools >= ISOLATION_POOLS and failing / observed > threshold
 
 
 def low_capacity(pool: Pool) -> tuple[int, int] | None:
     """Able and enabled weight, when under half of the enabled weight that was ever able still is."""
     enabled = [node for node in pool.members if node.admin == AdminState.ENABLED and node.health.ever_able]
-    whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if able(node))
+    whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if in_service(node))
     return (left, whole) if whole and left * 2 < whole else None

@@ -29,8 +29,10 @@ REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
 
 def observe(node: Member, observation: Observation | None, now: float, jitter: float) -> tuple[Member, list[Event]]:
     """One node after its observation (or None: time alone), and what happened to it."""
+    if node.admin == AdminState.DISABLED:
+        observation = None  # a check that was under way when a person switched the node off
     health = node.health if observation is None else healths.observe(node.health, node.health_policy, observation, now)
-    if observation is None and not health.stale and node.admin != AdminState.DISABLED:
+    if health is node.health and not health.stale and node.admin != AdminState.DISABLED:
         health = replace(health, stale=healths.stale(health, node.health_policy, now))
     held = health.status == Health.FAILED
     breaker, changes = rules.tick(node.breaker, node.breaker_policy, now, jitter=jitter, held=held)
@@ -42,7 +44,12 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
     for change in changes:
         if event := _breaker_event(seen, node.breaker.first_opened_at, change):
             events.append(event)
-    return seen, events
+    return seen, [event for event in events if _is_told(node, event)]
+
+
+def _is_told(node: Member, event: Event) -> bool:
+    """A node in maintenance is checked and says nothing, but for a person's mode that ran out."""
+    return node.admin != AdminState.MAINTENANCE or event.type == EventType.BREAKER_FORCED
 
 
 def _feed(
@@ -68,7 +75,7 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
         detail = {"count": new.fails, "threshold": threshold, "message": observation.message if observation else ""}
         said = f"{after.name} failed a check ({new.fails}/{threshold}): {detail['message'] or 'no answer'}"
         events.append(Event(EventType.HEALTH_CHECK_FAILED, Severity.INFO, said, after.id, detail))
-    if new.status == Health.DEGRADED and old.status != Health.DEGRADED:
+    if (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
         why = observation.message if observation and observation.message else "a check warned"
         events.append(Event(EventType.NODE_DEGRADED, Severity.INFO, f"{after.name} is degraded: {why}", after.id))
     if new.stale and not old.stale:

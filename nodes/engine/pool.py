@@ -1,4 +1,4 @@
-"""A pool's rules in one place: who may serve (`shares`), what holds back (`guards`), why (`decide`), what follows (`step`, `acts`)."""
+"""A pool's rules together: who may serve (`shares`), what holds back (`guards`), why (`decide`), what follows (`step`, `acts`)."""
 
 from nodes.engine.acts import (
     Refused,
@@ -14,10 +14,10 @@ from nodes.engine.acts import (
     resume,
     set_admin,
 )
-from nodes.engine.decide import decide, decide_failover
+from nodes.engine.decide import decide_failover
 from nodes.engine.guards import ask, isolation
 from nodes.engine.shares import able, active_tier, ideal_shares, on_trial, owed, receivers
-from nodes.engine.step import quiet, step
+from nodes.engine.step import decide, quiet, step
 
 __all__ = [
     "Refused",

@@ -6,10 +6,11 @@ the lower id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 
 from nodes.engine.breaker import effective
-from nodes.engine.values import FULL_SHARE, AdminState, Health, Member, Mode, Pool, State, Strategy
+from nodes.engine.values import FULL_SHARE, TRIAL_SHARE, AdminState, Health, Member, Mode, Pool, State, Strategy
 
 Shares = dict[int, int]
 
@@ -37,8 +38,21 @@ def owed(pool: Pool) -> list[Member]:
 
 
 def _only_stale(node: Member) -> bool:
-    well = node.admin == AdminState.ENABLED and node.health.status in WELL
-    return well and node.health.stale and effective(node.breaker) != State.OPEN
+    return node.health.stale and (able(_fresh(node)) or on_trial(_fresh(node)))
+
+
+def _fresh(node: Member) -> Member:
+    return replace(node, health=replace(node.health, stale=False))
+
+
+def well(node: Member) -> bool:
+    """Able, but for what a person ordered: what ends a failure."""
+    return able(replace(node, admin=AdminState.ENABLED))
+
+
+def in_service(node: Member) -> bool:
+    """Able as far as anybody knows: silence alone takes no capacity away."""
+    return able(_fresh(node))
 
 
 def first_bad(node: Member) -> float:
@@ -102,13 +116,28 @@ def moved_away(pool: Pool, node: Member) -> Shares:
     return after
 
 
+def kept_shares(pool: Pool) -> Shares:
+    """What nodes that are not able hold on to: a silent one its share, one on trial a little, an owed one all for now."""
+    return {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not able(node)}
+
+
+def target_shares(pool: Pool) -> Shares:
+    """What each node should hold now: by weight over the receivers, of what the others keep."""
+    kept = kept_shares(pool)
+    takers = receivers(pool)
+    if not takers:
+        return shares(pool)
+    rest = FULL_SHARE - sum(kept.values())
+    return {node.id: 0 for node in pool.members} | kept | portions(rest, {node.id: node.weight for node in takers})
+
+
 def taken_back(pool: Pool, node: Member) -> Shares:
-    """The shares after this node took its ideal from the able nodes above theirs, by excess; all of it from an empty pool."""
+    """The shares after this node took its part from those above theirs, by excess; all of it from an empty pool."""
     after = shares(pool)
     if not any(after.values()):
         return {**after, node.id: FULL_SHARE}
-    ideal = ideal_shares(pool)
-    excess = {other.id: max(0, other.share - ideal[other.id]) for other in pool.members if other.id != node.id and able(other)}
+    ideal = target_shares(pool)
+    excess = {other.id: max(0, other.share - ideal[other.id]) for other in pool.members if other.id != node.id}
     points = min(max(0, ideal[node.id] - node.share), sum(excess.values()))
     for donor, part in portions(points, excess).items():
         after[donor] -= part
@@ -117,15 +146,17 @@ def taken_back(pool: Pool, node: Member) -> Shares:
 
 
 def due_a_share(pool: Pool) -> list[Member]:
-    """Able receivers that hold nothing though their ideal is not nothing."""
-    ideal = ideal_shares(pool)
+    """Able receivers that hold nothing though their part is not nothing."""
+    ideal = target_shares(pool) if any(shares(pool).values()) else ideal_shares(pool)
     return [node for node in receivers(pool) if node.share == 0 and ideal[node.id] > 0]
 
 
 def off_ideal(pool: Pool) -> bool:
     """Whether a share is off its ideal by more than min(100 bp, 10 % of the ideal) and by more than 1 bp."""
-    ideal = ideal_shares(pool)
-    return any(_far_off(node.share, ideal[node.id]) for node in receivers(pool))
+    if not any(shares(pool).values()):
+        return False
+    ideal = target_shares(pool)
+    return any(_far_off(node.share, ideal[node.id]) for node in pool.members)
 
 
 def _far_off(share: int, ideal: int) -> bool:
@@ -150,7 +181,3 @@ def left_out(node: Member, pool: Pool, *, without: int | None = None) -> str:
         (tier is not None and node.priority != tier, f"tier {node.priority} stands by, tier {tier} serves"),
     )
     return next((text for holds, text in reasons if holds), "")
-
-
-def weight_of(nodes: Iterable[Member]) -> int:
-    return sum(node.weight for node in nodes)

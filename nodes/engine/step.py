@@ -1,7 +1,7 @@
 """What a batch of checks, or time alone, leads to in one pool.
 
-All healths and breakers take the batch first.  Then, in this order: failures are marked, failures end, shares go back to
-who may serve again, shares leave who may not, failovers are verified, tiers and weights are put right.  Each part looks
+All healths and breakers take the batch first.  Then, in this order: failures are marked, failures end, earlier failovers are
+verified, shares leave who may not serve, shares go back to who may again, tiers and weights are put right.  Each part looks
 at what is, not at what changed, so that a restart between any two batches comes to the same end.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
-from nodes.engine.decide import carry_out, change, decide_failover, to_ideal
+from nodes.engine.decide import carry_out, change, decide_failover, to_targets, withheld
 from nodes.engine.failing import end_failures, mark_failures, verify
 from nodes.engine.observing import observe, quiet_health
 from nodes.engine.shares import able, active_tier, due_a_share, off_ideal, owed, taken_back
@@ -73,13 +73,13 @@ def settle(course: Course, before: Pool, fleet: Fleet, now: float, observations:
     """Let automation do all that is due after what changed."""
     mark_failures(course, before, observations, now)
     ended = end_failures(course, now)
-    _give_shares(course, fleet, ended, now)
-    _take_shares(course, fleet, now)
     verify(course, observations, now)
+    _take_shares(course, fleet, now)
+    _give_shares(course, fleet, ended, now)
     _climb(course, fleet, now)
     _rebalance(course, fleet, now)
     _watch_capacity(course)
-    return Step(course.pool, tuple(course.events), tuple(course.decisions), wake_at(course.pool, now))
+    return Step(course.pool, tuple(course.events), tuple(course.decisions), wake_at(course.pool, fleet, now))
 
 
 def _observe_all(course: Course, observations: Mapping[int, Observation], now: float, jitter: float) -> None:
@@ -100,19 +100,15 @@ def _end_pause(course: Course, now: float) -> None:
 
 
 def _give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: float) -> None:
-    """Able nodes that hold nothing take their ideal back; what ended well is told after the share is back."""
+    """Able nodes that hold nothing take their part back; what ended well is told after the share is back."""
     told = dict(ended)
-    if guards.holder(guards.ask(course.pool, fleet, None, now)) is None:
+    answers = guards.ask(course.pool, fleet, None, now)
+    if guards.holder(answers) is None:
         _place_first(course)
         for node in due_a_share(course.pool):
-            back = node.id in ended or node.health.ever_able
-            after = taken_back(course.pool, node)
-            if after[node.id] == node.share:
-                continue  # only nodes that are owed a failover hold the rest; that failover brings it
-            kind = ChangeKind.RECOVERY if node.id in ended or back else ChangeKind.REBALANCE
-            reason = f"{node.name} is able again" if back else f"{node.name} is able for the first time"
-            answers = guards.ask(course.pool, fleet, None, now)
-            course.decided(change(course.pool, kind, now, after, node=node, reason=reason, answers=answers))
+            reason = f"{node.name} is able again" if node.health.ever_able else f"{node.name} is able for the first time"
+            if not give_back(course, node, now, actor="engine", reason=reason, answers=answers):
+                continue
             if node.id in told:
                 course.tell(told.pop(node.id))
             else:
@@ -122,6 +118,16 @@ def _give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: 
     for node in course.pool.members:
         if able(node) and not node.health.ever_able:
             course.set(replace(node, health=replace(node.health, ever_able=True)))
+
+
+def give_back(course: Course, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> bool:
+    """Let this node take its part; False when nobody holds more than theirs: what an owed node holds, only a failover brings."""
+    after = taken_back(course.pool, node)
+    if after[node.id] == node.share:
+        return False
+    kind = ChangeKind.RECOVERY if node.health.ever_able else ChangeKind.REBALANCE
+    course.decided(change(course.pool, kind, now, after, node=node, reason=reason, answers=answers, actor=actor))
+    return True
 
 
 def _place_first(course: Course) -> None:
@@ -146,12 +152,12 @@ def _take_shares(course: Course, fleet: Fleet, now: float) -> None:
         reason = f"{node.name}: its breaker is forced open" if forced else ""
         decision = decide_failover(course.pool, fleet, node, now, kind=kind, actor=actor, reason=reason, override=override)
         if decision.refused_by is None:
-            _moved(course, node, decision, now)
+            moved(course, node, decision, now)
         elif node.failure is not None and node.failure.refused_by != decision.refused_by:
             _refused(course, node, decision)
 
 
-def _moved(course: Course, node: Member, decision: Decision, now: float) -> None:
+def moved(course: Course, node: Member, decision: Decision, now: float) -> None:
     course.decided(decision)
     takers = tuple(each.node for each in decision.considered if each.after > each.before)
     names = ", ".join(each.name for each in decision.considered if each.after > each.before)
@@ -160,14 +166,15 @@ def _moved(course: Course, node: Member, decision: Decision, now: float) -> None
     if decision.kind == ChangeKind.MANUAL:
         course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, detail, actor=decision.actor))
         return
-    course.pool = replace(course.pool, last_failover_at=now)
+    if decision.actor == "engine":
+        course.pool = replace(course.pool, last_failover_at=now)
     if node.failure is not None:
-        until = now + 2 * node.health_policy.interval
+        until = now + 2 * max(_member(course.pool, taker).health_policy.interval for taker in takers)
         failure = replace(
             node.failure, had_share=True, moved_at=now, verify_after=now, verify_until=until, receivers=takers, refused_by=None
         )
         course.set(replace(_member(course.pool, node.id), failure=failure))
-    course.tell(Event(EventType.FAILOVER_STARTED, Severity.INFO, said, node.id, detail))
+    course.tell(Event(EventType.FAILOVER_STARTED, Severity.INFO, said, node.id, detail, actor=decision.actor))
 
 
 def _refused(course: Course, node: Member, decision: Decision) -> None:
@@ -214,7 +221,7 @@ def _climb(course: Course, fleet: Fleet, now: float) -> None:
 def climb(course: Course, tier: int, now: float, *, actor: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
     """Give all traffic to this tier by weight."""
     course.pool = replace(course.pool, active_tier=tier, better_tier_since=None, failback_told=False)
-    decision = to_ideal(
+    decision = to_targets(
         course.pool, ChangeKind.FAILBACK, now, reason=f"tier {tier} is able again and serves first", actor=actor, answers=answers
     )
     course.decided(decision)
@@ -243,7 +250,7 @@ def _rebalance(course: Course, fleet: Fleet, now: float) -> None:
 
 def put_right(course: Course, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
     """Bring the shares back to the weights."""
-    course.decided(to_ideal(course.pool, ChangeKind.REBALANCE, now, reason=reason, actor=actor, answers=answers))
+    course.decided(to_targets(course.pool, ChangeKind.REBALANCE, now, reason=reason, actor=actor, answers=answers))
     course.pool = replace(course.pool, rebalanced_at=now)
     said = f"{course.pool.name}: shares brought back to the weights"
     course.tell(Event(EventType.REBALANCED, Severity.INFO, said, detail={"epoch": course.pool.epoch}, actor=actor))
@@ -254,17 +261,31 @@ def _watch_capacity(course: Course) -> None:
     if (low is not None) == course.pool.low_capacity:
         return
     course.pool = replace(course.pool, low_capacity=low is not None)
-    if low is not None:
-        left, whole = low
-        said = f"{course.pool.name}: only {left} of {whole} weight is able"
-        course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"able": left, "enabled": whole}))
+    if low is None:
+        said = f"{course.pool.name}: at least half of the weight is able again"
+        course.tell(Event(EventType.LOW_CAPACITY, Severity.INFO, said, detail={"over": True}))
+        return
+    left, whole = low
+    said = f"{course.pool.name}: only {left} of {whole} weight is able"
+    course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"able": left, "enabled": whole}))
 
 
-def wake_at(pool: Pool, now: float) -> float | None:
+def decide(pool: Pool, fleet: Fleet, now: float) -> Decision | None:
+    """What automation would do next, or is held from, with all reasons; None when nothing is due."""
+    if waiting := owed(pool):
+        return decide_failover(pool, fleet, waiting[0], now)
+    due = settle(Course(replace(pool, paused=None)), pool, Fleet(), now).decisions
+    if not due:
+        return None
+    answers = guards.ask(pool, fleet, None, now)
+    held = guards.holder(answers)
+    return due[0] if held is None else withheld(due[0], held, answers)
+
+
+def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
     """The earliest instant when time alone changes something; staleness is swept for by whoever keeps the rows."""
     instants = [instant for node in pool.members for instant in _node_instants(node)]
-    if pool.paused is not None and pool.paused.until is not None:
-        instants.append(pool.paused.until)
+    instants += [hold.until for hold in (pool.paused, fleet.paused) if hold is not None and hold.until is not None]
     if pool.better_tier_since is not None and not pool.failback_told:
         instants.append(pool.better_tier_since + pool.policy.failback_delay)
     waiting = bool(owed(pool))

@@ -22,7 +22,7 @@ class PolicyError(ValueError):
 class Verdict(StrEnum):
     """The outcome of one check."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
     WARN = "warn"
     FAIL = "fail"
     UNKNOWN = "unknown"
@@ -368,7 +368,7 @@ class GuardAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A change of shares, or the refusal of one (`refused_by`), with all its reasons.  `epoch` is the new one, None when refused."""
+    """A change of shares, or the refusal of one (`refused_by`), with all its reasons.  `epoch`: the new one, None when refused."""
 
     kind: ChangeKind
     at: float
