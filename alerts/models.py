@@ -46,6 +46,12 @@ class Installation(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @staticmethod
+    def prefix() -> str:
+        """What every dedup key of this console begins with."""
+        row, _ = Installation.objects.get_or_create(pk=1, defaults={"name": uuid.uuid4().hex[:12]})
+        return f"failover-console/{row.name}/"
+
 
 class Destination(models.Model):
     """A Slack channel, a PagerDuty service or a signed webhook.  Removal is soft: what was sent keeps its address's name."""

@@ -75,13 +75,12 @@ def _happening(event: Event) -> Happening:
 def _open_book() -> _Book:
     every = list(Destination.objects.filter(removed_at=None).values_list("pk", "kind", "enabled"))
     kinds = {pk: Kind(kind) for pk, kind, _ in every}
-    installation = Installation.objects.get(pk=1)
     in_force = Rule.objects.filter(enabled=True)
     return _Book(
         rules=tuple(_value(rule) for rule in in_force),
         kinds=kinds,
         places={pk: kinds[pk] for pk, _, enabled in every if enabled},
-        prefix=f"failover-console/{installation.name}/",
+        prefix=Installation.prefix(),
     )
 
 

@@ -50,11 +50,10 @@ def _write(destination: Destination, actor: str, now: datetime) -> Notification:
         console=settings.PUBLIC_URL,
         by=actor,
     )
-    installation = Installation.objects.get(pk=1)
     return Notification.objects.create(
         destination=destination,
         action=Action.TEST,
-        dedup_key=f"failover-console/{installation.name}/test/{uuid.uuid4().hex}",
+        dedup_key=f"{Installation.prefix()}test/{uuid.uuid4().hex}",
         severity=facts.severity,
         payload=facts.stored(),
         requested_by=actor,
