@@ -30,9 +30,8 @@ class Action(StrEnum):
 
 
 RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-LASTING = frozenset(
-    {EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE}
-)  # troubles outside incidents that end with an event of their own
+# Troubles outside incidents that end with an event of their own.
+LASTING = frozenset({EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE, EventType.LOW_CAPACITY})
 ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not told of it
 
 
@@ -103,11 +102,9 @@ def deserves(happening: Happening) -> bool:
 
 def subject(happening: Happening) -> str:
     """What the event is about: pages with this subject are what was told of it before."""
+    if happening.incident is not None and (happening.closes_incident or not happening.resolves):
+        return f"incident/{happening.incident}"
     lasting = happening.resolves or (happening.type.value if happening.type in LASTING else "")
-    if happening.incident is not None and not lasting:
-        return f"incident/{happening.incident}"
-    if happening.closes_incident:
-        return f"incident/{happening.incident}"
     if lasting:
         return lasting if happening.pool is None else f"{lasting}/pool/{happening.pool}"
     return f"event/{happening.event}"
@@ -116,7 +113,7 @@ def subject(happening: Happening) -> str:
 def key_of(happening: Happening) -> str:
     """The key of a page opened by this event; a lasting trouble that comes again gets a new one."""
     about = subject(happening)
-    return f"{about}/{happening.event}" if happening.type in LASTING else about
+    return about if about.startswith(("incident/", "event/")) else f"{about}/{happening.event}"
 
 
 def tell(happening: Happening, rules: Iterable[Rule], places: dict[int, Kind], told: Iterable[Told]) -> tuple[Telling, ...]:

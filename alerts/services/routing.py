@@ -68,7 +68,7 @@ def _happening(event: Event) -> Happening:
         node=event.node_id,
         tags=frozenset(event.node.tags) if event.node else frozenset(),
         closes_incident=bool(detail.get("incident_closed")) and event.incident_id is not None,
-        resolves=str(detail.get("resolves", "")),
+        resolves=event.type if detail.get("over") else str(detail.get("resolves", "")),
     )
 
 

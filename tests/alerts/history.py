@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -106,3 +107,7 @@ class Receiver:
     @property
     def actions(self) -> list[str]:
         return [each["event_action"] for each in self.arrived]
+
+
+def new_id() -> uuid.UUID:
+    return uuid.uuid4()

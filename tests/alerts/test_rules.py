@@ -112,7 +112,7 @@ def test_an_isolated_checker_opens_and_ends_and_comes_again_under_another_key() 
 
 def test_a_warning_outside_incidents_is_a_plain_message_and_info_is_nothing() -> None:
     said = run(
-        events((EventType.LOW_CAPACITY, Severity.WARNING, 0), (EventType.AUTOMATION_PAUSED, Severity.INFO, 0), incident=None)
+        events((EventType.CONFIG_CHANGED, Severity.WARNING, 0), (EventType.AUTOMATION_PAUSED, Severity.INFO, 0), incident=None)
     )
     assert [(each.destination, each.action, each.key) for each in said] == [(CHAT, Action.INFO, "event/100")]
 

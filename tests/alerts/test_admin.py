@@ -1,0 +1,163 @@
+"""Editing destinations and rules: secrets go in and never come out, edits are events, what cannot work is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from alerts.models import Destination, Notification, Rule
+from alerts.services import routing
+from nodes.models import Event
+from tests.alerts import history
+from tests.alerts.history import at, fail, make_pool, open_incident
+
+pytestmark = pytest.mark.django_db
+
+ADD = "admin:alerts_destination_add"
+CHANGE = "admin:alerts_destination_change"
+
+
+def filled(**given: Any) -> dict[str, Any]:
+    return {
+        "name": "ops",
+        "kind": "slack",
+        "enabled": "on",
+        "new_address": "",
+        "new_key": "",
+        "base_url": "https://events.pagerduty.com",
+        **given,
+    }
+
+
+def test_a_slack_destination_is_made_and_works_by_the_first_rules(admin: Client) -> None:
+    admin.post(reverse(ADD), filled(new_address=history.SLACK_URL))
+    made = Destination.objects.get()
+    assert made.address == history.SLACK_URL
+    fail(open_incident(make_pool()))
+    routing.route(at(0))
+    assert Notification.objects.get().destination == made
+
+
+def test_a_secret_is_never_shown_again_but_for_its_end(admin: Client) -> None:
+    admin.post(reverse(ADD), filled(new_address=history.SLACK_URL))
+    page = admin.get(reverse(CHANGE, args=[Destination.objects.get().pk])).content.decode()
+    assert "hooks.slack.test …6789" in page
+    assert "slackcanary" not in page
+    assert "gAAAA" not in page  # the ciphertext neither
+    listed = admin.get(reverse("admin:alerts_destination_changelist")).content.decode()
+    assert "slackcanary" not in listed
+
+
+def test_an_empty_secret_keeps_the_stored_one(admin: Client) -> None:
+    made = history.pagerduty()
+    admin.post(reverse(CHANGE, args=[made.pk]), filled(name="night shift", kind="pagerduty"))
+    made.refresh_from_db()
+    assert (made.name, made.key) == ("night shift", history.ROUTING_KEY)
+
+
+def test_an_edit_is_an_event_that_names_no_secret(admin: Client) -> None:
+    made = history.pagerduty()
+    admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty", new_key="N" * 32))
+    event = Event.objects.get(type="config_changed")
+    assert event.detail["after"] == {"key": "changed"}
+    assert "N" * 32 not in str(event.detail) + event.message
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"kind": "slack"}, "The URL is needed"),
+        ({"kind": "slack", "new_address": "ftp://x.example/"}, "begins with https://"),
+        ({"kind": "slack", "new_address": "https://user:pass@x.example/"}, "no user name"),
+        ({"kind": "slack", "new_address": "https://x.example\\@169.254.169.254/"}, "begins with https://"),
+        ({"kind": "pagerduty"}, "The routing key is needed"),
+        ({"kind": "pagerduty", "new_key": "short"}, "32 letters and digits"),
+        ({"kind": "webhook", "new_address": "https://x.example/", "new_key": "whsec_short"}, "24 to 64 bytes"),
+    ],
+)
+def test_a_destination_that_cannot_work_is_refused_with_a_sentence(admin: Client, given: dict[str, str], said: str) -> None:
+    answer = admin.post(reverse(ADD), filled(**given))
+    assert said in answer.content.decode()
+    assert not Destination.objects.exists()
+    for secret in (given.get("new_key"), given.get("new_address")):
+        assert not secret or f'value="{secret}"' not in answer.content.decode()
+
+
+def test_a_name_is_used_once(admin: Client) -> None:
+    history.slack("ops")
+    answer = admin.post(reverse(ADD), filled(new_address=history.SLACK_URL))
+    assert b"Another destination has this name" in answer.content
+
+
+def test_a_webhook_without_a_secret_gets_one_that_is_shown_once(admin: Client) -> None:
+    answer = admin.post(reverse(ADD), filled(kind="webhook", new_address="https://x.example/hook"), follow=True)
+    secret = Destination.objects.get().key
+    assert secret.startswith("whsec_")
+    assert secret in answer.content.decode()
+    assert secret not in admin.get(reverse(CHANGE, args=[Destination.objects.get().pk])).content.decode()
+
+
+def test_switching_a_destination_on_again_forgets_why_and_sends_what_waits(admin: Client) -> None:
+    made = history.pagerduty()
+    fail(open_incident(make_pool()))
+    routing.route(at(0))
+    Notification.objects.update(due_at="2100-01-01T00:00Z")
+    Destination.objects.update(enabled=False, disabled_reason="answered 410", not_found=3)
+    admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty"))
+    made.refresh_from_db()
+    assert (made.enabled, made.disabled_reason, made.not_found) == (True, "", 0)
+    assert Notification.objects.get().due_at.year < 2100
+
+
+def test_a_lost_encryption_key_can_be_mended_in_the_admin(admin: Client, settings: Settings) -> None:
+    made = history.pagerduty()
+    settings.ENCRYPTION_KEYS = (Fernet.generate_key().decode(),)
+    assert b"cannot be decrypted" in admin.get(reverse(CHANGE, args=[made.pk])).content
+    answer = admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty", new_key="N" * 32))
+    assert answer.status_code == 302
+    assert Destination.objects.values_list("key", flat=True).get(pk=made.pk) == "N" * 32
+
+
+def test_removing_a_destination_forgets_its_secrets_and_keeps_its_history(admin: Client) -> None:
+    made = history.slack()
+    fail(open_incident(make_pool()))
+    routing.route(at(0))
+    act = {"action": "remove", "_selected_action": [made.pk]}
+    admin.post(reverse("admin:alerts_destination_changelist"), act)
+    made.refresh_from_db()
+    assert made.removed_at is not None
+    assert made.address == ""
+    assert Notification.objects.get().status == "dead"
+    assert "ops" not in admin.get(reverse("alerts:destinations")).content.decode()
+
+
+def test_a_rule_that_tells_nobody_is_refused(admin: Client) -> None:
+    rule = {"name": "silent", "enabled": "on", "order": 5, "severities": ["critical"], "tag": "", "destination_kind": ""}
+    answer = admin.post(reverse("admin:alerts_rule_add"), rule)
+    assert b"A rule tells somebody" in answer.content
+    admin.post(reverse("admin:alerts_rule_add"), {**rule, "destination_kind": "webhook", "event_types": ["failover_failed"]})
+    assert Rule.objects.get(name="silent").event_types == ["failover_failed"]
+
+
+def test_an_operator_reads_and_does_not_edit(operator: Client) -> None:
+    made = history.slack()
+    assert operator.get(reverse(CHANGE, args=[made.pk])).status_code == 200
+    assert operator.post(reverse(CHANGE, args=[made.pk]), filled(name="mine")).status_code == 403
+    assert operator.get(reverse(ADD)).status_code == 403
+
+
+def test_notifications_are_read_only_for_everybody(admin: Client) -> None:
+    history.slack()
+    fail(open_incident(make_pool()))
+    routing.route(at(0))
+    number = Notification.objects.get().pk
+    page = reverse("admin:alerts_notification_change", args=[number])
+    assert admin.get(reverse("admin:alerts_notification_changelist")).status_code == 200
+    assert "slackcanary" not in admin.get(page).content.decode()
+    assert admin.post(page, {"status": "delivered"}).status_code == 403
+    assert admin.get(reverse("admin:alerts_notification_add")).status_code == 403

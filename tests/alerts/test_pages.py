@@ -1,0 +1,145 @@
+"""The pages of the alerts: who may see and do what, and that no secret comes out."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from alerts import views
+from alerts.delivery import Reply
+from alerts.models import Destination, Notification
+from alerts.services import dispatch, routing
+from alerts.services.trial import LIMIT
+from nodes.models import Incident
+from tests.alerts import history
+from tests.alerts.history import Receiver, at, fail, make_pool, open_incident
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def incident() -> Incident:
+    opened = open_incident(make_pool())
+    history.slack()
+    history.pagerduty()
+    fail(opened)
+    routing.route(at(0))
+    return opened
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    made = Receiver(lambda: Reply(200, {}, b"ok"))
+    monkeypatch.setattr(views, "post", made)
+    return made
+
+
+def test_every_page_asks_for_a_login(client: Client) -> None:
+    for name, args in (("notifications", []), ("notification", [1]), ("incident_notifications", [1]), ("destinations", [])):
+        answer = client.get(reverse(f"alerts:{name}", args=args))
+        assert answer.status_code == 302
+        assert "login" in answer["Location"]
+
+
+def test_the_list_shows_each_message_and_filters(incident: Incident, viewer: Client) -> None:
+    chat = Destination.objects.get(kind="slack")
+    Notification.objects.filter(destination=chat).update(status="delivered")
+    assert viewer.get(reverse("alerts:notifications")).content.count(b"node marked failed") == 2
+    assert viewer.get(reverse("alerts:notifications"), {"status": "delivered"}).content.count(b"node marked failed") == 1
+    assert viewer.get(reverse("alerts:notifications"), {"destination": chat.pk}).content.count(b"node marked failed") == 1
+    assert b"No notification fits" in viewer.get(reverse("alerts:notifications"), {"status": "dead"}).content
+    assert viewer.get(reverse("alerts:notifications"), {"status": "nonsense", "destination": "x", "page": "999"}).status_code == 200
+
+
+def test_a_notification_shows_its_attempts_and_what_it_said(incident: Incident, viewer: Client) -> None:
+    (leased,) = (
+        each for each in dispatch.claim(at(0), room=9, owner=history.new_id()) if each.account and each.account.kind == "slack"
+    )
+    down = Receiver(lambda: Reply(503, {}, b""))
+    dispatch.record(leased, dispatch.send_leased(leased, down, at(0).timestamp()), began=at(0), duration=0.2, now=at(0))
+    page = viewer.get(reverse("alerts:notification", args=[leased.notification])).content.decode()
+    assert "answered 503" in page
+    assert "https://runbooks.example/api" in page
+    assert "slackcanary" not in page
+
+
+def test_an_incident_lists_what_was_told_of_it(incident: Incident, viewer: Client) -> None:
+    answer = viewer.get(reverse("alerts:incident_notifications", args=[incident.pk]))
+    assert b"trigger to ops" in answer.content
+    assert b"<html" not in answer.content
+    assert "HX-Request" in answer["Vary"]
+
+
+def test_the_list_takes_the_same_number_of_queries_however_long(
+    incident: Incident, viewer: Client, django_assert_max_num_queries
+) -> None:  # type: ignore[no-untyped-def]  # pytest-django's fixture
+    first = Notification.objects.first()
+    assert first is not None
+    for number in range(40):
+        first.pk, first.message_id, first.sequence = None, history.new_id(), number + 10
+        first.save(force_insert=True)
+    with django_assert_max_num_queries(8):
+        viewer.get(reverse("alerts:notifications"))
+
+
+def test_destinations_are_shown_without_their_secrets(incident: Incident, viewer: Client) -> None:
+    page = viewer.get(reverse("alerts:destinations")).content.decode()
+    assert "hooks.slack.test" in page
+    assert "slackcanary" not in page
+    assert history.ROUTING_KEY not in page
+    assert "Send a test" not in page
+
+
+def test_a_console_that_tells_nobody_says_so(viewer: Client) -> None:
+    page = viewer.get(reverse("alerts:destinations")).content.decode()
+    assert "No rule brings critical events" in page
+    assert "No rule brings warning events" in page
+
+
+def test_an_operator_sends_a_test_and_sees_the_answer(incident: Incident, operator: Client, receiver: Receiver) -> None:
+    chat = Destination.objects.get(kind="slack")
+    answer = operator.post(reverse("alerts:test_send", args=[chat.pk]), follow=True)
+    assert b"ops accepted the test message" in answer.content
+    assert receiver.arrived[0]["text"].startswith("🔵 Test")
+    sent = Notification.objects.get(action="test")
+    assert (sent.status, sent.requested_by) == ("delivered", "operator-person")
+
+
+def test_a_test_that_fails_says_why(incident: Incident, operator: Client, receiver: Receiver) -> None:
+    receiver.answer = lambda: Reply(403, {}, b"invalid_token")
+    chat = Destination.objects.get(kind="slack")
+    answer = operator.post(reverse("alerts:test_send", args=[chat.pk]), follow=True)
+    assert b"Slack says invalid_token" in answer.content
+
+
+def test_a_test_of_the_pager_is_resolved_by_itself(incident: Incident, operator: Client, receiver: Receiver) -> None:
+    receiver.answer = lambda: Reply(202, {}, b"")
+    pager = Destination.objects.get(kind="pagerduty")
+    operator.post(reverse("alerts:test_send", args=[pager.pk]))
+    test, end = Notification.objects.filter(dedup_key__contains="/test/").order_by("pk")
+    assert (test.action, end.action, end.status) == ("test", "resolve", "pending")
+    dispatch.tidy(test.created_at)
+    end.refresh_from_db()
+    assert end.status == "pending"
+
+
+def test_tests_are_limited_for_each_user(incident: Incident, operator: Client, receiver: Receiver) -> None:
+    chat = Destination.objects.get(kind="slack")
+    for _ in range(LIMIT):
+        operator.post(reverse("alerts:test_send", args=[chat.pk]))
+    answer = operator.post(reverse("alerts:test_send", args=[chat.pk]), follow=True)
+    assert b"Ten tests a minute" in answer.content
+    assert len(receiver.arrived) == LIMIT
+
+
+def test_a_viewer_sends_no_test(incident: Incident, viewer: Client, receiver: Receiver) -> None:
+    chat = Destination.objects.get(kind="slack")
+    assert viewer.post(reverse("alerts:test_send", args=[chat.pk])).status_code == 403
+    assert receiver.asked == []
+
+
+def test_a_test_is_sent_by_post_alone(incident: Incident, operator: Client, receiver: Receiver) -> None:
+    chat = Destination.objects.get(kind="slack")
+    assert operator.get(reverse("alerts:test_send", args=[chat.pk])).status_code == 405
+    assert receiver.asked == []
