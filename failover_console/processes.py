@@ -26,7 +26,7 @@ WORKERS = {
     "worker-alerts": _worker("alerts", 2),
     "worker-housekeeping": _worker("housekeeping", 1),
 }
-BEAT = ["celery", "-A", PROJECT, "beat", "--loglevel", "WARNING"]
+BEAT = ["celery", "-q", "-A", PROJECT, "beat", "--loglevel", "WARNING"]
 
 
 def all_processes(host: str, port: str) -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @dataclass(frozen=True)
 class Stage:
-    """Children that start and end together: `patience` seconds to end in order, `hurried` when time is up or a person asked twice."""
+    """Children that start and end together: `patience` seconds to end in order, `hurried` when time is short."""
 
     members: tuple[Offspring, ...]
     patience: float

@@ -10,6 +10,7 @@ servers keep one capability, the weakest that does: to search and read any direc
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,17 @@ PROBE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Account:
-    """A user and group id, and the words before a command line that run it as them."""
+    """A user and group id, and the words before a command line that run it as them (`become`)."""
 
     uid: int
     gid: int
-    prefix: tuple[str, ...] = ()
+    become: tuple[str, ...] = ()
+
+    def prefix(self, orphan_signal: signal.Signals | None = None) -> tuple[str, ...]:
+        """The words before a command line; a change of user makes the kernel forget the orphan's signal, so it is named anew."""
+        if not self.become or orphan_signal is None:
+            return self.become
+        return (*self.become, f"--pdeathsig={orphan_signal.name}")
 
     def own(self, path: Path, mode: int) -> None:
         """Make `path` this account's, with `mode`."""
@@ -58,7 +65,7 @@ def choose_account(data_dir: Path, kept: Path, program: Path) -> Account:
             "install it, start the console as an ordinary user, or set DATABASE_URL and REDIS_URL to servers of your own."
         )
     for capability in CAPABILITIES:
-        account = Account(uid, gid, _prefix(setpriv, uid, gid, capability))
+        account = Account(uid, gid, _become(setpriv, uid, gid, capability))
         if _can_run(account, data_dir, program):
             return account
     raise EmbeddedError(
@@ -79,7 +86,7 @@ def _unprivileged_ids(data_dir: Path, kept: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def _prefix(setpriv: str, uid: int, gid: int, capability: str | None) -> tuple[str, ...]:
+def _become(setpriv: str, uid: int, gid: int, capability: str | None) -> tuple[str, ...]:
     prefix: tuple[str, ...] = (setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
     if capability is None:
         return (*prefix, "--inh-caps=-all")
@@ -91,7 +98,7 @@ def _prefix(setpriv: str, uid: int, gid: int, capability: str | None) -> tuple[s
 def _can_run(account: Account, data_dir: Path, program: Path) -> bool:
     """Try it: permission bits alone would not show access lists, security modules or a container's missing capabilities."""
     script = 'cd "$1" && test -r "$2" && exec "$2" --version'
-    words = (*account.prefix, "sh", "-c", script, "sh", str(data_dir), str(program))
+    words = (*account.prefix(), "sh", "-c", script, "sh", str(data_dir), str(program))
     try:
         return (
             subprocess.run(words, capture_output=True, timeout=PROBE_SECONDS, check=False, stdin=subprocess.DEVNULL).returncode == 0

@@ -80,7 +80,7 @@ class PostgreSQL:
         self._bin = binaries()
         self.offspring = Offspring(
             "postgres",
-            (*account.prefix, str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
+            (*account.prefix(signal.SIGINT), str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
             directory=Path("/"),
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             output=self.log,
@@ -131,7 +131,7 @@ class PostgreSQL:
         shutil.rmtree(beside, ignore_errors=True)
         self.account.directory(beside)
         words = (
-            *self.account.prefix,
+            *self.account.prefix(signal.SIGKILL),
             str(self._bin / "initdb"),
             f"--pgdata={beside}",
             f"--username={self._parameters()['user']}",

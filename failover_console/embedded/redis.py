@@ -42,7 +42,7 @@ class Redis:
         self._pid_file = directory / "redis.pid"
         self.offspring = Offspring(
             "redis",
-            (*account.prefix, str(binary()), *self._options()),
+            (*account.prefix(signal.SIGTERM), str(binary()), *self._options()),
             directory=Path("/"),
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             output=self.log,

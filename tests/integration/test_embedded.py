@@ -148,6 +148,7 @@ def test_servers_of_a_killed_console_end_and_the_next_start_works(services: Serv
         assert holder.stdout is not None
         assert b"DATABASE_URL" in holder.stdout.readline()
         holder.kill()
+    eventually(lambda: not running(str(data_dir)), "the servers end by themselves")
     with psycopg.connect(services.start()["DATABASE_URL"]) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 

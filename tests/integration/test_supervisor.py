@@ -111,6 +111,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for supervised in begun:
         supervised.process.kill()
         supervised.process.wait()
+        for pid in running(supervised.mark):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_killed_child_is_said_and_started_again(start: Start) -> None:

@@ -27,6 +27,7 @@ from failover_console.supervisor import Stage, Supervisor
 from nodes.models import Pool
 
 PASSWORD_BYTES = 12
+ROOT_IS_MEANT = "ignore:You're running the worker with superuser privileges"  # Celery's; who starts `up` as root knows it
 HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5}
 
 
@@ -97,7 +98,7 @@ class Command(BaseCommand):
             stages.append(Stage((_child("demo", ["django", "demo", "serve"]),), patience=0.7))
         stages += [
             Stage(workers, patience=4.0),
-            Stage((_child("beat", programs["beat"]),), patience=0.7),
+            Stage((_child("beat", programs["beat"]),), patience=2.0),
             Stage((_child("web", programs["web"]),), patience=2.5),
         ]
         doorbell = Doorbell(settings.HOST, settings.PORT, settings.PUBLIC_URL)
@@ -114,7 +115,7 @@ class Command(BaseCommand):
 
 def _child(name: str, argv: Sequence[str]) -> Offspring:
     """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
-    environment = os.environ | {"DATA_DIR": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"DATA_DIR": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
     return Offspring(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
 
 

@@ -1,0 +1,58 @@
+"""`manage.py demo add|remove|serve`: a fleet to try the console on."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+
+from failover_console import demo
+from failover_console.demo.fleet import Fleet
+from failover_console.demo.http import serve
+from failover_console.demo.layout import receiver_port, switches_port
+from failover_console.demo.pages import Pages
+from failover_console.demo.receiver import Receiver
+from failover_console.demo.records import base_port
+
+
+class Command(BaseCommand):
+    """Adds or removes the demo's records, or runs its servers."""
+
+    help = "A demo fleet: nine servers with switches and a receiver that behaves as Slack and PagerDuty do."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("act", choices=["add", "remove", "serve"])
+        parser.add_argument("--base-port", type=int, default=None, help="first of the demo's ports; PORT + 100 unless told")
+
+    def handle(self, *_: Any, act: str, base_port: int | None, **__: Any) -> None:
+        if act == "add":
+            demo.add()
+        elif act == "remove":
+            demo.remove()
+        else:
+            asyncio.run(_serve(base_port or _default_port()))
+
+
+def _default_port() -> int:
+    return base_port()
+
+
+async def _serve(base: int) -> None:
+    """Serve until told to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    fleet, receiver = Fleet(base, settings.DATA_DIR / "demo.json"), Receiver()
+    await fleet.start()
+    await receiver.start(receiver_port(base))
+    pages = await serve(switches_port(base), Pages(fleet, receiver, base).answer)
+    print(f"demo switches at http://127.0.0.1:{switches_port(base)}", flush=True)
+    await stop.wait()
+    pages.close()
+    await receiver.stop()
+    await fleet.stop()
