@@ -9,7 +9,7 @@ from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.decide import decide_failover
 from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
-from nodes.engine.step import Course, climb, give_back, moved, put_right, settle
+from nodes.engine.step import Course, begin, climb, give_back, moved, put_right, settle
 from nodes.engine.values import (
     AdminState,
     ChangeKind,
@@ -55,10 +55,10 @@ def set_admin(
     override: guards.Override = guards.NONE,
 ) -> Step:
     """Enable, drain, disable a node or put it in maintenance; what it holds moves at once."""
-    member = _member(pool, node)
+    course = begin(pool, now)
+    member = _member(course.pool, node)
     if member.admin == state:
         raise Refused(f"{member.name} is {state} already.")
-    course = Course(pool)
     detail = {"before": member.admin.value, "after": state.value, "reason": reason}
     changed = replace(member, admin=state)
     if member.admin == AdminState.DISABLED:
@@ -91,8 +91,8 @@ def remove(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
     """Take a node out of the pool for good."""
-    member = _member(pool, node)
-    course = Course(pool)
+    course = begin(pool, now)
+    member = _member(course.pool, node)
     leaving = replace(member, admin=AdminState.DISABLED)
     course.set(leaving)
     _move_out(course, fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
@@ -105,8 +105,8 @@ def remove(
 def _change_breaker(
     pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], event: Callable[[Member], Event]
 ) -> Step:
-    course = Course(pool)
-    member = changed(_member(pool, node))
+    course = begin(pool, now)
+    member = changed(_member(course.pool, node))
     course.set(member)
     course.tell(event(member))
     return settle(course, pool, fleet, now)
@@ -174,10 +174,11 @@ def fail_over(
 
 def _push_failover(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str, reason: str) -> Step:
     """The failover that a guard holds back, by a person who overrides it; the node comes back by itself when it has recovered."""
-    course = Course(pool)
+    course = begin(pool, now)
     override = frozenset(Guard) - {Guard.NO_CANDIDATE}
     said = f"{actor} failed {member.name} over{_because(reason)}"
-    decision = decide_failover(pool, fleet, member, now, actor=actor, reason=said, override=override)
+    member = _member(course.pool, member.id)
+    decision = decide_failover(course.pool, fleet, member, now, actor=actor, reason=said, override=override)
     if decision.refused_by is not None:
         raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
     moved(course, member, decision, now)
@@ -196,8 +197,8 @@ def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reaso
 
 
 def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) -> Step:
-    course = Course(pool)
-    raised = replace(pool, active_tier=member.priority)
+    course = begin(pool, now)
+    raised = replace(course.pool, active_tier=member.priority)
     if active_tier(raised) != member.priority:
         raise Refused(f"No node of tier {member.priority} is able; wait until one has recovered.")
     climb(course, member.priority, now, actor=actor)
@@ -206,11 +207,11 @@ def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) 
 
 def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Bring the shares back to the weights by hand."""
-    if not receivers(pool):
+    course = begin(pool, now)
+    if not receivers(course.pool):
         raise Refused(f"No node of {pool.name} is able; there is nobody to give a share to.")
-    if not off_ideal(pool):
+    if not off_ideal(course.pool):
         raise Refused(f"The shares of {pool.name} are at their weights already.")
-    course = Course(pool)
     put_right(course, now, actor=actor, reason=f"{actor} asked for it")
     return settle(course, pool, fleet, now)
 
@@ -221,7 +222,8 @@ def pause(pool: Pool, fleet: Fleet, now: float, actor: str, reason: str, until: 
         raise Refused(f"The automation of {pool.name} is paused already.")
     if until is not None and until <= now:
         raise Refused("The end of the pause is in the past; choose a later one, or none.")
-    course = Course(replace(pool, paused=Hold(reason, actor, now, until)))
+    course = begin(pool, now)
+    course.pool = replace(course.pool, paused=Hold(reason, actor, now, until))
     said = f"{actor} paused the automation of {pool.name}{_because(reason)}"
     course.tell(Event(EventType.AUTOMATION_PAUSED, Severity.INFO, said, detail={"reason": reason, "until": until}, actor=actor))
     return settle(course, pool, fleet, now)
@@ -231,14 +233,14 @@ def resume(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Let this pool's automation act again; what waited happens at once."""
     if pool.paused is None:
         raise Refused(f"The automation of {pool.name} is not paused.")
-    course = Course(replace(pool, paused=None))
+    course = begin(replace(pool, paused=None), now)
     course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{actor} resumed the automation of {pool.name}", actor=actor))
     return settle(course, pool, fleet, now)
 
 
 def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str) -> Step:
     """Somebody is at it: lifts the cool-down."""
-    course = Course(replace(pool, cooldown_lifted_at=now))
+    course = begin(replace(pool, cooldown_lifted_at=now), now)
     said = f"{actor} acknowledged the incident of {pool.name}{_because(note)}"
     course.tell(Event(EventType.ACKNOWLEDGED, Severity.INFO, said, detail={"note": note}, actor=actor))
     return settle(course, pool, fleet, now)

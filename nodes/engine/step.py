@@ -62,11 +62,15 @@ class Course:
 
 def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
     """Apply a batch, or with none of it let time do its work."""
+    return settle(begin(pool, now, observations, jitter), pool, fleet, now, observations)
+
+
+def begin(pool: Pool, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Course:
+    """The pool as of now: what was seen and what fell due meanwhile, before anything is decided on it."""
     course = Course(pool)
-    before = pool
     _observe_all(course, observations, now, jitter)
     _end_pause(course, now)
-    return settle(course, before, fleet, now, observations)
+    return course
 
 
 def settle(course: Course, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:
