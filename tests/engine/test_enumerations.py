@@ -1,0 +1,127 @@
+"""Every value of every enumeration can be reached; what the ledger alone tells is named here."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from nodes.engine import breaker as rules
+from nodes.engine.pool import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
+from nodes.engine.values import (
+    AdminState,
+    BreakerPolicy,
+    ChangeKind,
+    EventType,
+    Failback,
+    Fleet,
+    Guard,
+    Health,
+    HealthPolicy,
+    Hold,
+    Mode,
+    Origin,
+    PoolPolicy,
+    Severity,
+    State,
+)
+from tests.engine.pooling import Driver, make_pool
+
+# Facts about configuration and about the console itself: `nodes.operations` and `nodes.ledger.fleet` write these.
+TOLD_BY_THE_LEDGER = {EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE}
+
+
+def life_of_a_pool() -> Driver:
+    """A failure by health with everything that can follow it, then silence."""
+    driver = Driver(make_pool(4, health=HealthPolicy(failure_threshold=2))).up()
+    for text in ("A=w", "A=f B=p", "A=f", "B=f C=f D=f", "A=p", "A=f", "A=p", "A=p", "B=f C=f D=f"):
+        driver.batch(text)
+    driver.change("A", weight=900)
+    driver.batch("A=p B=p C=p D=p", wait=301.0)
+    driver.batch("A=p B=p C=p D=p")
+    driver.change("B", weight=900)
+    driver.batch("A=p B=p C=p D=p", wait=301.0)
+    driver.batch("A=p", wait=60.0)
+    return driver
+
+
+def life_of_a_breaker() -> Driver:
+    driver = Driver(make_pool(2, breaker=BreakerPolicy(failure_threshold=1, timeout=5.0), health=HealthPolicy())).up()
+    for text in ("B=f", "B=p", "B=f", "B=p", "B=p", "B=p"):
+        driver.batch(text, wait=5.0)
+    return driver
+
+
+def life_by_hand() -> Driver:
+    driver = Driver(make_pool(tiers=[1, 2], policy=PoolPolicy(failback=Failback.MANUAL, failback_delay=5.0))).up()
+    alice = "alice"
+    for mode in (Mode.FORCED_OPEN, Mode.FORCED_CLOSED, Mode.METRICS_ONLY):
+        driver.take(force_breaker(driver.pool, driver.fleet, driver.now, 2, mode, "test", alice, driver.now + 3.0))
+    driver.batch("A=f B=p", wait=5.0)
+    driver.batch("A=p")
+    driver.batch("A=p", wait=6.0)
+    driver.take(fail_back(driver.pool, driver.fleet, driver.now, 1, alice))
+    driver.take(pause(driver.pool, driver.fleet, driver.now, alice, "freeze"))
+    driver.take(resume(driver.pool, driver.fleet, driver.now, alice))
+    driver.take(acknowledge(driver.pool, driver.fleet, driver.now, alice, "seen"))
+    for state in (AdminState.DRAINING, AdminState.MAINTENANCE, AdminState.DISABLED, AdminState.ENABLED):
+        driver.take(set_admin(driver.pool, driver.fleet, driver.now, 1, state, alice))
+    driver.take(remove(driver.pool, driver.fleet, driver.now, 1, alice))
+    return driver
+
+
+def held(guard: Guard) -> Driver:
+    """Two of three fail one after the other; the second is held by this guard, if it is not the first already."""
+    policies = {
+        Guard.PANIC: PoolPolicy(panic_threshold=0.5),
+        Guard.MAX_FAILED_PERCENT: PoolPolicy(max_failed_percent=34),
+        Guard.COOLDOWN: PoolPolicy(cooldown=600.0),
+    }
+    fleets = {Guard.PAUSED: Fleet(paused=Hold("freeze", "alice")), Guard.CHECKER_ISOLATED: Fleet(isolated=Hold("cut off"))}
+    driver = Driver(make_pool(3, policy=policies.get(guard))).up()
+    driver.fleet = fleets.get(guard, Fleet())
+    for text in ("A=f", "B=f", "C=f"):
+        driver.batch(text)
+    return driver
+
+
+@cache
+def lives() -> tuple[Driver, ...]:
+    return (life_of_a_pool(), life_of_a_breaker(), life_by_hand(), *(held(guard) for guard in Guard))
+
+
+def test_every_event_type_is_told() -> None:
+    told = {event.type for driver in lives() for event in driver.events}
+    assert told | TOLD_BY_THE_LEDGER == set(EventType)
+    assert not told & TOLD_BY_THE_LEDGER
+
+
+def test_every_severity_is_told() -> None:
+    assert {event.severity for driver in lives() for event in driver.events} == set(Severity)
+
+
+def test_every_kind_of_change_is_decided() -> None:
+    assert {decision.kind for driver in lives() for decision in _decisions(driver)} == set(ChangeKind)
+
+
+def test_every_guard_refuses() -> None:
+    for guard in Guard:
+        refusals = [decision.refused_by for decision in _decisions(held(guard)) if decision.refused_by]
+        assert guard in refusals
+
+
+def test_every_health_is_seen() -> None:
+    assert {node.health.status for driver in lives() for step in driver.steps for node in step.pool.members} == set(Health)
+
+
+def test_every_state_and_mode_of_a_breaker_is_seen() -> None:
+    breakers = [node.breaker for driver in lives() for step in driver.steps for node in step.pool.members]
+    assert {breaker.state for breaker in breakers} == set(State)
+    assert {breaker.mode for breaker in breakers} == set(Mode)
+    assert {rules.opened_by(breaker) for breaker in breakers} == {None, *Origin}
+
+
+def test_every_admin_state_is_seen() -> None:
+    assert {node.admin for step in life_by_hand().steps for node in step.pool.members} == set(AdminState)
+
+
+def _decisions(driver: Driver):
+    return [decision for step in driver.steps for decision in step.decisions]
