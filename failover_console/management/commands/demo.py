@@ -28,17 +28,13 @@ class Command(BaseCommand):
         parser.add_argument("act", choices=["add", "remove", "serve"])
         parser.add_argument("--base-port", type=int, default=None, help="first of the demo's ports; PORT + 100 unless told")
 
-    def handle(self, *_: Any, act: str, base_port: int | None, **__: Any) -> None:
+    def handle(self, *_: Any, act: str, **options: Any) -> None:
         if act == "add":
             demo.add()
         elif act == "remove":
             demo.remove()
         else:
-            asyncio.run(_serve(base_port or _default_port()))
-
-
-def _default_port() -> int:
-    return base_port()
+            asyncio.run(_serve(options["base_port"] or base_port()))
 
 
 async def _serve(base: int) -> None:

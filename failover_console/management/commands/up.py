@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import importlib.util
 import os
 import secrets
 import signal
@@ -20,6 +19,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 from failover_console import addresses, processes
+from failover_console import demo as demo_fleet
 from failover_console.doorbell import Doorbell
 from failover_console.embedded import EmbeddedError, Services
 from failover_console.offspring import Offspring
@@ -71,7 +71,7 @@ class Command(BaseCommand):
         self._first_user()
         if demo and not Pool.objects.exists():
             call_command("demo", "add")
-        self._with_demo = _demo_installed()
+        self._with_demo = demo_fleet.installed()
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined] # of the PostgreSQL backend, which is the only one
 
@@ -92,6 +92,9 @@ class Command(BaseCommand):
     def _supervise(self, services: Services) -> None:
         servers = {child.name: child for child in services.offspring}
         programs = processes.all_processes(settings.HOST, str(settings.PORT))
+        if self._with_demo:
+            # The demo's servers are on loopback, where checks and webhooks go only by this list.
+            os.environ["EGRESS_ALLOW"] = ",".join({"127.0.0.0/8", *map(str, settings.EGRESS_ALLOW)})
         workers = tuple(_child(name, argv) for name, argv in programs.items() if name.startswith("worker"))
         stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[name]) for name, child in servers.items()]
         if self._with_demo:
@@ -117,14 +120,6 @@ def _child(name: str, argv: Sequence[str]) -> Offspring:
     """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
     environment = os.environ | {"DATA_DIR": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
     return Offspring(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
-
-
-def _demo_installed() -> bool:
-    if importlib.util.find_spec("failover_console.demo") is None:
-        return False
-    from failover_console.demo import installed
-
-    return installed()
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

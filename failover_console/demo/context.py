@@ -1,0 +1,17 @@
+"""What every page of the console knows of the demo: where its switches are, while it is there."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from failover_console.demo.layout import HOST, switches_port
+from failover_console.demo.records import base_port, installed
+
+
+def demo(request: HttpRequest) -> dict[str, str]:
+    """`demo_address` for the banner; one small query, and only for whole pages of people who are logged in."""
+    user = getattr(request, "user", None)
+    if not settings.EMBEDDED or user is None or not user.is_authenticated or getattr(request, "htmx", False) or not installed():
+        return {}
+    return {"demo_address": f"http://{HOST}:{switches_port(base_port())}"}

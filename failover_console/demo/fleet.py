@@ -1,0 +1,112 @@
+"""The demo's servers, each with a switch: be well, refuse, hang, answer 500, answer slowly, flap."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from enum import StrEnum
+from pathlib import Path
+
+from failover_console.demo.http import Request, Response, serve
+from failover_console.demo.layout import MODEL_KEY, NODES, DemoNode
+
+SLOW = 0.8  # s until a slow answer
+FLAP = 12.0  # s well, then as long bad
+
+
+class Mode(StrEnum):
+    """What a server does with a request; the words are those of the switches."""
+
+    WELL = "be well"
+    REFUSE = "refuse"
+    HANG = "hang"
+    ERROR = "answer 500"
+    SLOW = "answer slowly"
+    FLAP = "flap"
+
+
+class Server:
+    """One node: it really stops listening when it is to refuse."""
+
+    def __init__(self, node: DemoNode, base: int) -> None:
+        self.node, self.port = node, node.port(base)
+        self.mode = Mode.WELL
+        self.requests = 0
+        self._listening: asyncio.Server | None = None
+        self._hung: set[asyncio.Task[None]] = set()
+
+    async def switch(self, mode: Mode) -> None:
+        """Behave like this from now on; whoever hangs is let go."""
+        self.mode = mode
+        for task in self._hung:
+            task.cancel()
+        if mode == Mode.REFUSE:
+            await self.stop()
+        elif self._listening is None:
+            self._listening = await serve(self.port, self._answer)
+
+    async def stop(self) -> None:
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+
+    async def _answer(self, request: Request) -> Response | None:
+        self.requests += 1
+        mode = self._mode_now()
+        if mode == Mode.HANG:
+            await self._hang()
+            return None
+        if mode == Mode.SLOW:
+            await asyncio.sleep(SLOW)
+        if mode == Mode.ERROR:
+            return Response(500, b"the switch says 500\n")
+        if self.node.pool == "models" and request.headers.get("authorization") != f"Bearer {MODEL_KEY}":
+            return Response(401, b"a key is needed\n", headers={"WWW-Authenticate": "Bearer"})
+        return Response(200, f"{self.node.name} is well\n".encode())
+
+    def _mode_now(self) -> Mode:
+        if self.mode != Mode.FLAP:
+            return self.mode
+        return Mode.ERROR if asyncio.get_running_loop().time() // FLAP % 2 else Mode.WELL
+
+    async def _hang(self) -> None:
+        forever = asyncio.ensure_future(asyncio.sleep(3600))
+        self._hung.add(forever)
+        try:
+            await forever
+        except asyncio.CancelledError:
+            if not forever.cancelled():
+                raise
+        finally:
+            self._hung.discard(forever)
+
+
+class Fleet:
+    """All servers; the switches survive a restart in a small file."""
+
+    def __init__(self, base: int, memory: Path) -> None:
+        self.servers = {node.name: Server(node, base) for node in NODES}
+        self._memory = memory
+
+    async def start(self) -> None:
+        remembered = self._remembered()
+        for name, server in self.servers.items():
+            await server.switch(remembered.get(name, Mode.WELL))
+
+    async def switch(self, name: str, mode: Mode) -> None:
+        await self.servers[name].switch(mode)
+        draft = self._memory.with_suffix(".new")
+        draft.write_text(json.dumps({each: server.mode.value for each, server in self.servers.items()}))
+        os.replace(draft, self._memory)
+
+    async def stop(self) -> None:
+        for server in self.servers.values():
+            await server.stop()
+
+    def _remembered(self) -> dict[str, Mode]:
+        try:
+            stored = json.loads(self._memory.read_text())
+            return {name: Mode(mode) for name, mode in stored.items()}
+        except (OSError, ValueError, AttributeError):
+            return {}

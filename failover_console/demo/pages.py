@@ -1,0 +1,72 @@
+"""The demo's own pages: the switches of the fleet, and what the receiver got."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.template.loader import render_to_string
+
+from failover_console.demo.fleet import Fleet, Mode
+from failover_console.demo.http import Request, Response, see_other
+from failover_console.demo.layout import receiver_port
+from failover_console.demo.receiver import Receiver, ReceiverMode
+
+_STYLE = Path(__file__).with_name("demo.css")
+_SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'", "Cache-Control": "no-store"}
+
+
+class Pages:
+    """Answers on the demo's first port."""
+
+    def __init__(self, fleet: Fleet, receiver: Receiver, base: int) -> None:
+        self._fleet, self._receiver, self._base = fleet, receiver, base
+
+    async def answer(self, request: Request) -> Response | None:
+        path = request.path.partition("?")[0]
+        if request.method == "POST":
+            return await self._switch(request, path)
+        match path.strip("/").split("/"):
+            case [""]:
+                return self._page("demo/switches.html", servers=list(self._fleet.servers.values()))
+            case ["demo.css"]:
+                return Response(200, _STYLE.read_bytes(), "text/css", _SAFE)
+            case ["messages"]:
+                return self._messages()
+            case ["messages.json"]:
+                return self._as_json()
+            case ["nodes", name] if name in self._fleet.servers:
+                return self._page("demo/switches.html", servers=[self._fleet.servers[name]], one=True)
+        return Response(404, b"not found\n")
+
+    async def _switch(self, request: Request, path: str) -> Response:
+        if not request.from_own_page:
+            return Response(403, b"this form belongs to another page\n")
+        mode = request.form.get("mode", "")
+        match path.strip("/").split("/"):
+            case ["nodes", name] if name in self._fleet.servers and mode in set(Mode):
+                await self._fleet.switch(name, Mode(mode))
+                return see_other("/" if request.form.get("back") != "one" else path)
+            case ["receiver"] if mode in set(ReceiverMode):
+                self._receiver.mode = ReceiverMode(mode)
+                return see_other("/messages")
+        return Response(400, b"no such switch\n")
+
+    def _messages(self) -> Response:
+        shown = [(datetime.fromtimestamp(each.at, UTC), each) for each in reversed(self._receiver.messages)]
+        alerts = list(reversed(self._receiver.alerts))
+        return self._page("demo/messages.html", messages=shown, alerts=alerts, mode=self._receiver.mode, modes=list(ReceiverMode))
+
+    def _as_json(self) -> Response:
+        body = {
+            "messages": [asdict(each) for each in self._receiver.messages],
+            "alerts": [asdict(each) for each in self._receiver.alerts],
+        }
+        return Response(200, json.dumps(body).encode(), "application/json", _SAFE)
+
+    def _page(self, template: str, **context: object) -> Response:
+        context |= {"modes_of_nodes": list(Mode), "console": settings.PUBLIC_URL, "receiver_port": receiver_port(self._base)}
+        return Response(200, render_to_string(template, context).encode(), "text/html; charset=utf-8", _SAFE)

@@ -1,0 +1,21 @@
+"""One click that takes the demo out."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required, permission_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_POST
+
+from failover_console import demo
+
+
+@login_required
+@permission_required("nodes.delete_node", raise_exception=True)
+@require_POST
+def remove(request: HttpRequest) -> HttpResponse:
+    """Remove pools, nodes and destinations of the demo; the servers end at the next start."""
+    demo.remove(request.user.get_username())
+    messages.success(request, "The demo fleet is removed. Its history stays; its servers end with the next start.")
+    return redirect("nodes:dashboard")
