@@ -16,7 +16,7 @@ def web(host: str, port: str) -> list[str]:
 
 def _worker(queue: str, children: int) -> list[str]:
     return [
-        "celery", "-A", PROJECT, "worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(children), "--loglevel", "INFO",
+        "celery", "-q", "-A", PROJECT, "worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(children), "--loglevel", "INFO",
         "--without-mingle", "--without-gossip",
     ]  # fmt: skip  # as above
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 DATA_DIR = Path(tempfile.gettempdir()) / f"failover-test-{os.getpid()}"
+atexit.register(shutil.rmtree, DATA_DIR, ignore_errors=True)  # also when the settings fail to load and no test runs
 
 for name in (
     "DATABASE_URL",
@@ -19,6 +22,9 @@ for name in (
     "HOST",
     "PORT",
     "CANARIES",
+    "ALLOWED_HOSTS",
+    "DJANGO_SUPERUSER_USERNAME",
+    "DJANGO_SUPERUSER_PASSWORD",
 ):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = str(DATA_DIR)
