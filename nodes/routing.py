@@ -4,4 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-websocket_urlpatterns: list[Any] = []
+from django.urls import path
+
+from nodes.consumers import live
+
+websocket_urlpatterns: list[Any] = [path("ws/live/", live)]  # type: ignore[arg-type]  # an ASGI application, which channels routes to

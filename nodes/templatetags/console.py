@@ -60,7 +60,9 @@ def since(instant: datetime | None) -> str:
     """How long ago, counted on by the page's script."""
     if instant is None:
         return "–"
-    return format_html('<time datetime="{}" data-since>{}</time>', instant.isoformat(), duration((timezone.now() - instant).total_seconds()))
+    return format_html(
+        '<time datetime="{}" data-since>{}</time>', instant.isoformat(), duration((timezone.now() - instant).total_seconds())
+    )
 
 
 @register.simple_tag
@@ -69,7 +71,9 @@ def until(instant: datetime | None, over: str = "now") -> str:
     if instant is None:
         return "–"
     left = (instant - timezone.now()).total_seconds()
-    return format_html('<time datetime="{}" data-until="{}">{}</time>', instant.isoformat(), over, duration(left) if left > 0 else over)
+    return format_html(
+        '<time datetime="{}" data-until="{}">{}</time>', instant.isoformat(), over, duration(left) if left > 0 else over
+    )
 
 
 @register.simple_tag
@@ -108,7 +112,8 @@ def _strip(recent: str) -> SafeString:
 def share_bar(points: int) -> str:
     """A share as the part of a line; the number stands beside it."""
     return format_html(
-        '<svg class="share" aria-hidden="true" preserveAspectRatio="none"><rect width="{}%" height="100%" rx="2"/></svg>', f"{points / 100:g}"
+        '<svg class="share" aria-hidden="true" preserveAspectRatio="none"><rect width="{}%" height="100%" rx="2"/></svg>',
+        f"{points / 100:g}",
     )
 
 

@@ -1,0 +1,180 @@
+"""Lines of history as pages show them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import OuterRef, QuerySet, Subquery
+
+from nodes.engine.values import EventType, Severity
+from nodes.models import Event, Failure, Incident
+
+_GOOD = frozenset(
+    {EventType.RECOVERY_COMPLETED, EventType.FAILOVER_COMPLETED, EventType.BREAKER_CLOSED, EventType.AUTOMATION_RESUMED}
+)
+_DONE = (
+    EventType.FAILOVER_STARTED, EventType.FAILOVER_COMPLETED, EventType.FAILOVER_FAILED, EventType.FAILOVER_REFUSED,
+    EventType.RECOVERY_STARTED, EventType.RECOVERY_FAILED, EventType.RECOVERY_COMPLETED,
+)  # fmt: skip  # what an engine can do about an incident
+_LOOKS = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
+_ENGINE = "engine"
+AT_ONCE = 0.1  # s
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    id: int
+    at: datetime
+    type: EventType
+    severity: Severity
+    message: str
+    actor: str
+    pool: str
+    pool_slug: str
+    node: str
+    node_id: int | None
+    incident_id: int | None
+    failover_id: int | None
+
+    @property
+    def look(self) -> str:
+        if self.severity == Severity.INFO:
+            return "ok" if self.type in _GOOD else "note" if self.by_person else "idle"
+        return _LOOKS[self.severity]
+
+    @property
+    def words(self) -> str:
+        return self.type.value.replace("_", " ")
+
+    @property
+    def by_person(self) -> bool:
+        return self.actor != _ENGINE
+
+
+def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:
+    """Events as lines, in one query; the caller orders and cuts."""
+    found = events.values_list(
+        "pk",
+        "at",
+        "type",
+        "severity",
+        "message",
+        "actor",
+        "pool__name",
+        "pool__slug",
+        "node__name",
+        "node_id",
+        "incident_id",
+        "failover_id",
+    )
+    return tuple(
+        EventLine(
+            pk,
+            at,
+            EventType(kind),
+            Severity(severity),
+            message,
+            actor,
+            pool or "",
+            slug or "",
+            node or "",
+            node_id,
+            incident,
+            failover,
+        )
+        for pk, at, kind, severity, message, actor, pool, slug, node, node_id, incident, failover in found
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    id: int
+    pool: str
+    pool_slug: str
+    severity: Severity
+    summary: str
+    opened_at: datetime
+    closed_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str
+    acknowledgement: str
+    done: str  # the last thing that the engine did about it
+
+    @property
+    def look(self) -> str:
+        return _LOOKS[self.severity]
+
+    @property
+    def lasted(self) -> float | None:
+        """Seconds from the first bad check to the end; None while it is open."""
+        return (self.closed_at - self.opened_at).total_seconds() if self.closed_at else None
+
+    @property
+    def awaits_person(self) -> bool:
+        return self.closed_at is None and self.acknowledged_at is None
+
+
+def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
+    """Incidents with what was last done about each, in one query; the caller orders and cuts."""
+    last_done = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
+    found: Iterable[Incident] = incidents.select_related("pool").annotate(done=Subquery(last_done))
+    return tuple(
+        IncidentRow(
+            id=each.pk,
+            pool=each.pool.name,
+            pool_slug=each.pool.slug,
+            severity=Severity(each.severity),
+            summary=each.summary,
+            opened_at=each.opened_at,
+            closed_at=each.closed_at,
+            acknowledged_at=each.acknowledged_at,
+            acknowledged_by=each.acknowledged_by,
+            acknowledgement=each.acknowledgement,
+            done=getattr(each, "done", None) or "",
+        )
+        for each in found
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureLine:
+    id: int
+    node: str
+    node_id: int
+    cause: str
+    message: str
+    incident_id: int
+    first_bad_at: datetime
+    marked_at: datetime
+    moved_at: datetime | None
+    recovered_at: datetime | None
+    had_share: bool
+
+    @property
+    def detected_in(self) -> float:
+        return (self.marked_at - self.first_bad_at).total_seconds()
+
+    @property
+    def moved_words(self) -> str:
+        """How long after the mark its share had moved."""
+        if self.moved_at is None:
+            return "not yet" if self.had_share else "held nothing"
+        seconds = (self.moved_at - self.marked_at).total_seconds()
+        return "at once" if seconds < AT_ONCE else f"{seconds:.1f} s"
+
+    @property
+    def recovered_in(self) -> float | None:
+        return (self.recovered_at - self.marked_at).total_seconds() if self.recovered_at else None
+
+
+def failure_lines(failures: QuerySet[Failure]) -> tuple[FailureLine, ...]:
+    """Failures in one query; the caller orders and cuts."""
+    return tuple(
+        FailureLine(
+            each.pk, each.node.name, each.node_id, each.cause, each.message, each.incident_id, each.first_bad_at, each.marked_at,
+            each.moved_at, each.recovered_at, each.had_share,
+        )
+        for each in failures.select_related("node")
+    )  # fmt: skip  # what belongs together stays on a line

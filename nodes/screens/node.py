@@ -1,0 +1,201 @@
+"""A node's page: how it is, why, what comes next, what it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nodes.engine.values import AdminState, Mode, State, Strategy
+from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
+from nodes.screens.lines import event_lines, failure_lines
+from nodes.screens.pieces import Piece, Screen, by_id
+from nodes.screens.rows import NodeRow, PoolRow, board
+
+CHECKS_SHOWN = 50
+CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read
+EVENTS_SHOWN = 15
+FAILURES_SHOWN = 10
+_VERDICTS = {"p": ("pass", "ok"), "w": ("warn", "warn"), "f": ("fail", "bad"), "u": ("unknown", "idle")}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeActs:
+    """What an operator can do with the node now."""
+
+    id: int
+    admin: AdminState
+    mode: Mode
+    closed: bool
+    holds_share: bool
+    better_tier: bool
+
+    @property
+    def enabled(self) -> bool:
+        return self.admin == AdminState.ENABLED
+
+    @property
+    def draining(self) -> bool:
+        return self.admin == AdminState.DRAINING
+
+    @property
+    def in_maintenance(self) -> bool:
+        return self.admin == AdminState.MAINTENANCE
+
+    @property
+    def disabled(self) -> bool:
+        return self.admin == AdminState.DISABLED
+
+    @property
+    def may_fail_back(self) -> bool:
+        return self.draining or self.better_tier
+
+    @property
+    def forced(self) -> bool:
+        return self.mode != Mode.AUTO
+
+    @property
+    def forced_open(self) -> bool:
+        return self.mode == Mode.FORCED_OPEN
+
+    @property
+    def forced_closed(self) -> bool:
+        return self.mode == Mode.FORCED_CLOSED
+
+    @property
+    def metrics_only(self) -> bool:
+        return self.mode == Mode.METRICS_ONLY
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """The node's circuit breaker: state, mode, counts."""
+
+    row: NodeRow
+    failures: int
+    successes: int
+    failure_threshold: int
+    success_threshold: int
+    opened_at: datetime | None
+    opened_by: str
+    reopened: int
+    reason: str
+    owner: str
+    total: int
+    successful: int
+    failed: int
+    rejected: int
+    times_opened: int
+    mean_open: float | None
+
+    @property
+    def forced(self) -> bool:
+        return self.row.mode != Mode.AUTO
+
+    @property
+    def counts(self) -> str:
+        """Where the counts stand, in words."""
+        if self.row.breaker == State.HALF_OPEN:
+            return f"{self.successes} of {self.success_threshold} good trials"
+        if self.row.breaker == State.OPEN:
+            return f"opened by {self.opened_by or 'checks'}" + (f", reopened {self.reopened} times" if self.reopened else "")
+        return f"{self.failures} of {self.failure_threshold} failures in a row"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When it was asked, and when it will be."""
+
+    checked_at: datetime | None
+    due_at: datetime | None
+    verdict: str
+    message: str
+    latency: float | None
+    recent: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckLine:
+    at: datetime
+    verdict: str
+    look: str
+    latency: float | None
+    message: str
+
+
+def node(node_id: int, now: datetime) -> Screen | None:
+    """None when there is no such node; one that was removed is shown with its history, and cannot be acted on."""
+    state = (
+        NodeState.objects.select_related("node__pool__failover_policy", "node__pool__breaker_policy")
+        .filter(node_id=node_id)
+        .first()
+    )
+    if state is None:
+        return None
+    found: Node = state.node
+    pool = next(iter(board(now, found.pool_id)), None)
+    row = next((each for each in pool.nodes if each.id == node_id), None) if pool else None
+    history = {
+        "checks": _checks(node_id, now),
+        "events": event_lines(Event.objects.filter(node_id=node_id).order_by("-at", "-pk")[:EVENTS_SHOWN]),
+        "failures": failure_lines(Failure.objects.filter(node_id=node_id).order_by("-marked_at")[:FAILURES_SHOWN]),
+    }
+    context = {"node": found, "row": row, "questions": tuple(Check.objects.filter(node=found)), "now": now, **history}
+    page = "nodes/node.html"
+    pieces = [
+        Piece(name, f"{page}#{name}", name, subject, steady=_last_verdict(name, subject)) for name, subject in history.items()
+    ]
+    if row is not None and pool is not None:
+        breaker, schedule, acts = _breaker(state, row, found), _schedule(state, found), _acts(row, pool)
+        context |= {"breaker": breaker, "schedule": schedule, "acts": acts}
+        pieces += [
+            Piece("standing", f"{page}#standing", "row", row, steady=row.steady),
+            Piece("breaker", f"{page}#breaker", "breaker", breaker, steady=(row.breaker, row.mode, row.mode_until, row.trial_at)),
+            Piece("schedule", f"{page}#schedule", "schedule", schedule, steady=schedule.verdict),
+            Piece("acts", f"{page}#acts", "acts", acts, acts=True),
+        ]
+    return Screen(context, by_id(*pieces), frozenset({found.pool_id}))
+
+
+def _last_verdict(name: str, subject: tuple[object, ...]) -> object:
+    """The list of checks may wait a second, the other lists may not."""
+    return name if name == "checks" else None
+
+
+def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
+    found = CheckResult.objects.filter(node_id=node_id, at__gt=now - CHECKS_REACH).order_by("-at")
+    return tuple(
+        CheckLine(at, *_VERDICTS[verdict], latency, message or "")
+        for at, verdict, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
+    )
+
+
+def _breaker(state: NodeState, row: NodeRow, found: Node) -> Breaker:
+    policy = found.pool.breaker_policy
+    return Breaker(
+        row=row,
+        failures=state.breaker_failures,
+        successes=state.breaker_successes,
+        failure_threshold=policy.failure_threshold,
+        success_threshold=policy.success_threshold,
+        opened_at=state.breaker_opened_at if row.breaker != State.CLOSED else None,
+        opened_by=state.breaker_opened_by,
+        reopened=state.breaker_reopened,
+        reason=state.breaker_mode_reason,
+        owner=state.breaker_mode_owner,
+        total=state.breaker_total,
+        successful=state.breaker_successful,
+        failed=state.breaker_failed,
+        rejected=state.breaker_rejected,
+        times_opened=state.breaker_times_opened,
+        mean_open=state.breaker_open_seconds / state.breaker_closings if state.breaker_closings else None,
+    )
+
+
+def _schedule(state: NodeState, found: Node) -> Schedule:
+    due = None if state.admin_state == AdminState.DISABLED else state.due_at
+    return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent)
+
+
+def _acts(row: NodeRow, pool: PoolRow) -> NodeActs:
+    better = pool.strategy == Strategy.ACTIVE_PASSIVE and pool.active_tier is not None and row.priority < pool.active_tier
+    return NodeActs(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better)

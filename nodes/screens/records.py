@@ -1,0 +1,168 @@
+"""Decisions about shares as pages show them: a line in a list, and the whole record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import QuerySet
+
+from nodes.engine.values import ChangeKind, Guard
+from nodes.ledger.rows import moment
+from nodes.models import Failover
+
+_STATUS_LOOKS = {
+    Failover.Status.STARTED: ("turn", "started"),
+    Failover.Status.COMPLETED: ("ok", "completed"),
+    Failover.Status.FAILED: ("bad", "failed"),
+    Failover.Status.REFUSED: ("hold", "refused"),
+}
+_GUARDS = {
+    Guard.PAUSED: "paused",
+    Guard.CHECKER_ISOLATED: "checker isolated",
+    Guard.PANIC: "panic threshold",
+    Guard.MAX_FAILED_PERCENT: "limit on failed nodes",
+    Guard.COOLDOWN: "cool-down",
+    Guard.NO_CANDIDATE: "no candidate",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    node: int
+    name: str
+    taken: bool
+    rule: str
+    before: int
+    after: int
+
+    @property
+    def look(self) -> str:
+        return "ok" if self.taken else "idle"
+
+    @property
+    def gained(self) -> int:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a guard said when it was asked."""
+
+    guard: str
+    holds: bool
+    reason: str
+    lifts_at: datetime | None
+    overridden: bool
+
+    @property
+    def word(self) -> str:
+        return "overridden" if self.overridden else "held it back" if self.holds else "let it pass"
+
+    @property
+    def look(self) -> str:
+        return "note" if self.overridden else "hold" if self.holds else "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class StepLine:
+    at: datetime
+    text: str
+    after: float  # seconds since the first step
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A decision with its reasons."""
+
+    id: int
+    kind: ChangeKind
+    status: str
+    look: str
+    at: datetime
+    pool: str
+    pool_slug: str
+    node: str
+    node_id: int | None
+    incident_id: int | None
+    epoch: int | None
+    actor: str
+    reason: str
+    seen: str
+    refused_by: str
+    lifts_at: datetime | None
+    completed_at: datetime | None
+    considered: tuple[Considered, ...]
+    guards: tuple[Answer, ...]
+    steps: tuple[StepLine, ...]
+
+    @property
+    def title(self) -> str:
+        about = f" of {self.node}" if self.node else ""
+        return f"{str(self.kind).capitalize()}{about} {self.status}"
+
+    @property
+    def by_person(self) -> bool:
+        return self.actor != "engine"
+
+    @property
+    def took(self) -> float | None:
+        """Seconds from the first step to the end; None while it goes on."""
+        if self.completed_at is None or not self.steps:
+            return None
+        return (self.completed_at - self.steps[0].at).total_seconds()
+
+
+def records(failovers: QuerySet[Failover]) -> tuple[Record, ...]:
+    """Decisions in one query; the caller orders and cuts."""
+    return tuple(_record(each) for each in failovers.select_related("pool", "node"))
+
+
+def _record(failover: Failover) -> Record:
+    record: Mapping[str, Any] = failover.record
+    look, status = _STATUS_LOOKS[Failover.Status(failover.status)]
+    return Record(
+        id=failover.pk,
+        kind=ChangeKind(failover.kind),
+        status=status,
+        look=look,
+        at=failover.at,
+        pool=failover.pool.name,
+        pool_slug=failover.pool.slug,
+        node=failover.node.name if failover.node else "",
+        node_id=failover.node_id,
+        incident_id=failover.incident_id,
+        epoch=failover.epoch,
+        actor=failover.actor,
+        reason=failover.reason,
+        seen=record.get("seen", ""),
+        refused_by=guard_words(failover.refused_by) if failover.refused_by else "",
+        lifts_at=failover.lifts_at,
+        completed_at=failover.completed_at,
+        considered=tuple(
+            Considered(each["node"], each["name"], each["taken"], each["rule"], each["before"], each["after"])
+            for each in record.get("considered", ())
+        ),
+        guards=tuple(
+            Answer(
+                guard_words(each["guard"]),
+                each["holds"],
+                each["reason"],
+                moment(each.get("lifts_at")),
+                each.get("overridden", False),
+            )
+            for each in record.get("guards", ())
+        ),
+        steps=_steps(record.get("steps", ())),
+    )
+
+
+def guard_words(guard: str) -> str:
+    return _GUARDS[Guard(guard)]
+
+
+def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[StepLine, ...]:
+    timed = sorted((each["at"], str(each["text"])) for each in steps)
+    return tuple(StepLine(datetime.fromtimestamp(at, UTC), text, at - timed[0][0]) for at, text in timed)

@@ -1,0 +1,327 @@
+"""Nodes and their pools as rows of a page, all from one query."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from django.db import connection
+
+from nodes.engine.values import AdminState, Health, Hold, Mode, State, Strategy
+from nodes.ledger import rows as stored
+from nodes.models import AdminState as AdminWords
+from nodes.models import BreakerMode, BreakerState
+
+# From well to worst; what a list that is too long keeps, and how pools are sorted.
+WELL, ASIDE, UNSURE, DOUBT, TROUBLE, FAILING, DOWN = range(7)
+_LEVELS = {WELL: "ok", ASIDE: "idle", UNSURE: "idle", DOUBT: "warn", TROUBLE: "warn", FAILING: "bad", DOWN: "bad"}
+
+_HEALTH_LOOKS = {
+    Health.HEALTHY: ("ok", WELL),
+    Health.DEGRADED: ("warn", DOUBT),
+    Health.FAILED: ("bad", FAILING),
+    Health.RECOVERING: ("turn", TROUBLE),
+    Health.UNKNOWN: ("idle", UNSURE),
+}
+_BREAKER_LOOKS = {State.CLOSED: "ok", State.OPEN: "bad", State.HALF_OPEN: "half"}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node with all that a row of it shows; shares in basis points, latency in seconds."""
+
+    id: int
+    name: str
+    pool_slug: str
+    address: str
+    zone: str
+    weight: int
+    priority: int
+    admin: AdminState
+    health: Health
+    health_since: datetime | None
+    fails: int
+    failure_threshold: int
+    passes: int
+    recovery_threshold: int
+    first_bad_at: datetime | None
+    stale: bool
+    share: int
+    breaker: State
+    mode: Mode
+    mode_until: datetime | None
+    trial_at: datetime | None
+    message: str
+    latency: float | None
+    recent: str
+
+    @property
+    def steady(self) -> tuple[object, ...]:
+        """What a row shows besides the trace of its checks."""
+        return (
+            self.name, self.address, self.zone, self.weight, self.priority, self.admin, self.health, self.fails, self.passes,
+            self.stale, self.share, self.breaker, self.mode, self.mode_until, self.trial_at, self.message,
+        )  # fmt: skip  # what belongs together stays on a line
+
+    @property
+    def effective(self) -> State:
+        """The breaker as callers meet it."""
+        if self.mode == Mode.AUTO:
+            return self.breaker
+        return State.OPEN if self.mode == Mode.FORCED_OPEN else State.CLOSED
+
+    @property
+    def _fit(self) -> bool:
+        return (
+            self.admin == AdminState.ENABLED and self.health in (Health.HEALTHY, Health.DEGRADED) and self.effective != State.OPEN
+        )
+
+    @property
+    def able(self) -> bool:
+        return self._fit and not self.stale and self.effective == State.CLOSED
+
+    @property
+    def owed(self) -> bool:
+        """It holds traffic that it may not hold; a node that merely fell silent keeps what it has."""
+        return self.share > 0 and not self._fit
+
+    @property
+    def place(self) -> str:
+        """Its weight, and its tier where tiers matter."""
+        return f"weight {self.weight}" if self.priority == 1 else f"tier {self.priority} · weight {self.weight}"
+
+    @property
+    def rank(self) -> int:
+        """How much this node needs a look, from WELL to FAILING."""
+        if self.admin != AdminState.ENABLED:
+            return FAILING if self.owed else ASIDE
+        if self.effective == State.OPEN:
+            return FAILING
+        rank = _HEALTH_LOOKS[self.health][1]
+        if self.stale or self.effective == State.HALF_OPEN:
+            rank = max(rank, TROUBLE)
+        return max(rank, DOUBT) if self.fails else rank
+
+    @property
+    def word(self) -> str:
+        """Its state in a word: the admin state where a person took it out, else its health."""
+        if self.admin != AdminState.ENABLED:
+            return AdminWords(self.admin).label
+        return "stale" if self.stale and self.health != Health.FAILED else str(self.health)
+
+    @property
+    def look(self) -> str:
+        """Name of the glyph and colour that go with the word."""
+        if self.admin != AdminState.ENABLED:
+            return "idle" if self.admin == AdminState.DISABLED else "out"
+        look = _HEALTH_LOOKS[self.health][0]
+        in_doubt = self.health != Health.FAILED and (self.stale or (self.fails > 0 and look == "ok"))
+        return "warn" if in_doubt else look
+
+    @property
+    def beside(self) -> str:
+        """The health of a node that a person took out."""
+        return "" if self.admin in (AdminState.ENABLED, AdminState.DISABLED) else str(self.health)
+
+    @property
+    def breaker_word(self) -> str:
+        return BreakerState(self.breaker).label if self.mode == Mode.AUTO else BreakerMode(self.mode).label
+
+    @property
+    def breaker_look(self) -> str:
+        return _BREAKER_LOOKS[self.breaker] if self.mode == Mode.AUTO else "hold"
+
+    @property
+    def waits_for_health(self) -> bool:
+        """Open, but no trial before health is back."""
+        return self.trial_at is not None and self.health == Health.FAILED
+
+    @property
+    def why(self) -> str:
+        """What is wrong, in words; empty for a node that is well."""
+        if self.rank in (WELL, ASIDE):
+            return ""
+        parts = []
+        if self.owed:
+            parts.append("holds traffic that it may not hold")
+        if self.fails:
+            parts.append(
+                f"{self.fails} of {self.failure_threshold} failures"
+                if self.health != Health.FAILED
+                else f"{self.fails} failures in a row"
+            )
+        elif self.health == Health.RECOVERING:
+            parts.append(f"{self.passes} of {self.recovery_threshold} good checks")
+        if self.message:
+            parts.append(self.message)
+        return ": ".join(parts[-2:]) if len(parts) < 3 else f"{parts[0]}; {': '.join(parts[1:])}"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One thing that holds automation back in a pool now."""
+
+    word: str
+    reason: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRow:
+    """A pool and its nodes, by tier and name."""
+
+    id: int
+    name: str
+    slug: str
+    strategy: Strategy
+    epoch: int
+    epoch_at: datetime | None
+    active_tier: int | None
+    low_capacity: bool
+    holds: tuple[Standing, ...]
+    nodes: tuple[NodeRow, ...]
+
+    @property
+    def paused(self) -> bool:
+        return any(hold.word == "paused" for hold in self.holds)
+
+    @property
+    def enabled(self) -> tuple[NodeRow, ...]:
+        return tuple(node for node in self.nodes if node.admin == AdminState.ENABLED)
+
+    @property
+    def able(self) -> int:
+        return sum(node.able for node in self.nodes)
+
+    @property
+    def rank(self) -> int:
+        """The rank of its worst node; DOWN when nobody is able though somebody should be."""
+        enabled = self.enabled
+        if enabled and not any(node.able for node in enabled):
+            return UNSURE if all(node.health == Health.UNKNOWN for node in enabled) else DOWN
+        worst = max((node.rank for node in self.nodes), default=ASIDE)
+        return max(worst, DOUBT) if self.low_capacity else WELL if worst == ASIDE and enabled else worst
+
+    @property
+    def word(self) -> str:
+        return {
+            DOWN: "down",
+            FAILING: "failing",
+            TROUBLE: "degraded",
+            DOUBT: "degraded",
+            UNSURE: "unknown",
+            ASIDE: "idle",
+            WELL: "well",
+        }[self.rank]
+
+    @property
+    def look(self) -> str:
+        return _LEVELS[self.rank]
+
+    @property
+    def unserved(self) -> bool:
+        """Traffic goes nowhere though nodes are enabled."""
+        return bool(self.enabled) and not any(node.share for node in self.nodes)
+
+    @property
+    def strategy_words(self) -> str:
+        if self.strategy == Strategy.WEIGHTED:
+            return "weighted"
+        return "active/passive" if self.active_tier is None else f"active/passive, tier {self.active_tier} serves"
+
+
+_BOARD = """
+SELECT p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
+       ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity,
+       n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
+       coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
+       coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
+       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, s.stale, s.share,
+       s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait, s.last_message, s.last_latency, s.recent
+FROM nodes_pool p
+JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
+LEFT JOIN nodes_poolstate ps ON ps.pool_id = p.id
+LEFT JOIN (nodes_node n JOIN nodes_nodestate s ON s.node_id = n.id) ON n.pool_id = p.id AND n.removed_at IS NULL
+WHERE p.removed_at IS NULL AND (%(pool)s::bigint IS NULL OR p.id = %(pool)s)
+ORDER BY p.name, p.id, n.priority, n.name
+"""
+
+
+def board(now: datetime, pool_id: int | None = None) -> list[PoolRow]:
+    """All pools with their nodes, or the one, in one query."""
+    return [_pool(list(group), now) for _, group in groupby(select(_BOARD, {"pool": pool_id}), key=lambda row: row["pool_id"])]
+
+
+def select(query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Rows of a query as dictionaries, on Django's connection."""
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        names = [column.name for column in cursor.description or ()]
+        found: Iterable[tuple[Any, ...]] = cursor.fetchall()
+    return (dict(zip(names, row, strict=True)) for row in found)
+
+
+def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
+    first = found[0]
+    return PoolRow(
+        id=first["pool_id"],
+        name=first["pool"],
+        slug=first["slug"],
+        strategy=Strategy(first["strategy"]),
+        epoch=first["epoch"] or 0,
+        epoch_at=first["epoch_at"],
+        active_tier=first["active_tier"],
+        low_capacity=bool(first["low_capacity"]),
+        holds=tuple(_holds(first, now)),
+        nodes=tuple(_node(row) for row in found if row["id"] is not None),
+    )
+
+
+def _holds(row: dict[str, Any], now: datetime) -> Iterator[Standing]:
+    if (hold := stored.hold(row["paused"])) is not None:
+        yield held("paused", hold)
+    moved, lifted = row["last_failover_at"], row["cooldown_lifted_at"]
+    if moved is not None and (lifted is None or lifted < moved):
+        ends = moved + timedelta(seconds=row["cooldown"])
+        if ends > now:
+            yield Standing("cool-down", "no further automatic failover until it ends; an acknowledgement lifts it", ends)
+
+
+def held(word: str, hold: Hold) -> Standing:
+    """A hold in words: who, why, until when."""
+    who = f"by {hold.owner}" if hold.owner else ""
+    return Standing(word, ": ".join(part for part in (who, hold.reason) if part), stored.moment(hold.until))
+
+
+def _node(row: dict[str, Any]) -> NodeRow:
+    breaker = State(row["breaker_state"])
+    opened = row["breaker_opened_at"]
+    return NodeRow(
+        id=row["id"],
+        name=row["name"],
+        pool_slug=row["slug"],
+        address=f"{row['address']}:{row['port']}",
+        zone=row["zone"],
+        weight=row["weight"],
+        priority=row["priority"],
+        admin=AdminState(row["admin_state"]),
+        health=Health(row["health"]),
+        health_since=row["health_since"],
+        fails=row["fails"],
+        failure_threshold=row["failure_threshold"],
+        passes=row["passes"],
+        recovery_threshold=row["recovery_threshold"],
+        first_bad_at=row["first_bad_at"],
+        stale=row["stale"],
+        share=row["share"],
+        breaker=breaker,
+        mode=Mode(row["breaker_mode"]),
+        mode_until=row["breaker_mode_until"],
+        trial_at=opened + timedelta(seconds=row["breaker_wait"]) if breaker == State.OPEN and opened else None,
+        message=row["last_message"],
+        latency=row["last_latency"],
+        recent=row["recent"],
+    )

@@ -1,0 +1,163 @@
+"""What people do: each act goes through `operations` and ends in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from nodes import operations
+from nodes.engine.values import AdminState, Mode
+from nodes.forms.acts import AUTOMATION_ACTS, NODE_ACTS, POOL_ACTS, AcknowledgeForm, ActForm
+from nodes.models import Incident, Node, Pool
+from nodes.operations import Refused
+from nodes.views.answers import after_act, for_operators
+
+Act = Callable[[int, ActForm, str, datetime], str]  # node or pool id, what was said, who, when -> what is so now
+
+
+def _admin(state: AdminState, now_so: str) -> Act:
+    def act(node: int, form: ActForm, actor: str, now: datetime) -> str:
+        operations.set_admin_state(node, state, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
+        return now_so
+
+    return act
+
+
+def _force(mode: Mode, now_so: str) -> Act:
+    def act(node: int, form: ActForm, actor: str, now: datetime) -> str:
+        operations.force_breaker(node, mode, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
+        return now_so
+
+    return act
+
+
+def _release(node: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.release_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
+    return "The breaker is automatic again."
+
+
+def _reset(node: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.reset_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
+    return "The breaker is closed, its counts are cleared."
+
+
+def _check_now(node: int, form: ActForm, actor: str, now: datetime) -> str:
+    if not operations.check_now([node], actor=actor):
+        raise Refused("A disabled node is not checked; enable it first.")
+    return "The next check starts now."
+
+
+def _fail_over(node: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.fail_over(node, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
+    return "Its share has moved; the node is drained until somebody fails back."
+
+
+def _fail_back(node: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.fail_back(node, actor=actor, reason=form.cleaned_data["reason"])
+    return "Failing back."
+
+
+_NODE: dict[str, Act] = {
+    "enable": _admin(AdminState.ENABLED, "Enabled; it takes its share as soon as it is able."),
+    "drain": _admin(AdminState.DRAINING, "Draining: its share has moved, it is still checked."),
+    "maintenance": _admin(AdminState.MAINTENANCE, "In maintenance: its share has moved, it never alerts."),
+    "disable": _admin(AdminState.DISABLED, "Disabled: its share has moved, it is no longer checked."),
+    "fail_over": _fail_over,
+    "fail_back": _fail_back,
+    "check_now": _check_now,
+    "force_open": _force(Mode.FORCED_OPEN, "The breaker is forced open."),
+    "force_closed": _force(Mode.FORCED_CLOSED, "The breaker is forced closed."),
+    "metrics_only": _force(Mode.METRICS_ONLY, "The breaker only counts."),
+    "release": _release,
+    "reset": _reset,
+}
+
+
+@require_POST
+@for_operators
+def node_act(request: HttpRequest, pk: int) -> HttpResponse:
+    node = get_object_or_404(Node, pk=pk)
+    return _answer(request, ActForm(request.POST, acts=NODE_ACTS), _NODE, pk, node.get_absolute_url(), node.name)
+
+
+def _pause(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.pause(pool, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
+    return "Automation is paused here; people still can act."
+
+
+def _resume(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.resume(pool, actor=actor)
+    return "Automation acts again."
+
+
+def _rebalance(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+    operations.rebalance(pool, actor=actor)
+    return "The shares follow the weights again."
+
+
+def _pool_back(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+    """Fail back to the best tier: by its first node, since the engine moves the tier as a whole."""
+    best = Node.objects.filter(pool_id=pool, removed_at=None).order_by("priority", "pk").first()
+    if best is None:
+        raise Refused("This pool has no node.")
+    return _fail_back(best.pk, form, actor, now)
+
+
+_POOL: dict[str, Act] = {"pause": _pause, "resume": _resume, "rebalance": _rebalance, "fail_back": _pool_back}
+
+
+@require_POST
+@for_operators
+def pool_act(request: HttpRequest, slug: str) -> HttpResponse:
+    pool = get_object_or_404(Pool, slug=slug, removed_at=None)
+    return _answer(request, ActForm(request.POST, acts=POOL_ACTS), _POOL, pool.pk, pool.get_absolute_url(), pool.name)
+
+
+def _answer(request: HttpRequest, form: ActForm, acts: dict[str, Act], pk: int, back_to: str, name: str) -> HttpResponse:
+    if not form.is_valid():
+        return after_act(request, back_to, refused=form.complaint())
+    try:
+        done = acts[form.cleaned_data["act"]](pk, form, request.user.get_username(), timezone.now())
+    except Refused as refusal:
+        return after_act(request, back_to, refused=str(refusal))
+    return after_act(request, back_to, done=f"{name}: {done}")
+
+
+@require_POST
+@for_operators
+def automation_act(request: HttpRequest) -> HttpResponse:
+    """Pause or resume all automation."""
+    back_to = reverse("nodes:dashboard")
+    form = ActForm(request.POST, acts=AUTOMATION_ACTS)
+    if not form.is_valid():
+        return after_act(request, back_to, refused=form.complaint())
+    actor, reason = request.user.get_username(), form.cleaned_data["reason"]
+    try:
+        if form.cleaned_data["act"] == "pause":
+            operations.pause(None, actor=actor, reason=reason, until=form.until(timezone.now()))
+            return after_act(request, back_to, done="All automation is paused; people still can act.")
+        operations.resume(None, actor=actor)
+    except Refused as refusal:
+        return after_act(request, back_to, refused=str(refusal))
+    return after_act(request, back_to, done="Automation acts again everywhere.")
+
+
+@require_POST
+@for_operators
+def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
+    """Say that somebody is at it."""
+    incident = get_object_or_404(Incident, pk=pk)
+    form = AcknowledgeForm(request.POST)
+    if not form.is_valid():
+        return after_act(request, incident.get_absolute_url(), refused="A note has at most 500 characters.")
+    try:
+        operations.acknowledge(pk, actor=request.user.get_username(), note=form.cleaned_data["note"])
+    except Refused as refusal:
+        return after_act(request, incident.get_absolute_url(), refused=str(refusal))
+    return after_act(request, incident.get_absolute_url(), done="Acknowledged; the pool's cool-down is lifted.")

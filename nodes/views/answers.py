@@ -1,0 +1,82 @@
+"""How a view answers: to whom, with the page or a part of it, and what a person reads after an act."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render, resolve_url
+from django.utils.cache import patch_vary_headers
+from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+
+Given = ParamSpec("Given")
+View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
+
+LIVE = "live"  # id of the element that asks for itself while a page has no socket
+
+
+def signed_in(view: View[Given]) -> View[Given]:
+    """For every user; a fragment that is asked for without a session sends the whole page to the login."""
+    guarded: View[Given] = login_required(view)
+
+    @wraps(view)
+    def asked(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+        response: HttpResponse
+        if is_fragment(request) and not request.user.is_authenticated:
+            came_from = urlencode({"next": getattr(request, "htmx").current_url_abs_path or "/"})  # noqa: B009 - set by a middleware
+            response = HttpResponseClientRedirect(f"{resolve_url('login')}?{came_from}")
+        else:
+            response = guarded(request, *args, **kwargs)
+        patch_vary_headers(response, ("HX-Request", "HX-Target"))
+        return response
+
+    return asked
+
+
+def for_operators(view: View[Given]) -> View[Given]:
+    """For users who may act; others are refused."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, /, *args: Given.args, **kwargs: Given.kwargs) -> HttpResponse:
+        if not request.user.has_perm("nodes.operate"):
+            raise PermissionDenied("Acting is for operators and admins.")
+        return view(request, *args, **kwargs)
+
+    return signed_in(asked)
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+def page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
+    """The page, or its live part when that asks for itself."""
+    if is_fragment(request) and request.headers.get("HX-Target") == LIVE:
+        template = f"{template}#{LIVE}"
+    return render(request, template, {**context, "operator": request.user.has_perm("nodes.operate")})
+
+
+def after_act(request: HttpRequest, back_to: str, *, done: str = "", refused: str = "") -> HttpResponse:
+    """The sentence that tells how an act went: on the page itself, or after a redirect for a browser without script."""
+    if done:
+        messages.success(request, done)
+    if refused:
+        messages.error(request, refused)
+    if not is_fragment(request):
+        return redirect(back_to)
+    response = render(request, "messages.html", {"oob": True}, status=409 if refused else 200)
+    return response if refused else trigger_client_event(response, "acted")
+
+
+def older_address(request: HttpRequest, at: datetime, number: int) -> str:
+    """The address of the next older rows, with the filters of this page."""
+    asked = request.GET.copy()
+    asked["before_at"], asked["before"] = at.isoformat(), str(number)
+    return f"{request.path}?{asked.urlencode()}"
