@@ -192,8 +192,9 @@ def test_an_interruption_is_ignored_and_goes_on(breaker: CircuitBreaker, interru
 
 def test_exceptions_set_aside_move_no_counter(clock: Clock) -> None:
     breaker = CircuitBreaker(BreakerPolicy(failure_threshold=1), clock=clock, ignored_exceptions=(LookupError,))
+    nothing: dict[str, int] = {}
     with pytest.raises(KeyError):
-        breaker.call({}.__getitem__, "missing")
+        breaker.call(nothing.__getitem__, "missing")
     assert (breaker.state, breaker.stats.ignored) == (State.CLOSED, 1)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.decide import decide_failover
+from nodes.engine.observing import observe
 from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
 from nodes.engine.step import Course, begin, climb, give_back, moved, put_right, settle
 from nodes.engine.values import (
@@ -63,6 +64,8 @@ def set_admin(
     changed = replace(member, admin=state)
     if member.admin == AdminState.DISABLED:
         changed = replace(changed, health=HealthState(since=now, ever_able=member.health.ever_able))
+    changed, fell_due = observe(changed, None, now, 0.0)  # a breaker that waited for the old health waits no longer
+    course.events += fell_due
     course.set(changed)
     if state != AdminState.ENABLED:
         _move_out(course, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)

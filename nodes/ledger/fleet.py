@@ -87,5 +87,5 @@ def _write(cursor: Cursor, column: str, hold: Hold | None) -> None:
 
 
 def _wake_all(cursor: Cursor, now: float) -> None:
-    """A guard lifted: every pool in trouble decides again at once."""
-    cursor.execute("UPDATE nodes_poolstate SET wake_at = %s WHERE busy", (rows.moment(now),))
+    """A guard lifted: every pool decides again at once; one without trouble may still hold a recovery back."""
+    cursor.execute("UPDATE nodes_poolstate SET wake_at = %s", (rows.moment(now),))

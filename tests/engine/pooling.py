@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from nodes.engine.pool import step
 from nodes.engine.values import (
@@ -89,7 +90,7 @@ class Driver:
     def node(self, name: str) -> Member:
         return next(node for node in self.pool.members if node.name == name)
 
-    def change(self, name: str, **fields: object) -> None:
+    def change(self, name: str, **fields: Any) -> None:
         members = tuple(replace(node, **fields) if node.name == name else node for node in self.pool.members)
         self.pool = replace(self.pool, members=members)
 

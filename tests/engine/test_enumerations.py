@@ -10,6 +10,7 @@ from nodes.engine.values import (
     AdminState,
     BreakerPolicy,
     ChangeKind,
+    Decision,
     EventType,
     Failback,
     Fleet,
@@ -123,5 +124,5 @@ def test_every_admin_state_is_seen() -> None:
     assert {node.admin for step in life_by_hand().steps for node in step.pool.members} == set(AdminState)
 
 
-def _decisions(driver: Driver):
+def _decisions(driver: Driver) -> list[Decision]:
     return [decision for step in driver.steps for decision in step.decisions]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from hypothesis import given
@@ -18,8 +19,10 @@ from nodes.engine.values import (
     HealthPolicy,
     Hold,
     Member,
+    Observation,
     Pool,
     PoolPolicy,
+    Step,
     Strategy,
 )
 from tests.engine.pooling import START, make_pool, seen
@@ -57,11 +60,12 @@ turns = st.lists(
 Turns = list[tuple[float, str, tuple[int, AdminState] | None]]
 
 
-def observations(pool: Pool, letters: str, now: float) -> dict[int, object]:
+def observations(pool: Pool, letters: str, now: float) -> dict[int, Observation]:
     return {node.id: seen(letter, now) for node, letter in zip(pool.members, letters, strict=False) if letter != "-"}
 
 
-def play(pool: Pool, script: Turns, fleet: Fleet = FLEET):
+def play(pool: Pool, script: Turns, fleet: Fleet = FLEET) -> Iterator[tuple[Pool, Step, float]]:
+    """Each step with the pool before it and its instant."""
     now = START
     for wait, letters, order in script:
         now += wait
