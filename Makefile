@@ -36,8 +36,7 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@# It warns that it cannot ask the database which migrations ran there; the check of the files needs none.
-	$(BIN)/python -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check_migrations
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py check_templates
 

@@ -98,7 +98,7 @@ def remove_pool(pool_id: int, *, actor: str) -> None:
 
 def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
     """Take the breaker out of automatic mode, for good or until an instant."""
-    ends = until and until.timestamp()
+    ends = until.timestamp() if until else None
     _act(_pool_of(node_id), lambda p, f, now: engine.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
 
 
@@ -142,7 +142,7 @@ def _due_now(node_ids: Iterable[int]) -> int:
 
 def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | None = None) -> None:
     """Hold automation back, in one pool or (None) everywhere."""
-    now, ends = timezone.now().timestamp(), until and until.timestamp()
+    now, ends = timezone.now().timestamp(), until.timestamp() if until else None
     if pool_id is not None:
         _act(pool_id, lambda p, f, at: engine.pause(p, f, at, actor, reason, ends))
         return

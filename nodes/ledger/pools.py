@@ -208,7 +208,7 @@ def _seen(observation: values.Observation, due: float) -> dict[str, Any]:
 
 
 def _update(cursor: Cursor, node: int, changes: Mapping[str, Any], expressions: Mapping[str, sql.Composable]) -> None:
-    parts = [sql.SQL("version = version + 1")]
+    parts: list[sql.Composable] = [sql.SQL("version = version + 1")]
     parts += [sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in expressions.items()]
     parts += [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in changes]
     query = sql.SQL("UPDATE nodes_nodestate SET {} WHERE node_id = %s").format(sql.SQL(", ").join(parts))

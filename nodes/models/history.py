@@ -9,9 +9,9 @@ from django.urls import reverse
 from nodes.engine import values
 from nodes.models.inventory import Node, Pool
 
-EventType = models.TextChoices("EventType", [(t.name, (t.value, t.value.replace("_", " "))) for t in values.EventType])  # type: ignore[misc]  # django-stubs wants a literal; the engine's list is the one list
-Severity = models.TextChoices("Severity", [(s.name, (s.value, s.value)) for s in values.Severity])  # type: ignore[misc]  # as above
-ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for k in values.ChangeKind])  # type: ignore[misc]  # as above
+EventType = models.TextChoices("EventType", [(t.name, (t.value, t.value.replace("_", " "))) for t in values.EventType])  # type: ignore[call-overload]  # django-stubs wants a literal; the engine's list is the one list
+Severity = models.TextChoices("Severity", [(s.name, (s.value, s.value)) for s in values.Severity])  # type: ignore[call-overload]  # as above
+ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for k in values.ChangeKind])  # type: ignore[call-overload]  # as above
 
 
 class Incident(models.Model):

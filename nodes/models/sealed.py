@@ -38,7 +38,7 @@ def unseal(sealed: str) -> str:
         raise SealedTextUnreadableError(SealedTextUnreadableError.__doc__) from None
 
 
-class SealedTextField(models.TextField):
+class SealedTextField(models.TextField):  # type: ignore[type-arg]  # generic only for the type checker
     """A text column that holds ciphertext; the attribute holds the plain text."""
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
