@@ -28,6 +28,8 @@ from nodes.models import Pool
 
 PASSWORD_BYTES = 12
 ROOT_IS_MEANT = "ignore:You're running the worker with superuser privileges"  # Celery's; who starts `up` as root knows it
+LOOPBACK = "127.0.0.0/8"
+PATIENCE_SECONDS = {"demo": 0.7, "worker": 4.0, "beat": 2.0, "web": 2.5}  # to end in order; they start in this order
 HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5}
 
 
@@ -55,8 +57,8 @@ class Command(BaseCommand):
         try:
             with _signals_interrupt():
                 services.start()
-                self._prepare(demo=demo)
-            self._supervise(services)
+                with_demo = self._prepare(demo=demo)
+                self._supervise(services, with_demo=with_demo)
         except EmbeddedError as trouble:
             raise CommandError(str(trouble)) from trouble
         except KeyboardInterrupt:
@@ -64,16 +66,17 @@ class Command(BaseCommand):
         finally:
             services.stop()
 
-    def _prepare(self, *, demo: bool) -> None:
-        """Bring the database and the static files up to date; then let go of the database, for the children have their own."""
+    def _prepare(self, *, demo: bool) -> bool:
+        """Bring database and static files up to date, let go of the database; whether the demo is in the inventory."""
         call_command("migrate", interactive=False, verbosity=0)
         call_command("collectstatic", interactive=False, verbosity=0)
         self._first_user()
         if demo and not Pool.objects.exists():
             call_command("demo", "add")
-        self._with_demo = demo_fleet.installed()
+        with_demo = demo_fleet.installed()
         connection.close()
         connection.close_pool()  # type: ignore[attr-defined] # of the PostgreSQL backend, which is the only one
+        return with_demo
 
     def _first_user(self) -> None:
         users = get_user_model().objects
@@ -89,20 +92,17 @@ class Command(BaseCommand):
         if not settings.SUPERUSER_PASSWORD:
             self._say(f"The first user is {name}, the password {password} (it is not shown again).")
 
-    def _supervise(self, services: Services) -> None:
-        servers = {child.name: child for child in services.offspring}
+    def _supervise(self, services: Services, *, with_demo: bool) -> None:
+        # The demo's servers are on loopback, where checks and webhooks go only by this list.
+        allowed = ",".join(map(str, [*settings.EGRESS_ALLOW, *([LOOPBACK] if with_demo else [])]))
         programs = processes.all_processes(settings.HOST, str(settings.PORT))
-        if self._with_demo:
-            # The demo's servers are on loopback, where checks and webhooks go only by this list.
-            os.environ["EGRESS_ALLOW"] = ",".join({"127.0.0.0/8", *map(str, settings.EGRESS_ALLOW)})
-        workers = tuple(_child(name, argv) for name, argv in programs.items() if name.startswith("worker"))
-        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[name]) for name, child in servers.items()]
-        if self._with_demo:
-            stages.append(Stage((_child("demo", ["django", "demo", "serve"]),), patience=0.7))
+        if with_demo:
+            programs["demo"] = ["django", "demo", "serve"]
+        children = {name: _child(name, argv, allowed) for name, argv in programs.items()}
+        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in services.offspring]
         stages += [
-            Stage(workers, patience=4.0),
-            Stage((_child("beat", programs["beat"]),), patience=2.0),
-            Stage((_child("web", programs["web"]),), patience=2.5),
+            Stage(tuple(child for name, child in children.items() if name.startswith(first)), patience=patience)
+            for first, patience in PATIENCE_SECONDS.items()
         ]
         doorbell = Doorbell(settings.HOST, settings.PORT, settings.PUBLIC_URL)
         Supervisor(stages, self._say, ready=doorbell.answers, on_ready=self._greet).run()
@@ -116,9 +116,10 @@ class Command(BaseCommand):
             print(line, flush=True)
 
 
-def _child(name: str, argv: Sequence[str]) -> Offspring:
+def _child(name: str, argv: Sequence[str], egress_allow: str) -> Offspring:
     """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
-    environment = os.environ | {"DATA_DIR": str(settings.DATA_DIR), "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
+    given = {"DATA_DIR": str(settings.DATA_DIR), "EGRESS_ALLOW": egress_allow}
+    environment = os.environ | given | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
     return Offspring(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
 
 
