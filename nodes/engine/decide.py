@@ -87,8 +87,13 @@ def _seen(node: Member) -> str:
     if node.failure is not None and node.failure.cause == "breaker":
         return f"{node.name}: its breaker opened"
     if node.health.fails:
-        return f"{node.name}: {node.health.fails} checks failed in a row"
+        return f"{node.name} failed {run_of(node.health.fails)}"
     return f"{node.name} may not serve: {node.health.status}, breaker {node.breaker.state.replace('_', '-')}, {node.admin}"
+
+
+def run_of(fails: int) -> str:
+    """A run of failing checks, in words."""
+    return "a check" if fails == 1 else f"{fails} checks in a row"
 
 
 def carry_out(pool: Pool, decision: Decision) -> Pool:

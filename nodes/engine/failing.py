@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from nodes.engine.breaker import effective
+from nodes.engine.decide import run_of
 from nodes.engine.shares import first_bad, well
 from nodes.engine.values import (
     AdminState,
@@ -61,7 +62,7 @@ def _begin(course: Course, node: Member, cause: str, observation: Observation | 
 
 def _tell_marked(course: Course, node: Member, observation: Observation | None) -> None:
     message = observation.message if observation is not None and observation.message else "no answer"
-    said = f"{node.name} failed {node.health.fails} checks in a row: {message}"
+    said = f"{node.name} failed {run_of(node.health.fails)}: {message}"
     grave = node.share > 0 and node.health.ever_able
     detail = {"count": node.health.fails, "message": message, "share": node.share}
     course.tell(Event(EventType.NODE_MARKED_FAILED, Severity.CRITICAL if grave else Severity.WARNING, said, node.id, detail))

@@ -188,7 +188,7 @@ def _refused(course: Course, node: Member, decision: Decision) -> None:
     holder = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
     loud = decision.refused_by in (Guard.PANIC, Guard.NO_CANDIDATE)
     said = f"Failover of {node.name} held back by {decision.refused_by.replace('_', ' ')}: {holder.reason}"
-    detail = {"guard": decision.refused_by.value, "lifts_at": decision.lifts_at, "share": node.share}
+    detail = {"guard": decision.refused_by.value, "holder": holder.reason, "lifts_at": decision.lifts_at, "share": node.share}
     course.tell(Event(EventType.FAILOVER_REFUSED, Severity.CRITICAL if loud else Severity.WARNING, said, node.id, detail))
     course.set(
         replace(_member(course.pool, node.id), failure=replace(node.failure, refused_by=decision.refused_by, had_share=True))

@@ -11,8 +11,10 @@ from nodes.engine.pool import decide, step
 from nodes.engine.values import (
     BreakerPolicy,
     EventType,
+    Fleet,
     Guard,
     HealthPolicy,
+    Hold,
     PoolPolicy,
     Severity,
 )
@@ -35,8 +37,22 @@ def test_each_failing_check_is_told_up_to_the_threshold() -> None:
     assert counts == [1, 2, 3]
 
 
-def test_a_message_says_what_was_seen(moved: Driver) -> None:
-    assert moved.told(EventType.NODE_MARKED_FAILED)[0].message == "B failed 1 checks in a row: connection refused"
+@pytest.mark.parametrize(("threshold", "run"), [(1, "a check"), (2, "2 checks in a row")])
+def test_a_message_says_what_was_seen(threshold: int, run: str) -> None:
+    driver = Driver(make_pool(health=HealthPolicy(failure_threshold=threshold))).up()
+    for _ in range(threshold):
+        driver.batch("B=f")
+    assert driver.told(EventType.NODE_MARKED_FAILED)[0].message == f"B failed {run}: connection refused"
+    assert driver.steps[-1].decisions[0].reason == f"B failed {run}"
+
+
+def test_a_refusal_tells_who_holds_it_and_until_when() -> None:
+    driver = Driver().up()
+    driver.fleet = Fleet(paused=Hold("change freeze", "alice", until=2e6))
+    driver.batch("B=f")
+    detail = driver.told(EventType.FAILOVER_REFUSED)[0].detail
+    assert (detail["guard"], detail["holder"]) == ("paused", "alice paused all automation: change freeze")
+    assert detail["lifts_at"] == driver.steps[-1].wake_at == 2e6
 
 
 def test_the_decision_considers_every_node_with_its_rule(moved: Driver) -> None:
