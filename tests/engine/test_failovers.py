@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine.guards import isolation
-from nodes.engine.pool import decide, step
+from nodes.engine.pool import decide, set_admin, step
 from nodes.engine.values import (
+    AdminState,
     BreakerPolicy,
     EventType,
     Fleet,
@@ -17,6 +18,7 @@ from nodes.engine.values import (
     Hold,
     PoolPolicy,
     Severity,
+    State,
 )
 from tests.engine.pooling import Driver, make_pool, seen
 
@@ -203,3 +205,30 @@ def test_isolation_begins_above_half_and_ends_below_a_quarter(
     observed: int, failing: int, pools: int, held: bool, isolated: bool
 ) -> None:
     assert isolation(observed, failing, pools, 0.5, held=held) == isolated
+
+
+def test_panic_holds_below_its_threshold_not_at_it() -> None:
+    driver = Driver(make_pool(2, policy=PoolPolicy(panic_threshold=0.5))).up()
+    driver.batch("B=f")
+    assert driver.shares == [10_000, 0]
+
+
+def test_a_node_on_trial_keeps_no_more_than_a_trial_once_another_is_able() -> None:
+    driver = Driver(make_pool(2, breaker=BreakerPolicy(failure_threshold=1, timeout=5.0))).up()
+    for text in ("B=f", "A=f", "A=p B=p"):
+        driver.batch(text)
+    driver.batch(wait=5.0)
+    assert (driver.node("A").breaker.state, driver.shares) == (State.HALF_OPEN, [10_000, 0])
+    driver.batch("B=p")
+    driver.batch("B=p")
+    assert driver.shares == [100, 9900]
+
+
+def test_a_failing_node_counts_as_moved_out_whoever_moved_it() -> None:
+    driver = Driver(make_pool(1)).up()
+    driver.batch("A=f")
+    every = frozenset(Guard)
+    driver.take(set_admin(driver.pool, driver.fleet, driver.now, 1, AdminState.DRAINING, "alice", override=every))
+    failure = driver.node("A").failure
+    assert failure is not None
+    assert (failure.moved_at, driver.shares) == (driver.now, [0])
