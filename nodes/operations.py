@@ -30,8 +30,22 @@ from nodes.models import BreakerPolicy, Check, FailoverPolicy, Incident, Node, N
 from nodes.models.inventory import push_digest
 
 __all__ = [
-    "Refused", "acknowledge", "check_now", "configuration_saved", "fail_back", "fail_over", "force_breaker", "heartbeat", "pause",
-    "rebalance", "release_breaker", "remove_node", "remove_pool", "reset_breaker", "resume", "set_admin_state",
+    "Refused",
+    "acknowledge",
+    "check_now",
+    "configuration_saved",
+    "fail_back",
+    "fail_over",
+    "force_breaker",
+    "heartbeat",
+    "pause",
+    "rebalance",
+    "release_breaker",
+    "remove_node",
+    "remove_pool",
+    "reset_breaker",
+    "resume",
+    "set_admin_state",
 ]
 
 _NO_GUARDS: frozenset[Guard] = frozenset()

@@ -1,4 +1,4 @@
-"""A fleet to try the console on: nine servers with switches, a receiver that behaves as Slack and PagerDuty do, one click to remove."""
+"""A fleet to try the console on: nine servers with switches, a stand-in for Slack and PagerDuty, one click to remove it."""
 
 from failover_console.demo.records import add, installed, remove
 

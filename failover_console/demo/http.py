@@ -74,7 +74,12 @@ async def _read(reader: asyncio.StreamReader) -> Request:
 
 def _bytes(response: Response, *, head: bool) -> bytes:
     reason = HTTPStatus(response.status).phrase
-    headers = {"Content-Type": response.content_type, "Content-Length": str(len(response.body)), "Connection": "close", **response.headers}
+    headers = {
+        "Content-Type": response.content_type,
+        "Content-Length": str(len(response.body)),
+        "Connection": "close",
+        **response.headers,
+    }
     lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1") + (b"" if head else response.body)
 

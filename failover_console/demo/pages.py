@@ -16,7 +16,10 @@ from failover_console.demo.layout import receiver_port
 from failover_console.demo.receiver import Receiver, ReceiverMode
 
 _STYLE = Path(__file__).with_name("demo.css")
-_SAFE = {"Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'", "Cache-Control": "no-store"}
+_SAFE = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
 
 
 class Pages:

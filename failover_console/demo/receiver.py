@@ -226,7 +226,11 @@ def _slack_trouble(message: dict[str, Any]) -> str:
         return "no_text"
     if not isinstance(blocks, list) or len(blocks) > 50:
         return "invalid_blocks"
-    texts = [str(block.get("text", {}).get("text", "")) for block in blocks if isinstance(block, dict) and isinstance(block.get("text"), dict)]
+    texts = [
+        str(block.get("text", {}).get("text", ""))
+        for block in blocks
+        if isinstance(block, dict) and isinstance(block.get("text"), dict)
+    ]
     if any(len(text) > 3000 for text in texts):
         return "invalid_blocks"
     headers = [block for block in blocks if isinstance(block, dict) and block.get("type") == "header"]

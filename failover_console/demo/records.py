@@ -14,7 +14,14 @@ from nodes.models import BreakerPolicy, Check, FailoverPolicy, Node, Pool, Strat
 
 ACTOR = "demo"
 DESTINATIONS = ("Demo Slack", "Demo PagerDuty")
-_INTERVALS = {"interval": 4.0, "fast_interval": 1.0, "down_interval": 2.0, "check_timeout": 1.5, "degraded_latency": 0.5, "failback_delay": 15.0}
+_INTERVALS = {
+    "interval": 4.0,
+    "fast_interval": 1.0,
+    "down_interval": 2.0,
+    "check_timeout": 1.5,
+    "degraded_latency": 0.5,
+    "failback_delay": 15.0,
+}
 
 
 def installed() -> bool:
@@ -46,8 +53,8 @@ def add() -> None:
                 failover_policy=failover,
             )
         node = Node.objects.create(
-            pool=pools[each.pool], name=each.name, address=HOST, port=each.port(base_port()), weight=each.weight, priority=each.priority,
-            zone=each.zone, tags=[TAG, each.pool],
+            pool=pools[each.pool], name=each.name, address=HOST, port=each.port(base_port()), weight=each.weight,
+            priority=each.priority, zone=each.zone, tags=[TAG, each.pool],
         )  # fmt: skip  # what it is on one line, where it stands on the next
         headers = f"Authorization: Bearer {MODEL_KEY}" if each.pool == "models" else ""
         Check.objects.create(node=node, path="/healthz", headers=headers)

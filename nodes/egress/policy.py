@@ -36,7 +36,9 @@ class Egress:
         """Whether the list of networks names this address; metadata and link-local stay shut for checks and webhooks alike."""
         if standing(address) in (Standing.METADATA, Standing.LINK_LOCAL, Standing.UNSPECIFIED, Standing.MULTICAST):
             return False
-        return any(each in network for each in (address, *carried(address)) for network in self.allow if each.version == network.version)
+        return any(
+            each in network for each in (address, *carried(address)) for network in self.allow if each.version == network.version
+        )
 
     def permit(self, host: str, addresses: Iterable[Address]) -> tuple[Address, ...]:
         """The addresses, all of them allowed; raises `EgressRefusedError` when one is not, since a name may turn either way."""

@@ -31,7 +31,8 @@ _TABLE: tuple[tuple[Standing, tuple[str, ...]], ...] = (
         Standing.METADATA,
         (
             "169.254.169.254/32", "169.254.170.2/32", "169.254.170.23/32", "169.254.0.23/32", "100.100.100.200/32",
-            "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::254/128", "fd00:ec2::23/128", "fd20:ce::254/128", "fe80::a9fe:a9fe/128",
+            "168.63.129.16/32", "192.0.0.192/32", "fd00:ec2::254/128", "fd00:ec2::23/128", "fd20:ce::254/128",
+            "fe80::a9fe:a9fe/128",
         ),
     ),
     (Standing.UNSPECIFIED, ("0.0.0.0/8", "::/128")),
@@ -43,7 +44,8 @@ _TABLE: tuple[tuple[Standing, tuple[str, ...]], ...] = (
         Standing.RESERVED,
         (
             "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24",
-            "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "100::/64", "100:0:0:1::/64", "2001::/23", "2001:db8::/32",
+            "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", "100::/64", "100:0:0:1::/64", "2001::/23",
+            "2001:db8::/32",
             "2620:4f:8000::/48", "3fff::/20", "5f00::/16", "64:ff9b:1::/48",
         ),
     ),
@@ -80,7 +82,7 @@ def standing(address: Address) -> Standing:
     worst = next((each for each in inner if each != Standing.PUBLIC), None)
     if worst is not None:
         return worst
-    if inner and address.version == 6 and address.ipv4_mapped is None:  # noqa: PLR2004 - IPv6
+    if inner and address.version == 6 and address.ipv4_mapped is None:
         return Standing.RESERVED
     for each, network in _NETWORKS:
         if address in network:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import urllib3
@@ -112,7 +112,13 @@ def _pool(goal: Target, address: Address, timeout: float) -> urllib3.HTTPConnect
     if goal.scheme == "http":
         return urllib3.HTTPConnectionPool(str(address), goal.port, timeout=limits, maxsize=1)
     return urllib3.HTTPSConnectionPool(
-        str(address), goal.port, timeout=limits, maxsize=1, server_hostname=goal.host, assert_hostname=goal.host, cert_reqs="CERT_REQUIRED"
+        str(address),
+        goal.port,
+        timeout=limits,
+        maxsize=1,
+        server_hostname=goal.host,
+        assert_hostname=goal.host,
+        cert_reqs="CERT_REQUIRED",
     )
 
 
@@ -134,7 +140,7 @@ class _Deadline:
 
         pool._new_conn = remembered  # type: ignore[method-assign]  # noqa: SLF001 - as above
 
-    def __enter__(self) -> _Deadline:
+    def __enter__(self) -> Self:
         self._timer.start()
         return self
 

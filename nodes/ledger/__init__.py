@@ -4,6 +4,17 @@ from nodes.ledger.claims import CalmPass, Claim, Round, claim, open_session, pas
 from nodes.ledger.pools import Applied, PoolGoneError, Result, advance, transact
 
 __all__ = [
-    "Applied", "CalmPass", "Claim", "PoolGoneError", "Result", "Round", "advance", "claim", "open_session", "pass_calmly",
-    "pools_needing_attention", "store_results", "transact",
+    "Applied",
+    "CalmPass",
+    "Claim",
+    "PoolGoneError",
+    "Result",
+    "Round",
+    "advance",
+    "claim",
+    "open_session",
+    "pass_calmly",
+    "pools_needing_attention",
+    "store_results",
+    "transact",
 ]

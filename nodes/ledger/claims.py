@@ -118,7 +118,7 @@ class CalmPass:
 
 
 # Rows that anybody else holds are skipped, not waited for: they take the locked way, so no order of locks can deadlock.
-_PASS = """
+_CALM = """
 WITH v AS MATERIALIZED (
     SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[], %s::float8[], %s::timestamptz[])
              AS v(node_id, token, version, started_at, latency, due_at)
@@ -139,7 +139,7 @@ RETURNING s.node_id
 def pass_calmly(cursor: Cursor, batch: Sequence[CalmPass]) -> set[int]:
     """One fenced update for a batch that changes no state; returns the nodes it held for, the others take the locked way."""
     cursor.execute(
-        _PASS,
+        _CALM,
         (
             [b.claim.node for b in batch],
             [b.claim.token for b in batch],
@@ -166,10 +166,13 @@ _ATTENTION = """
 SELECT pool_id FROM nodes_poolstate WHERE wake_at <= now()
 UNION
 SELECT s.pool_id FROM nodes_nodestate s
-JOIN nodes_node n ON n.id = s.node_id JOIN nodes_pool g ON g.id = n.pool_id JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
+JOIN nodes_node n ON n.id = s.node_id
+JOIN nodes_pool g ON g.id = n.pool_id
+JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
 WHERE NOT s.stale AND s.admin_state <> 'disabled' AND %(sweep_stale)s
   AND coalesce(s.observed_at, n.created_at) < now() - make_interval(secs =>
-      2 * coalesce(n.interval, f.interval) + coalesce(n.check_timeout, f.check_timeout, least(5, coalesce(n.interval, f.interval) / 2)))
+      2 * coalesce(n.interval, f.interval) +
+      coalesce(n.check_timeout, f.check_timeout, least(5, coalesce(n.interval, f.interval) / 2)))
 """
 
 

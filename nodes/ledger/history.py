@@ -54,7 +54,8 @@ def append(
 ) -> None:
     """Append one event and its number to the outbox."""
     cursor.execute(
-        """WITH e AS (INSERT INTO nodes_event (at, type, severity, pool_id, node_id, incident_id, failover_id, actor, message, detail)
+        """WITH e AS (INSERT INTO nodes_event
+                          (at, type, severity, pool_id, node_id, incident_id, failover_id, actor, message, detail)
                       VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id)
            INSERT INTO nodes_outbox (event_id) SELECT id FROM e""",
         (
@@ -85,7 +86,13 @@ def _incident(
     cursor.execute(
         """INSERT INTO nodes_incident (pool_id, opened_at, detected_at, severity, summary, acknowledged_by, acknowledgement)
            VALUES (%s, %s, %s, %s, %s, '', '') RETURNING id""",
-        (pool.id, moment(min(first.first_bad_at, now)), moment(now), max(worst, Severity.WARNING, key=_RANK.__getitem__).value, loud[0][:300]),
+        (
+            pool.id,
+            moment(min(first.first_bad_at, now)),
+            moment(now),
+            max(worst, Severity.WARNING, key=_RANK.__getitem__).value,
+            loud[0][:300],
+        ),
     )
     row = cursor.fetchone()
     assert row is not None  # RETURNING always answers
@@ -160,7 +167,8 @@ def _change(
             decision.kind.value, status, pool.id, decision.node, incident if caused else None, decision.epoch, moment(now),
             moment(now) if status == "completed" else None, decision.actor[:150], decision.reason[:_MESSAGE_LENGTH],
             decision.refused_by.value if decision.refused_by else "", moment(decision.lifts_at),
-            Jsonb({str(k): v for k, v in decision.before.items()}), Jsonb({str(k): v for k, v in decision.after.items()}), Jsonb(record),
+            Jsonb({str(k): v for k, v in decision.before.items()}), Jsonb({str(k): v for k, v in decision.after.items()}),
+            Jsonb(record),
         ),
     )  # fmt: skip  # as above
     row = cursor.fetchone()

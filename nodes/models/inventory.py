@@ -89,9 +89,7 @@ class FailoverPolicy(models.Model):
     fast_interval = models.FloatField(
         null=True, blank=True, validators=[_TENTH], help_text="While in doubt. Empty: the interval, 2 s at the most."
     )
-    down_interval = models.FloatField(
-        null=True, blank=True, validators=[_TENTH], help_text="While failed. Empty: the interval."
-    )
+    down_interval = models.FloatField(null=True, blank=True, validators=[_TENTH], help_text="While failed. Empty: the interval.")
     check_timeout = models.FloatField(
         null=True, blank=True, validators=[_TENTH], help_text="Must be below the interval. Empty: half of it, 5 s at the most."
     )
@@ -102,7 +100,10 @@ class FailoverPolicy(models.Model):
         default=2, validators=[_AT_LEAST_ONE], help_text="Good checks in a row that bring it back."
     )
     degraded_latency = models.FloatField(
-        null=True, blank=True, validators=[MinValueValidator(0.001)], help_text="A slower answer, in seconds, is a warning. Empty: off."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text="A slower answer, in seconds, is a warning. Empty: off.",
     )
     panic_threshold = models.FloatField(
         default=0.0,
@@ -110,14 +111,20 @@ class FailoverPolicy(models.Model):
         help_text="Shares stay where they are if fewer than this part (0 to 1) of the nodes would be left. 0: off.",
     )
     max_failed_percent = models.PositiveIntegerField(
-        default=100, validators=[MaxValueValidator(100)], help_text="Automation takes out no more than this percentage; one node always."
+        default=100,
+        validators=[MaxValueValidator(100)],
+        help_text="Automation takes out no more than this percentage; one node always.",
     )
     cooldown = models.FloatField(
-        default=0.0, validators=[_NOT_NEGATIVE], help_text="Seconds after an automatic failover before the next; an acknowledgement lifts it."
+        default=0.0,
+        validators=[_NOT_NEGATIVE],
+        help_text="Seconds after an automatic failover before the next; an acknowledgement lifts it.",
     )
     failback = models.CharField(max_length=10, choices=Failback, default=Failback.AUTOMATIC)
     failback_delay = models.FloatField(
-        default=60.0, validators=[_NOT_NEGATIVE], help_text="Seconds a better tier must be able without a break before traffic returns."
+        default=60.0,
+        validators=[_NOT_NEGATIVE],
+        help_text="Seconds a better tier must be able without a break before traffic returns.",
     )
     auto_rebalance = models.BooleanField(default=True, help_text="Bring shares back to the weights from time to time.")
     rebalance_interval = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
@@ -185,9 +192,7 @@ class Node(models.Model):
         ordering = ("pool__name", "priority", "name")
         permissions = (("operate", "Can act on nodes, pools and incidents"),)
         constraints = (
-            models.UniqueConstraint(
-                fields=("pool", "name"), condition=models.Q(removed_at=None), name="node_name_unique_in_pool"
-            ),
+            models.UniqueConstraint(fields=("pool", "name"), condition=models.Q(removed_at=None), name="node_name_unique_in_pool"),
         )
 
     def __str__(self) -> str:
@@ -224,10 +229,10 @@ class Check(models.Model):
     )
     use_tls = models.BooleanField("https", default=False)
     method = models.CharField(max_length=10, default="GET", choices=[(m, m) for m in ("GET", "HEAD", "POST", "OPTIONS")])
-    path = models.CharField(max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*$", "A path begins with / and has no spaces.")])
-    headers = SealedTextField(
-        blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again."
+    path = models.CharField(
+        max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*$", "A path begins with / and has no spaces.")]
     )
+    headers = SealedTextField(blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again.")
     body = models.TextField(blank=True, max_length=10_000)
     expected_status = models.CharField(max_length=100, default="200-299", help_text="For example 200-299,301.")
     body_contains = models.CharField(max_length=200, blank=True, help_text="Text that the answer's first 64 KiB must hold.")
@@ -235,7 +240,9 @@ class Check(models.Model):
     verify_tls = models.BooleanField("verify TLS", default=True)
     server_name = models.CharField(max_length=253, blank=True, help_text="Name for TLS and Host. Empty: the address.")
     certificate_days = models.PositiveIntegerField(default=14, help_text="Warn when the certificate has fewer days left.")
-    grace = models.FloatField(default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds of silence forgiven beyond the interval.")
+    grace = models.FloatField(
+        default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds of silence forgiven beyond the interval."
+    )
     push_digest = models.CharField(max_length=64, blank=True, editable=False)
     quorum = models.CharField(max_length=10, choices=Quorum, default=Quorum.ALL)
 

@@ -71,7 +71,7 @@ class NodeState(models.Model):
     # share and failure
     share = models.IntegerField(default=0)  # basis points
     failure = models.JSONField(null=True)  # engine Failure, and "id" of its row
-    # breaker
+    # circuit breaker, the engine's Breaker and BreakerStats
     breaker_state = models.CharField(max_length=9, choices=BreakerState, default=BreakerState.CLOSED)
     breaker_generation = models.BigIntegerField(default=0)
     breaker_failures = models.IntegerField(default=0)

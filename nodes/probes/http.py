@@ -42,7 +42,7 @@ class _Answer(asyncio.Protocol):
         self.body = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).write(self._request)  # uvloop's are no subclass of asyncio's
+        cast("asyncio.Transport", transport).write(self._request)  # uvloop's are no subclass of asyncio's
 
     def data_received(self, data: bytes) -> None:
         if self.done.done():
@@ -102,7 +102,7 @@ class _Answer(asyncio.Protocol):
             self._end()
 
     def on_message_complete(self) -> None:
-        if self.status >= 200:  # noqa: PLR2004 - 1xx announces an answer
+        if self.status >= 200:
             self._end()
 
     def _end(self) -> None:

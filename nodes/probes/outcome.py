@@ -73,7 +73,12 @@ def _system(error: OSError) -> tuple[Verdict, str]:
 
 def _bad_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        words = {10: "has expired", 9: "is not valid yet", 18: "is self-signed", 19: "is signed by an authority that is not trusted"}
+        words = {
+            10: "has expired",
+            9: "is not valid yet",
+            18: "is self-signed",
+            19: "is signed by an authority that is not trusted",
+        }
         words |= {20: "is signed by an authority that is not trusted", 62: "is for another name", 64: "is for another address"}
         return f"the certificate {words.get(error.verify_code, error.verify_message)}"
     return f"TLS failed: {(error.reason or 'the answer is no TLS').replace('_', ' ').lower()}"

@@ -12,7 +12,9 @@ from nodes.probes.wire import certificate_warning, connect
 
 async def tcp(spec: CheckSpec, egress: Egress) -> tuple[Verdict, str]:
     """Connect and hang up."""
-    transport, _ = await connect(asyncio.Protocol, egress, spec.host, spec.port, tls=False, verify=False, server_name="", budget=spec.timeout)
+    transport, _ = await connect(
+        asyncio.Protocol, egress, spec.host, spec.port, tls=False, verify=False, server_name="", budget=spec.timeout
+    )
     transport.abort()
     return Verdict.PASS, ""
 
@@ -20,7 +22,14 @@ async def tcp(spec: CheckSpec, egress: Egress) -> tuple[Verdict, str]:
 async def tls(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:
     """Shake hands and look at the certificate."""
     transport, _ = await connect(
-        asyncio.Protocol, egress, spec.host, spec.port, tls=True, verify=spec.verify_tls, server_name=spec.server_name, budget=spec.timeout
+        asyncio.Protocol,
+        egress,
+        spec.host,
+        spec.port,
+        tls=True,
+        verify=spec.verify_tls,
+        server_name=spec.server_name,
+        budget=spec.timeout,
     )
     warning = certificate_warning(transport, spec.certificate_days, now)
     transport.abort()

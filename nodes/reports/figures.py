@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
+from typing import Any
 
 from django.db import connection
-from django.db.models import Count, Max, Q
+from django.db.models import Count, Q
 
 from nodes.models import Event, EventType, Failure, Incident, Node, Pool
 from nodes.reports.spans import Span, intersection, length, subtract, union
@@ -128,7 +129,9 @@ def _time_aside(nodes: Sequence[Node], start: datetime, end: datetime) -> dict[i
 
 
 def _add_failures(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> None:
-    failures = Failure.objects.filter(node__in=pasts.keys(), first_bad_at__lt=end).filter(Q(recovered_at=None) | Q(recovered_at__gt=start))
+    failures = Failure.objects.filter(node__in=pasts.keys(), first_bad_at__lt=end).filter(
+        Q(recovered_at=None) | Q(recovered_at__gt=start)
+    )
     for failure in failures.order_by("marked_at"):
         past = pasts[failure.node_id]
         until = min(failure.recovered_at or end, end)
@@ -154,10 +157,14 @@ def _add_events(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> N
     for node, kind, n in counts:
         if node is not None:
             pasts[node].events[kind] = n
-    reopened = events.filter(type=EventType.BREAKER_REOPENED).values_list("node_id", "detail__first_opened_at")
-    for node, _, most in reopened.annotate(most=Max("detail__reopened")).order_by():
+    stretches: dict[tuple[int, object], int] = {}
+    reopened = events.filter(type=EventType.BREAKER_REOPENED).values_list("node_id", "detail")
+    for node, detail in reopened:
         if node is not None:
-            pasts[node].rejected += int(most or 1)
+            stretch = (node, detail.get("first_opened_at"))
+            stretches[stretch] = max(stretches.get(stretch, 0), detail.get("reopened", 1))
+    for (node, _), most in stretches.items():
+        pasts[node].rejected += most
 
 
 def _add_rollups(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> None:
@@ -166,12 +173,13 @@ def _add_rollups(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> 
         f"WHERE start >= %s AND start < %s AND node_id = ANY(%s)"
         for grain, _, _ in _grains(start, end)
     )
-    values: list[object] = []
+    values: list[Any] = []
     for _, begin, stop in _grains(start, end):
         values += [begin, stop, list(pasts)]
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT node_id, sum(passes + warns + fails + unknowns), sum(unknowns), {merged()} FROM ({sources}) AS r GROUP BY node_id",
+            f"SELECT node_id, sum(passes + warns + fails + unknowns), sum(unknowns), {merged()} "
+            f"FROM ({sources}) AS r GROUP BY node_id",
             values,
         )
         for node, checks, unknowns, histogram in cursor.fetchall():

@@ -26,7 +26,7 @@ RULES = (
         "downtime",
         "Downtime",
         "seconds",
-        "Node: from the first bad check of each failure until the node was able again, inside counted time; a failure that is still open "
+        "Node: from the first bad check of each failure until the node was able again, inside counted time; one that is still open "
         "counts until now. Pool: time in which all its counted nodes were down together.",
     ),
     Figure(
@@ -36,7 +36,12 @@ RULES = (
         "The range, from the node's creation on and until its removal or now, without the time in maintenance or disabled. "
         "Pool: time in which at least one node counted.",
     ),
-    Figure("set_aside", "Set aside", "seconds", "Time in maintenance or disabled inside the range, in which nothing counts as downtime."),
+    Figure(
+        "set_aside",
+        "Set aside",
+        "seconds",
+        "Time in maintenance or disabled inside the range, in which nothing counts as downtime.",
+    ),
     Figure(
         "unknown",
         "Unknown checks",
@@ -49,15 +54,27 @@ RULES = (
         "count",
         "Failures marked inside the range. Pool: failures of its nodes; incidents are counted beside them.",
     ),
-    Figure("incidents", "Incidents", "count", "Incidents of the pool detected inside the range. Node: incidents that one of its failures belongs to."),
-    Figure("to_detect", "Time to detect", "seconds", "Mean of: start of the first bad check → failure marked, over failures marked in the range."),
+    Figure(
+        "incidents",
+        "Incidents",
+        "count",
+        "Incidents of the pool detected inside the range. Node: incidents that one of its failures belongs to.",
+    ),
+    Figure(
+        "to_detect",
+        "Time to detect",
+        "seconds",
+        "Mean of: start of the first bad check → failure marked, over failures marked in the range.",
+    ),
     Figure(
         "to_fail_over",
         "Time to fail over",
         "seconds",
         "Mean of: failure marked → its share had moved, over failures marked in the range that had a share to move and moved it.",
     ),
-    Figure("to_recover", "Time to recover", "seconds", "Mean of: failure marked → able again, over failures that ended in the range."),
+    Figure(
+        "to_recover", "Time to recover", "seconds", "Mean of: failure marked → able again, over failures that ended in the range."
+    ),
     Figure(
         "between_failures",
         "Time between failures",
@@ -68,17 +85,25 @@ RULES = (
         "recovery_success",
         "Recovery success",
         "percent",
-        "recovery_completed ÷ recovery_started events in the range; empty without an attempt. An attempt that began before the range can make it exceed 100 %.",
+        "recovery_completed ÷ recovery_started events in the range; empty without an attempt. "
+        "An attempt that began before the range can make it exceed 100 %.",
     ),
-    Figure("breaker_opens", "Breaker opens", "count", "breaker_opened events in the range; a reopening from half-open is no new opening."),
+    Figure(
+        "breaker_opens",
+        "Breaker opens",
+        "count",
+        "breaker_opened events in the range; a reopening from half-open is no new opening.",
+    ),
     Figure(
         "rejected_trials",
         "Rejected trials",
         "count",
-        "Trials that failed and opened the breaker again: the highest reopening number told for each opening, by breaker_reopened events in the "
-        "range (told for the first and then every tenth, so this is a lower bound).",
+        "Trials that failed and opened the breaker again: the highest reopening number told for each opening, by breaker_reopened "
+        "events in the range (told for the first and then every tenth, so this is a lower bound).",
     ),
-    Figure("p50", "Latency p50", "latency", "From the roll-ups' histograms of passing and warning checks; exact to one bucket (9.3 %)."),
+    Figure(
+        "p50", "Latency p50", "latency", "From the roll-ups' histograms of passing and warning checks; exact to one bucket (9.3 %)."
+    ),
     Figure("p95", "Latency p95", "latency", "As p50."),
     Figure("p99", "Latency p99", "latency", "As p50."),
     Figure("checks", "Checks", "count", "Checks in the roll-ups of the range; the last two minutes may not be rolled up yet."),

@@ -37,14 +37,15 @@ def subtract(left: Sequence[Span], right: Sequence[Span]) -> list[Span]:
     """The time of `left` that is not in `right`; both must be unions."""
     found: list[Span] = []
     for start, end in left:
+        begin = start
         for hole_start, hole_end in right:
-            if hole_end <= start or hole_start >= end:
+            if hole_end <= begin or hole_start >= end:
                 continue
-            if start < hole_start:
-                found.append((start, hole_start))
-            start = max(start, hole_end)
-        if start < end:
-            found.append((start, end))
+            if begin < hole_start:
+                found.append((begin, hole_start))
+            begin = max(begin, hole_end)
+        if begin < end:
+            found.append((begin, end))
     return found
 
 

@@ -106,7 +106,10 @@ class Duties:
 
     def _listening(self, cursor: psycopg.Cursor[Row], now: float) -> None:
         """Since when pushes could reach us without a break."""
-        cursor.execute("SELECT min(started_at) AS since FROM nodes_runner WHERE kind = 'web' AND seen_at > %s", (rows.moment(now - WEB_SILENT),))
+        cursor.execute(
+            "SELECT min(started_at) AS since FROM nodes_runner WHERE kind = 'web' AND seen_at > %s",
+            (rows.moment(now - WEB_SILENT),),
+        )
         row = cursor.fetchone()
         self.listening_since = None if row is None else rows.seconds(row["since"])
 

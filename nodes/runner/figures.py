@@ -58,7 +58,8 @@ class Figures:
         summed = [a + b for a, b in zip(row["latency_buckets"] or [0] * len(buckets), buckets, strict=True)]
         cursor.execute(
             """UPDATE nodes_runner SET seen_at = %s, checks = checks + %s, late = late + %s, stale_results = stale_results + %s,
-                      stalls = stalls + %s, lateness_p50 = %s, lateness_p99 = %s, latency_buckets = %s, latency_sum = latency_sum + %s, verdicts = %s
+                      stalls = stalls + %s, lateness_p50 = %s, lateness_p99 = %s, latency_buckets = %s,
+                      latency_sum = latency_sum + %s, verdicts = %s
                WHERE host = %s AND kind = 'checks' AND slot = %s""",
             (now, verdicts.total(), late, dropped, stalls, p50, p99, summed, latency_sum, Jsonb(dict(total)), *key),
         )

@@ -46,7 +46,9 @@ class Pulse:
 def excuse(observation: Observation, *, stalled: bool) -> Observation:
     """A failure seen while we stood still is ours, not the node's."""
     if stalled and observation.verdict == Verdict.FAIL:
-        return replace(observation, verdict=Verdict.UNKNOWN, message=f"not counted, our own loop stalled: {observation.message}"[:200])
+        return replace(
+            observation, verdict=Verdict.UNKNOWN, message=f"not counted, our own loop stalled: {observation.message}"[:200]
+        )
     return observation
 
 

@@ -6,8 +6,8 @@ import logging
 from collections import defaultdict
 from typing import Any
 
-from nodes.ledger.rows import HEALTH_POLICY_FIELDS, Cursor, health_policy
 from nodes.engine.health import effective_timeout
+from nodes.ledger.rows import HEALTH_POLICY_FIELDS, Cursor, health_policy
 from nodes.models.sealed import SealedTextUnreadableError, unseal
 from nodes.probes.spec import CheckSpec
 

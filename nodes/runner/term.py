@@ -138,7 +138,9 @@ class Term:
         spec = self._specs.get(each.node)
         start = time.monotonic()
         if spec is None:
-            observation = Observation(Verdict.UNKNOWN, "no check is configured, or its secret cannot be read", None, time.time(), time.time())
+            observation = Observation(
+                Verdict.UNKNOWN, "no check is configured, or its secret cannot be read", None, time.time(), time.time()
+            )
         else:
             if spec.kind == "push":
                 spec = replace(spec, last_beat_at=each.last_beat_at, listening_since=self._duties.listening_since)
@@ -231,7 +233,9 @@ class Term:
         """Each second: pools that wait for time alone, our own trust, canaries, figures, the successor."""
         while not self._ending.is_set():
             self._sight.canary_trouble = await self._duties.canaries(self._egress)
-            changed = await self._loop.run_in_executor(self._writer, self._duties.each_second, self._sight, self._pulse, self._now())
+            changed = await self._loop.run_in_executor(
+                self._writer, self._duties.each_second, self._sight, self._pulse, self._now()
+            )
             for pool in changed.pools:
                 if await self._loop.run_in_executor(self._writer, self._advance, pool, []):
                     changed.hints.add(pool)

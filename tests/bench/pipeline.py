@@ -1,4 +1,4 @@
-"""The whole pipeline under load: N nodes at one interval against real HTTP servers on loopback, with results, events and history stored.
+"""The whole pipeline under load: N nodes at one interval against real HTTP servers on loopback, all of it stored.
 
 It starts `manage.py up` in a temporary directory, declares pools of 50 nodes, lets it settle for 10 s and then measures.
 During the measurement one node a second is made to fail, so that decisions are measured under the load.
@@ -41,7 +41,9 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=60.0, help="of measurement")
     given = arguments.parse_args()
     ports = [free_port() for _ in range(4)]
-    targets = subprocess.Popen([sys.executable, str(Path(__file__).with_name("targets.py")), *map(str, ports)], stdout=subprocess.PIPE)
+    targets = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("targets.py")), *map(str, ports)], stdout=subprocess.PIPE
+    )
     try:
         assert targets.stdout is not None
         targets.stdout.readline()
@@ -61,7 +63,13 @@ def measure(nodes: int, interval: float, seconds: float, ports: list[int]) -> di
     spread = itertools.cycle(ports)
     for first in range(0, nodes, POOL):
         members = [(f"node-{i}", next(spread), f"/n{i}") for i in range(first, min(first + POOL, nodes))]
-        declare(f"bench-{first // POOL}", members, interval=interval, check_timeout=min(5.0, interval / 2), fast_interval=min(interval, 2.0))
+        declare(
+            f"bench-{first // POOL}",
+            members,
+            interval=interval,
+            check_timeout=min(5.0, interval / 2),
+            fast_interval=min(interval, 2.0),
+        )
     time.sleep(SETTLE)
     before, size, cpu, began = _checks(), _size(), _cpu(), time.monotonic()
     epochs, watching = _watch_epochs()
@@ -147,7 +155,8 @@ def _decisions(epochs: dict[tuple[int, int], float]) -> list[float]:
         cursor.execute(
             """SELECT f.pool_id, f.epoch, extract(epoch FROM r.at)::float8 + coalesce(r.latency, 0)
                FROM nodes_failover f CROSS JOIN LATERAL (
-                   SELECT at, latency FROM nodes_checkresult WHERE node_id = f.node_id AND at <= f.at AND verdict = 'f' ORDER BY at DESC LIMIT 1
+                   SELECT at, latency FROM nodes_checkresult
+                   WHERE node_id = f.node_id AND at <= f.at AND verdict = 'f' ORDER BY at DESC LIMIT 1
                ) r WHERE f.kind = 'failover' AND f.epoch IS NOT NULL"""
         )
         return [epochs[pool, epoch] - ended for pool, epoch, ended in cursor.fetchall() if (pool, epoch) in epochs]

@@ -63,7 +63,13 @@ def console(*words: str, **environment: str) -> Iterator[str]:
     """`manage.py up` in a temporary directory, configured in this process too; yields its address."""
     with tempfile.TemporaryDirectory(prefix="failover-bench-") as directory:
         port = str(free_port())
-        os.environ |= {"DATA_DIR": directory, "PORT": port, "EGRESS_ALLOW": "127.0.0.0/8", "DJANGO_SUPERUSER_PASSWORD": "bench-password", **environment}
+        os.environ |= {
+            "DATA_DIR": directory,
+            "PORT": port,
+            "EGRESS_ALLOW": "127.0.0.0/8",
+            "DJANGO_SUPERUSER_PASSWORD": "bench-password",
+            **environment,
+        }
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "failover_console.settings")
         log = Path(directory) / "up.log"
         with log.open("w") as out:

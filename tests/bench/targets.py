@@ -18,7 +18,7 @@ _failing: set[bytes] = set()
 
 class Target(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass of asyncio's
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of asyncio's
 
     def data_received(self, data: bytes) -> None:
         method, path, _ = data.split(b" ", 2)

@@ -59,7 +59,11 @@ def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str
         names = dict(Node.objects.values_list("pk", "name"))
         claims = {names[c.node]: c for c in claim(cursor, session, ahead=1, limit=100).claims}
         results = [
-            Result(claims[name].node, claims[name].token, Observation(Verdict(verdict), "refused" if verdict == "fail" else "", 0.01, now, now))
+            Result(
+                claims[name].node,
+                claims[name].token,
+                Observation(Verdict(verdict), "refused" if verdict == "fail" else "", 0.01, now, now),
+            )
             for name, verdict in verdicts.items()
         ]
         advance(cursor, pool.pk, now=now, results=results)
@@ -69,7 +73,9 @@ def shares() -> dict[str, int]:
     return dict(NodeState.objects.order_by("node__name").values_list("node__name", "share"))
 
 
-def test_a_failing_node_loses_its_share_and_the_history_tells_it_in_one_commit(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_failing_node_loses_its_share_and_the_history_tells_it_in_one_commit(
+    connection: psycopg.Connection[Row], pool: Pool
+) -> None:
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
     see(connection, pool, {"b": "fail"}, now + 1)

@@ -40,7 +40,7 @@ class Command(BaseCommand):
         "Starts everything on this machine: PostgreSQL and Redis (unless DATABASE_URL and REDIS_URL name others), migrations, "
         "static files, the first user, web, workers, beat. Ctrl-C ends all of it."
     )
-    requires_system_checks: Sequence[str] = ()
+    requires_system_checks: tuple[str, ...] = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """One flag: the demo fleet."""
