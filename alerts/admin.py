@@ -81,8 +81,12 @@ class DestinationAdmin(_Told):
     actions = (remove,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
-        """Without the secrets, which no list needs and which a lost key would make unreadable."""
-        return super().get_queryset(request).filter(removed_at=None).defer("address", "key")
+        kept: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None)
+        return kept
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """How it fared is shown once there is something to show."""
+        return self.fields if obj else [name for name in self.fields if name not in self.readonly_fields]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -145,8 +145,7 @@ class RuleForm(_RuleForm):
         for name in ("destinations", "pool"):
             field = self.fields.get(name)
             if isinstance(field, forms.ModelChoiceField) and field.queryset is not None:
-                kept = field.queryset.filter(removed_at=None)
-                field.queryset = kept.defer("address", "key") if name == "destinations" else kept
+                field.queryset = field.queryset.filter(removed_at=None)
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -159,6 +158,4 @@ class NotificationFilter(forms.Form):
     """The filters of the list, from its address; what is not known is ignored."""
 
     status = forms.ChoiceField(choices=[("", "any"), *Notification.Status.choices], required=False)
-    destination = forms.ModelChoiceField(
-        Destination.objects.filter(removed_at=None).defer("address", "key"), required=False, empty_label="any"
-    )
+    destination = forms.ModelChoiceField(Destination.objects.filter(removed_at=None), required=False, empty_label="any")

@@ -53,6 +53,13 @@ class Installation(models.Model):
         return f"failover-console/{row.name}/"
 
 
+class _WithoutSecrets(models.Manager["Destination"]):
+    """Loads the sealed columns only when they are asked for: a lost key of the ring must not take lists and forms along."""
+
+    def get_queryset(self) -> models.QuerySet[Destination]:
+        return super().get_queryset().defer("address", "key")
+
+
 class Destination(models.Model):
     """A Slack channel, a PagerDuty service or a signed webhook.  Removal is soft: what was sent keeps its address's name."""
 
@@ -76,6 +83,8 @@ class Destination(models.Model):
     last_failure = models.CharField(max_length=300, blank=True, default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     removed_at = models.DateTimeField(null=True, editable=False)
+
+    objects = _WithoutSecrets()
 
     class Meta:
         ordering = ("name",)
@@ -135,7 +144,7 @@ class Rule(models.Model):
     def tells(self) -> str:
         """Its destinations in words."""
         named = list(self.destinations.filter(removed_at=None).values_list("name", flat=True))
-        return ", ".join(named) or f"every enabled {self.get_destination_kind_display()}"
+        return ", ".join(named) or f"every enabled destination of the kind {self.get_destination_kind_display()}"
 
 
 class Page(models.Model):

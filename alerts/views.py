@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
+from alerts.delivery import Facts
 from alerts.delivery.outward import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, hint_of
@@ -44,7 +45,9 @@ def notifications(request: HttpRequest) -> HttpResponse:
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
     """One message with all its attempts and what it said."""
     found = get_object_or_404(_known().select_related("incident"), pk=pk)
-    said = [(name.replace("_", " "), value) for name, value in found.payload.items() if value not in ("", None)]
+    said = [
+        (name.replace("_", " "), value) for name, value in Facts.load(found.payload).stored().items() if value not in ("", None)
+    ]
     return render(request, "alerts/notification.html", {"notification": found, "tries": found.tries.all(), "said": said})
 
 
@@ -65,7 +68,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
     """Where alerts go, how each fares, and which severities nobody hears of."""
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
     dead = Count("notifications", filter=Q(notifications__status="dead"))
-    listed = Destination.objects.filter(removed_at=None).defer("address", "key").annotate(waiting=waiting, dead=dead)
+    listed = Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead)
     rows = [(each, hint_of(each, "key" if each.kind == Kind.PAGERDUTY else "address")) for each in listed]
     return render(
         request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unheard": _unheard()}
@@ -89,7 +92,7 @@ def _unheard() -> list[str]:
 @require_POST
 def test_send(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test message and say what the receiver answered."""
-    destination = get_object_or_404(Destination.objects.defer("address", "key"), pk=pk, removed_at=None)
+    destination = get_object_or_404(Destination, pk=pk, removed_at=None)
     try:
         sent = send_test(destination, actor=request.user.get_username(), now=timezone.now(), post=post)
     except TooManyTestsError as error:

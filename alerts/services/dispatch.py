@@ -145,7 +145,7 @@ def _addressed(notification: Notification, now: datetime, owner: uuid.UUID) -> L
         facts=Facts.load(notification.payload),
     )
     try:
-        destination = Destination.objects.get(pk=notification.destination_id)
+        destination = Destination.objects.defer(None).get(pk=notification.destination_id)
         page = Page.objects.get(pk=notification.page_id) if notification.page_id else None
     except SealedTextUnreadableError as error:
         return Leased(notification.pk, owner, letter, None, str(error))
@@ -172,7 +172,7 @@ def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float
     with transaction.atomic():
         # The destination first, as in `claim`: one order of locks.
         place = Notification.objects.values_list("destination_id", flat=True).get(pk=leased.notification)
-        destination = Destination.objects.select_for_update().defer("address", "key").get(pk=place)
+        destination = Destination.objects.select_for_update().get(pk=place)
         notification = Notification.objects.select_for_update().get(pk=leased.notification)
         mine = notification.status == Notification.Status.LEASED and notification.lease_owner == leased.owner
         _note(notification, outcome, began, duration)

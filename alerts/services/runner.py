@@ -131,7 +131,10 @@ def slot_key(host: str) -> int:
 def serve(stopping: Callable[[], bool], post: Post) -> str:
     """Work a term in this host's slot; returns at once when it is taken.  The answer says which."""
     host = socket.gethostname()
-    slot = connect("failover alerts slot")
+    try:
+        slot = connect("failover alerts slot")
+    except psycopg.OperationalError:
+        return "the database is away"  # the next tick asks again
     if not _take(slot, host):
         slot.close()
         return "the slot is taken"

@@ -8,7 +8,7 @@ from django.test import Client
 
 
 def _browser(group: str) -> Client:
-    person = User.objects.create_user(f"{group}-person", password="-")
+    person = User.objects.create_user(f"{group}-person")
     person.groups.add(Group.objects.get(name=group))
     client = Client()
     client.force_login(person)

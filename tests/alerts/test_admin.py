@@ -118,6 +118,14 @@ def test_a_lost_encryption_key_can_be_mended_in_the_admin(admin: Client, setting
     made = history.pagerduty()
     settings.ENCRYPTION_KEYS = (Fernet.generate_key().decode(),)
     assert b"cannot be decrypted" in admin.get(reverse(CHANGE, args=[made.pk])).content
+    rule = Rule.objects.create(name="named", severities=["critical"])
+    rule.destinations.add(made)
+    for page in (
+        reverse("admin:alerts_rule_change", args=[rule.pk]),
+        reverse("alerts:destinations"),
+        reverse("alerts:notifications"),
+    ):
+        assert admin.get(page).status_code == 200
     answer = admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty", new_key="N" * 32))
     assert answer.status_code == 302
     assert Destination.objects.values_list("key", flat=True).get(pk=made.pk) == "N" * 32
