@@ -6,6 +6,7 @@ Tests that ask for no database start nothing.
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -39,6 +40,11 @@ def services() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: dict[str, str]) -> None:
     """Runs before pytest-django makes its database: the server is up by then."""
+
+
+def pytest_configure() -> None:
+    """A run that is told to end stops its servers first, as it does at Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:
