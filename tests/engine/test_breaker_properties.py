@@ -93,7 +93,7 @@ def test_a_result_of_an_older_state_changes_only_the_count_of_late_ones(
     assert driver.breaker == replace(settled, stats=replace(settled.stats, late=settled.stats.late + 1))
 
 
-@given(policies, acts, st.lists(st.sampled_from([0.25, 1.0, 7.0, 45.0]), max_size=8))
+@given(policies, acts, st.lists(st.sampled_from([0.25, 1.0, 7.0, 45.0]), min_size=1, max_size=8))
 def test_looking_often_or_once_comes_to_the_same_state(
     policy: BreakerPolicy, script: list[tuple[object, float]], pauses: list[float]
 ) -> None:
