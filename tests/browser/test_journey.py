@@ -1,0 +1,78 @@
+"""What an operator sees: a node of the demo fleet fails and comes back, without one reload."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.product import Product, eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+PATIENCE = 30_000  # ms
+NODE = "api-2"
+
+
+def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page, product: Product) -> None:
+    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+    page.evaluate("window.neverReloaded = true")
+    row = page.locator("li.node", has=page.get_by_role("link", name=NODE, exact=True))
+    expect(row).to_contain_text("30 %")
+
+    switches = page.context.new_page()
+    switches.goto(product.demo)
+    switches.locator("li", has_text=NODE).get_by_role("button", name="refuse").click()
+
+    expect(row).to_contain_text("failed", timeout=PATIENCE)
+    expect(row).to_contain_text(re.compile(r"share 0\s%"), timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_contain_text("1 pool failing", timeout=PATIENCE)
+    incident = page.locator("#incidents").get_by_role("link", name=re.compile(f"{NODE} failed 3 checks in a row"))
+    expect(incident).to_be_visible(timeout=PATIENCE)
+    assert page.evaluate("window.neverReloaded") is True
+
+    decision = page.context.new_page()
+    decision.goto(product.address + str(incident.get_attribute("href")))
+    expect(decision.get_by_text("gives its share")).to_be_visible()
+    expect(decision.get_by_text("3 nodes can take over")).to_be_visible()
+    expect(decision.get_by_text("Demo PagerDuty")).to_be_visible(timeout=PATIENCE)
+
+    receiver = page.context.new_page()
+    eventually(lambda: [a for a in product.received()["alerts"] if a["state"] == "triggered"], 20, "PagerDuty has the alert")
+    eventually(lambda: [m for m in product.received()["messages"] if m["service"] == "slack"], 20, "Slack has the message")
+    receiver.goto(f"{product.demo}/messages")
+    expect(receiver.get_by_role("cell", name=re.compile(f"{NODE} failed 3 checks in a row"))).to_be_visible()
+
+    switches.goto(product.demo)
+    switches.locator("li", has_text=NODE).get_by_role("button", name="be well").click()
+
+    expect(row).to_contain_text("healthy", timeout=PATIENCE)
+    expect(row).to_contain_text("30 %", timeout=PATIENCE)
+    expect(page.locator("#incidents")).to_contain_text("None open", timeout=PATIENCE)
+    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+    assert page.evaluate("window.neverReloaded") is True
+    eventually(lambda: all(a["state"] == "resolved" for a in product.received()["alerts"]), 20, "the page is resolved")
+    pages = [m for m in product.received()["messages"] if m["service"] == "pagerduty" and m["action"] == "trigger"]
+    assert len(pages) == 1
+
+
+def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, product: Product) -> None:
+    page.get_by_role("link", name="model-a", exact=True).first.click()
+    page.get_by_label("Reason").fill("new kernel")
+    page.get_by_role("button", name="Drain", exact=True).click()
+
+    expect(page.get_by_text("admin set model-a from enabled to draining: new kernel").first).to_be_visible(timeout=PATIENCE)
+    share = "SELECT share FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id WHERE n.name = 'model-a'"
+    assert product.rows(share)[0]["share"] == 0
+
+    page.get_by_role("button", name="Enable", exact=True).click()
+    eventually(lambda: product.rows(share)[0]["share"] > 3000, 20, "the share is back")
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_no_page_scrolls_sideways(page: Page, product: Product, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    for path in ("/", "/pools/api/", "/nodes/1/", "/incidents/", "/events/", "/reports/", "/alerts/", "/alerts/destinations/"):
+        page.goto(product.address + path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path

@@ -1,0 +1,132 @@
+"""The running product for the tests that look at it from outside: `manage.py up` in a directory of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
+import psycopg
+from psycopg.rows import dict_row
+
+from failover_console.addresses import database_url
+
+ROOT = Path(__file__).resolve().parent.parent
+PASSWORD = "a-password-for-tests"
+LOOK = 0.05  # s between two looks at a condition
+
+_T = TypeVar("_T")
+
+
+def eventually(condition: Callable[[], _T], seconds: float, what: str) -> _T:
+    """Look until it holds; what it came to.  Fails with `what` when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"within {seconds:.0f} s: {what}"
+        time.sleep(LOOK)
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on."""
+    for first in range(20_000 + os.getpid() % 500 * 20, 60_000, 20):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+@dataclass
+class Product:
+    """One console with its demo fleet."""
+
+    port: int
+    directory: Path
+    log: Path
+    process: subprocess.Popen[bytes]
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def demo(self) -> str:
+        return f"http://127.0.0.1:{self.port + 100}"
+
+    def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
+        """What the database says, over a connection of our own."""
+        with psycopg.connect(database_url(self.directory), row_factory=dict_row) as connection:
+            return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # our own queries
+
+    def switch(self, node: str, mode: str) -> None:
+        """Turn a switch of the demo fleet."""
+        urllib.request.urlopen(f"{self.demo}/nodes/{node}", data=f"mode={mode}".encode(), timeout=5).close()
+
+    def received(self) -> dict[str, list[dict[str, Any]]]:
+        """What the demo's receiver got."""
+        with urllib.request.urlopen(f"{self.demo}/messages.json", timeout=5) as answer:
+            return dict(json.load(answer))
+
+    def pids(self, *words: str) -> list[int]:
+        """Our processes whose command line holds all of these words."""
+        found = []
+        for child in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                line = " ".join(child.cmdline())
+            except psutil.Error:
+                continue
+            if all(word in line for word in words):
+                found.append(child.pid)
+        return found
+
+    def healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.address}/healthz", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+
+@contextmanager
+def running(*words: str) -> Iterator[Product]:
+    """`manage.py up --demo` until the block ends; whatever it started is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="failover-product-") as name:
+        directory, port = Path(name), free_ports(5)
+        environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL")}
+        environment |= {"PORT": str(port), "DATA_DIR": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
+        environment.pop("EGRESS_ALLOW", None)
+        log = directory / "up.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *words], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
+            )
+        product = Product(port, directory, log, process)
+        try:
+            eventually(lambda: product.healthy() or process.poll() is not None, 120, f"up: {log.read_text()[-2000:]}")
+            assert process.poll() is None, log.read_text()[-2000:]
+            yield product
+        finally:
+            left = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
+            psutil.wait_procs(left, timeout=5)
+            assert not [child for child in left if child.is_running()], "something was left behind"
