@@ -18,7 +18,7 @@ from types import FrameType
 
 from failover_console.offspring import Offspring
 
-STOP_SECONDS = 7.5  # for all together; a stage that comes later has what it takes `hurried`
+STOP_SECONDS = 7.3  # for all together; a stage that comes later has what it takes `hurried`
 KILLED_SECONDS = 1.0  # what the kernel may take to end a killed process
 BACKOFF_FIRST_SECONDS, BACKOFF_CAP_SECONDS = 0.5, 10.0
 STABLE_SECONDS = 30.0  # after that a death is the first one again

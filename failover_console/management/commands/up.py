@@ -29,8 +29,7 @@ from nodes.models import Pool
 PASSWORD_BYTES = 12
 ROOT_IS_MEANT = "ignore:You're running the worker with superuser privileges"  # Celery's; who starts `up` as root knows it
 LOOPBACK = "127.0.0.0/8"
-PATIENCE_SECONDS = {"demo": 0.7, "worker": 4.0, "beat": 2.0, "web": 2.5}  # to end in order; they start in this order
-HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5}
+HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5, "demo": 0.5}
 
 
 class Command(BaseCommand):
@@ -99,11 +98,11 @@ class Command(BaseCommand):
         if with_demo:
             programs["demo"] = ["django", "demo", "serve"]
         children = {name: _child(name, argv, allowed) for name, argv in programs.items()}
-        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in services.offspring]
-        stages += [
-            Stage(tuple(child for name, child in children.items() if name.startswith(first)), patience=patience)
-            for first, patience in PATIENCE_SECONDS.items()
-        ]
+        alone = [*services.offspring, *([children.pop("demo")] if with_demo else [])]
+        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in alone]
+        web = children.pop("web")
+        # Beat is asked first and sends nothing from then on; what it takes to leave need not keep the workers waiting.
+        stages += [Stage((children.pop("beat"), *children.values()), patience=5.0), Stage((web,), patience=2.5)]
         doorbell = Doorbell(settings.HOST, settings.PORT, settings.PUBLIC_URL)
         Supervisor(stages, self._say, ready=doorbell.answers, on_ready=self._greet).run()
         self._say("All has ended; the history is kept.")
