@@ -15,8 +15,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - as ab
 from django.conf import settings  # noqa: E402 - as above
 
 from failover_console.origin import ExactOrigin  # noqa: E402 - as above
+from failover_console.presence import announce  # noqa: E402 - as above
 from nodes.routing import websocket_urlpatterns  # noqa: E402 - as above
 
+announce()
 application = ProtocolTypeRouter(
     {
         "http": http,

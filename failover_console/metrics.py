@@ -119,3 +119,21 @@ def _alerts() -> Iterator[Metric]:
     )[0]
     yield GaugeMetricFamily("failover_outbox_pending", "Events that the alerts have not looked at", value=pending)
     yield GaugeMetricFamily("failover_outbox_oldest_age_seconds", "Age of the oldest of them", value=oldest)
+    yield from _notifications()
+
+
+def _notifications() -> Iterator[Metric]:
+    delivered = CounterMetricFamily("failover_notifications", "Messages that a destination took", labels=["channel_kind"])
+    for kind, count in _rows(
+        """SELECT d.kind, count(*) FROM alerts_notification n JOIN alerts_destination d ON d.id = n.destination_id
+           WHERE n.status = 'delivered' GROUP BY 1"""
+    ):
+        delivered.add_metric([kind], count)
+    failed = CounterMetricFamily("failover_notifications_failed", "Attempts that did not deliver", labels=["channel_kind", "reason"])
+    for kind, outcome, count in _rows(
+        """SELECT d.kind, a.outcome, count(*) FROM alerts_attempt a JOIN alerts_notification n ON n.id = a.notification_id
+           JOIN alerts_destination d ON d.id = n.destination_id WHERE a.outcome <> 'accepted'
+           GROUP BY 1, 2"""
+    ):
+        failed.add_metric([kind, outcome], count)
+    yield from (delivered, failed)

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from alerts.models import Destination, Kind
+from alerts.services import destinations
 from failover_console.demo.layout import HOST, MODEL_KEY, NODES, OFFSET, ROUTING_KEY, SLACK_PATH, TAG, receiver_port
 from nodes import operations
 from nodes.engine.values import Guard
@@ -78,4 +79,5 @@ def remove(actor: str = ACTOR) -> None:
                 operations.remove_node(node.pk, actor=actor, reason="demo removed", override=frozenset(Guard))
         else:
             operations.remove_pool(pool.pk, actor=actor)
-    Destination.objects.filter(name__in=DESTINATIONS, removed_at=None).update(enabled=False, removed_at=timezone.now())
+    for destination in Destination.objects.filter(name__in=DESTINATIONS, removed_at=None):
+        destinations.remove(destination.pk, timezone.now())

@@ -65,7 +65,7 @@ class Duties:
         changed = Changed()
         with self._writes.cursor() as cursor:
             self._listening(cursor, now)
-            changed.fleet = self.judge(sight, now, pulse.take_longest())
+            changed.fleet = self.judge(sight, now, pulse.take_longest()) | self._end_pause(now)
             settled = time.monotonic() - self._began > SWEEP_AFTER
             changed.pools = pools_needing_attention(cursor, sweep_stale=settled)
             if time.monotonic() - self._reported >= REPORT_EVERY:
@@ -99,6 +99,17 @@ class Duties:
             if seen.verdict in (Verdict.FAIL, Verdict.UNKNOWN):
                 return f"canary {host}:{port} does not answer: {seen.message}"
         return ""
+
+    def _end_pause(self, now: float) -> bool:
+        """A pause of all automation that was given an end is over."""
+        with self._writes.cursor() as cursor:
+            cursor.execute("SELECT paused FROM nodes_fleetstate WHERE id = 1")
+            row = cursor.fetchone()
+            hold = rows.hold(row["paused"]) if row else None
+            if hold is None or hold.until is None or hold.until > now:
+                return False
+            with self._writes.transaction():
+                return fleet.resume(cursor, "engine", now)
 
     @property
     def _name(self) -> str:
