@@ -11,8 +11,8 @@ from nodes.engine.values import Guard
 
 LASTING = (("", "until somebody ends it"), ("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
 NODE_ACTS = (
-    ("enable", "Enable"), ("drain", "Drain"), ("maintenance", "Maintenance"), ("disable", "Disable"),
-    ("fail_over", "Fail over now"), ("fail_back", "Fail back"), ("check_now", "Check now"), ("force_open", "Force open"), ("force_closed", "Force closed"),
+    ("enable", "Enable"), ("drain", "Drain"), ("maintenance", "Maintenance"), ("disable", "Disable"), ("check_now", "Check now"),
+    ("fail_over", "Fail over now"), ("fail_back", "Fail back"), ("force_open", "Force open"), ("force_closed", "Force closed"),
     ("metrics_only", "Metrics only"), ("release", "Release"), ("reset", "Reset"),
 )  # fmt: skip  # a table
 POOL_ACTS = (("pause", "Pause automation"), ("resume", "Resume automation"), ("rebalance", "Rebalance"), ("fail_back", "Fail back"))
@@ -48,9 +48,9 @@ class ActForm(forms.Form):
 
     def complaint(self) -> str:
         """All that is wrong, in sentences."""
-        return " ".join(
-            error if field != "act" else "This page knows no such act." for field, found in self.errors.items() for error in found
-        )
+        if "act" in self.errors:
+            return "This page knows no such act."
+        return " ".join(str(error) for found in self.errors.values() for error in found)
 
 
 class AcknowledgeForm(forms.Form):

@@ -20,10 +20,13 @@ class EventFilter(forms.Form):
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *Severity.choices])
     type = forms.ChoiceField(required=False, choices=[("", "any"), *sorted(EventType.choices)])
     pool = forms.ModelChoiceField(Pool.objects.order_by("name"), required=False, to_field_name="slug", empty_label="any")
-    node = forms.ModelChoiceField(Node.objects.all(), required=False, widget=forms.NumberInput)
-    since = forms.DateTimeField(required=False, widget=_INPUT, label="from (UTC)")
-    until = forms.DateTimeField(required=False, widget=_INPUT, label="until (UTC)")
-    text = forms.CharField(required=False, max_length=100, widget=forms.TextInput(attrs={"type": "search"}), label="contains")
+    node = forms.ModelChoiceField(Node.objects.all(), required=False, widget=forms.HiddenInput)
+    since = forms.DateTimeField(required=False, widget=_INPUT, label="From (UTC)")
+    until = forms.DateTimeField(required=False, widget=_INPUT, label="Until (UTC)")
+    text = forms.CharField(required=False, max_length=100, widget=forms.TextInput(attrs={"type": "search"}), label="Text")
+
+    def __init__(self, asked: Any) -> None:
+        super().__init__(asked, label_suffix="")
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -48,6 +51,9 @@ class IncidentFilter(forms.Form):
     standing = forms.ChoiceField(required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *(pair for pair in Severity.choices if pair[0] != "info")])
     pool = forms.ModelChoiceField(Pool.objects.order_by("name"), required=False, to_field_name="slug", empty_label="any")
+
+    def __init__(self, asked: Any) -> None:
+        super().__init__(asked, label_suffix="")
 
     def apply(self, incidents: QuerySet[Incident]) -> QuerySet[Incident]:
         """The incidents that a valid form asks for."""

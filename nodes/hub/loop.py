@@ -26,6 +26,7 @@ LOOK_APART = 0.1  # s at least between two looks
 PULSE_EVERY = 5.0  # s; pages are then read anew whatever the versions say, since time alone changes some of what they show
 FRESH = 1.0  # s for which a page that was read serves those who join
 SUBSCRIBE_AGAIN = 2.0  # s
+CANCEL_AGAIN = 0.2  # s
 
 _log = logging.getLogger(__name__)
 
@@ -104,12 +105,14 @@ class Hub:
         try:
             await self._serve()
         finally:
-            listener.cancel()
             for feed in self._feeds.values():
                 for reader in feed.readers:
                     reader.dismiss()
             self._feeds.clear()
             await self._disconnect()
+            while not listener.done():  # the layer's client may swallow a cancellation
+                listener.cancel()
+                await asyncio.wait({listener}, timeout=CANCEL_AGAIN)
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()

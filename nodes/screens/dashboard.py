@@ -1,26 +1,24 @@
-"""The dashboard: how the fleet is, in one look and five queries."""
+"""The dashboard: how the fleet is, in one look and three queries."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import Case, IntegerField, Value, When
 
 from nodes.engine.values import Severity
-from nodes.ledger import rows as stored
 from nodes.models import Event, Incident
 from nodes.screens.lines import EventLine, IncidentRow, event_lines, incident_rows
 from nodes.screens.pieces import Piece, Screen, by_id
-from nodes.screens.rows import DOUBT, FAILING, TROUBLE, WELL, NodeRow, PoolRow, Standing, board, held, select
+from nodes.screens.rows import DOUBT, FAILING, TROUBLE, WELL, Board, NodeRow, PoolRow, Standing, board
 
 EVENTS_SHOWN = 15
 INCIDENTS_SHOWN = 20
 NODES_SHOWN = 12  # of one pool; the worst of a larger one
 ROWS_SHOWN = 120  # of all pools together; what follows is counted
-OVERDUE_AFTER = 10  # s after its due instant a check is missed
-RUNNER_SILENT = 15  # s
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +100,11 @@ class Pipeline:
 
 def dashboard(now: datetime) -> Screen:
     """Pools worst first, open incidents, the latest events, and the pipeline behind them."""
-    pools = sorted(board(now), key=lambda pool: -pool.rank)
+    found = board(now)
+    pools = sorted(found.pools, key=lambda pool: -pool.rank)
     incidents = incident_rows(_open_incidents())
     events = event_lines(Event.objects.order_by("-at", "-pk")[:EVENTS_SHOWN])
-    fleet = next(
-        select(_FLEET, {"overdue": now - timedelta(seconds=OVERDUE_AFTER), "silent": now - timedelta(seconds=RUNNER_SILENT)})
-    )
-    automation, pipeline = _automation(fleet, pools), _pipeline(fleet)
+    automation, pipeline = _automation(found, pools), _pipeline(found.fleet)
     verdict = _verdict(pools, automation, pipeline)
     cards = _cards(pools)
     context = {
@@ -123,30 +119,12 @@ def _open_incidents() -> Any:
     return Incident.objects.filter(closed_at=None).order_by(severity, "opened_at")[:INCIDENTS_SHOWN]
 
 
-_FLEET = """
-SELECT f.paused, f.isolated, c.checked_at, c.overdue, r.runners, r.alert_runners, r.lateness, o.outbox
-FROM (SELECT max(checked_at) AS checked_at,
-             count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < %(overdue)s) AS overdue
-      FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
-     (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
-             coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness
-      FROM nodes_runner WHERE seen_at > %(silent)s) r,
-     (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox LIMIT 10000) waiting) o
-LEFT JOIN nodes_fleetstate f ON f.id = 1
-"""
+def _automation(found: Board, pools: list[PoolRow]) -> Automation:
+    paused = any(hold.word == "paused" for hold in found.holds)
+    return Automation(found.holds, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused))
 
 
-def _automation(fleet: dict[str, Any], pools: list[PoolRow]) -> Automation:
-    paused, isolated = stored.hold(fleet["paused"]), stored.hold(fleet["isolated"])
-    holds = []
-    if paused is not None:
-        holds.append(held("paused", paused))
-    if isolated is not None:
-        holds.append(Standing("console cut off", isolated.reason))
-    return Automation(tuple(holds), paused is not None, tuple((pool.name, pool.slug) for pool in pools if pool.paused))
-
-
-def _pipeline(fleet: dict[str, Any]) -> Pipeline:
+def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:
     return Pipeline(
         checked_at=fleet["checked_at"],
         overdue=fleet["overdue"],
@@ -154,7 +132,7 @@ def _pipeline(fleet: dict[str, Any]) -> Pipeline:
         alert_runners=fleet["alert_runners"],
         lateness=fleet["lateness"],
         outbox=fleet["outbox"],
-        isolated=fleet["isolated"] is not None,
+        isolated=fleet["fleet_isolated"] is not None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from nodes.engine.values import AdminState, Mode, State, Strategy
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
@@ -132,14 +133,22 @@ def node(node_id: int, now: datetime) -> Screen | None:
     if state is None:
         return None
     found: Node = state.node
-    pool = next(iter(board(now, found.pool_id)), None)
+    seen = board(now, found.pool_id)
+    pool = next(iter(seen.pools), None)
     row = next((each for each in pool.nodes if each.id == node_id), None) if pool else None
     history = {
         "checks": _checks(node_id, now),
         "events": event_lines(Event.objects.filter(node_id=node_id).order_by("-at", "-pk")[:EVENTS_SHOWN]),
         "failures": failure_lines(Failure.objects.filter(node_id=node_id).order_by("-marked_at")[:FAILURES_SHOWN]),
     }
-    context = {"node": found, "row": row, "questions": tuple(Check.objects.filter(node=found)), "now": now, **history}
+    context: dict[str, Any] = {
+        "node": found,
+        "row": row,
+        "questions": tuple(Check.objects.filter(node=found)),
+        "now": now,
+        "checked_at": seen.checked_at,
+        **history,
+    }
     page = "nodes/node.html"
     pieces = [
         Piece(name, f"{page}#{name}", name, subject, steady=_last_verdict(name, subject)) for name, subject in history.items()

@@ -11,7 +11,7 @@ from nodes.screens.dashboard import node_piece
 from nodes.screens.lines import event_lines, incident_rows
 from nodes.screens.pieces import Piece, Screen, by_id
 from nodes.screens.records import records
-from nodes.screens.rows import NodeRow, PoolRow, board
+from nodes.screens.rows import NodeRow, PoolRow, Standing, board
 
 EVENTS_SHOWN = 15
 FAILOVERS_SHOWN = 20
@@ -25,6 +25,7 @@ class PoolActs:
 
     slug: str
     paused: bool
+    tiered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,9 @@ class PoolFacts:
     total: int
     epoch: int
     epoch_at: datetime | None
-    active_tier: int | None
-    tiered: bool
     low_capacity: bool
     unserved: bool
-    holds: tuple[object, ...]
+    holds: tuple[Standing, ...]
 
 
 def pool(slug: str, now: datetime) -> Screen | None:
@@ -60,14 +59,19 @@ def pool(slug: str, now: datetime) -> Screen | None:
     found = Pool.objects.select_related("failover_policy", "breaker_policy").filter(slug=slug, removed_at=None).first()
     if found is None:
         return None
-    row = board(now, found.pk)[0]
-    facts, members, acts = _facts(row), _members(row), PoolActs(slug, row.paused)
+    seen = board(now, found.pk)
+    row = seen.pools[0]
+    facts, members, acts = (
+        _facts(row, seen.holds),
+        _members(row),
+        PoolActs(slug, row.paused, row.strategy == Strategy.ACTIVE_PASSIVE),
+    )
     incidents = incident_rows(Incident.objects.filter(pool=found).order_by("-opened_at")[:INCIDENTS_SHOWN])
     decisions = records(Failover.objects.filter(pool=found).order_by("-at", "-pk")[:FAILOVERS_SHOWN])
     events = event_lines(Event.objects.filter(pool=found).order_by("-at", "-pk")[:EVENTS_SHOWN])
     context = {
         "pool": found, "facts": facts, "members": members, "acts": acts, "incidents": incidents, "decisions": decisions,
-        "events": events, "now": now,
+        "events": events, "now": now, "checked_at": seen.checked_at,
     }  # fmt: skip  # names beside names
     page = "nodes/pool.html"
     pieces = by_id(
@@ -88,7 +92,7 @@ def _members(row: PoolRow) -> Members:
     return Members(tuple(sorted(row.nodes, key=lambda node: -node.rank)[:NODES_SHOWN]), len(row.nodes) - NODES_SHOWN)
 
 
-def _facts(row: PoolRow) -> PoolFacts:
+def _facts(row: PoolRow, fleet_holds: tuple[Standing, ...]) -> PoolFacts:
     return PoolFacts(
         name=row.name,
         word=row.word,
@@ -99,9 +103,7 @@ def _facts(row: PoolRow) -> PoolFacts:
         total=len(row.nodes),
         epoch=row.epoch,
         epoch_at=row.epoch_at,
-        active_tier=row.active_tier,
-        tiered=row.strategy == Strategy.ACTIVE_PASSIVE,
         low_capacity=row.low_capacity,
         unserved=row.unserved,
-        holds=row.holds,
+        holds=fleet_holds + row.holds,
     )

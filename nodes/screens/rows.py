@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -10,10 +10,14 @@ from typing import Any
 
 from django.db import connection
 
+from nodes.engine.guards import in_force
 from nodes.engine.values import AdminState, Health, Hold, Mode, State, Strategy
 from nodes.ledger import rows as stored
 from nodes.models import AdminState as AdminWords
 from nodes.models import BreakerMode, BreakerState
+
+OVERDUE_AFTER = 10  # s after its due instant a check is missed
+RUNNER_SILENT = 15  # s
 
 # From well to worst; what a list that is too long keeps, and how pools are sorted.
 WELL, ASIDE, UNSURE, DOUBT, TROUBLE, FAILING, DOWN = range(7)
@@ -233,35 +237,74 @@ class PoolRow:
         return "active/passive" if self.active_tier is None else f"active/passive, tier {self.active_tier} serves"
 
 
-_BOARD = """
-SELECT p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Pools with their nodes, and the row of figures about the whole fleet."""
+
+    pools: tuple[PoolRow, ...]
+    fleet: Mapping[str, Any]
+    holds: tuple[Standing, ...]  # what holds all automation
+
+    @property
+    def checked_at(self) -> datetime | None:
+        """Start of the newest check of any node."""
+        at: datetime | None = self.fleet["checked_at"]
+        return at
+
+
+_FLEET = """
+SELECT f.paused AS fleet_paused, f.isolated AS fleet_isolated, c.checked_at, c.overdue,
+       r.runners, r.alert_runners, r.lateness, o.outbox
+FROM (SELECT max(checked_at) AS checked_at,
+             count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < %(overdue)s) AS overdue
+      FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
+     (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
+             coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness
+      FROM nodes_runner WHERE seen_at > %(silent)s) r,
+     (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox LIMIT 10000) waiting) o
+LEFT JOIN nodes_fleetstate f ON f.id = 1
+"""
+
+_BOARD = f"""
+SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
        coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
        s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, s.stale, s.share,
-       s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait, s.last_message, s.last_latency, s.recent
-FROM nodes_pool p
-JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
+       s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait,
+       s.last_message, s.last_latency, s.recent
+FROM ({_FLEET}) fleet
+LEFT JOIN (nodes_pool p JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id)
+       ON p.removed_at IS NULL AND (%(pool)s::bigint IS NULL OR p.id = %(pool)s)
 LEFT JOIN nodes_poolstate ps ON ps.pool_id = p.id
 LEFT JOIN (nodes_node n JOIN nodes_nodestate s ON s.node_id = n.id) ON n.pool_id = p.id AND n.removed_at IS NULL
-WHERE p.removed_at IS NULL AND (%(pool)s::bigint IS NULL OR p.id = %(pool)s)
 ORDER BY p.name, p.id, n.priority, n.name
 """
 
 
-def board(now: datetime, pool_id: int | None = None) -> list[PoolRow]:
-    """All pools with their nodes, or the one, in one query."""
-    return [_pool(list(group), now) for _, group in groupby(select(_BOARD, {"pool": pool_id}), key=lambda row: row["pool_id"])]
-
-
-def select(query: str, parameters: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Rows of a query as dictionaries, on Django's connection."""
+def board(now: datetime, pool_id: int | None = None) -> Board:
+    """All pools, or the one, and the fleet: one query."""
+    parameters = {
+        "pool": pool_id,
+        "overdue": now - timedelta(seconds=OVERDUE_AFTER),
+        "silent": now - timedelta(seconds=RUNNER_SILENT),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
+        cursor.execute(_BOARD, parameters)
         names = [column.name for column in cursor.description or ()]
-        found: Iterable[tuple[Any, ...]] = cursor.fetchall()
-    return (dict(zip(names, row, strict=True)) for row in found)
+        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    pools = groupby((row for row in found if row["pool_id"] is not None), key=lambda row: row["pool_id"])
+    fleet = found[0]
+    return Board(tuple(_pool(list(rows), now) for _, rows in pools), fleet, tuple(_fleet_holds(fleet, now)))
+
+
+def _fleet_holds(fleet: Mapping[str, Any], now: datetime) -> Iterator[Standing]:
+    paused, isolated = in_force(stored.hold(fleet["fleet_paused"]), now.timestamp()), stored.hold(fleet["fleet_isolated"])
+    if paused is not None:
+        yield held("paused", paused)
+    if isolated is not None:
+        yield Standing("console cut off", isolated.reason)
 
 
 def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
@@ -281,7 +324,7 @@ def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
 
 
 def _holds(row: dict[str, Any], now: datetime) -> Iterator[Standing]:
-    if (hold := stored.hold(row["paused"])) is not None:
+    if (hold := in_force(stored.hold(row["paused"]), now.timestamp())) is not None:
         yield held("paused", hold)
     moved, lifted = row["last_failover_at"], row["cooldown_lifted_at"]
     if moved is not None and (lifted is None or lifted < moved):

@@ -27,5 +27,13 @@ def events(request: HttpRequest) -> HttpResponse:
         found = found.filter(Q(at__lt=at) | Q(at=at, pk__lt=number))
     lines = event_lines(found.order_by("-at", "-pk")[: PAGE + 1])
     older = older_address(request, lines[PAGE - 1].at, lines[PAGE - 1].id) if len(lines) > PAGE else ""
-    context = {"form": form, "events": lines[:PAGE], "older": older, "first_page": position is None, "now": timezone.now()}
+    only_node = form.cleaned_data.get("node")
+    context = {
+        "form": form,
+        "only_node": only_node,
+        "events": lines[:PAGE],
+        "older": older,
+        "first_page": position is None,
+        "now": timezone.now(),
+    }
     return page(request, "nodes/events.html", context)

@@ -1,0 +1,181 @@
+"""Every page, read by people of each role."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from nodes.engine.values import Verdict
+from nodes.models import Event, Failover, Incident, Node, NodeState, Pool
+from tests.pages import fleet
+
+LIVE = {"HX-Request": "true", "HX-Target": "live"}
+PAGES = ("nodes:dashboard", "nodes:events", "nodes:incidents")
+
+
+def addresses() -> list[str]:
+    return [
+        *(reverse(name) for name in PAGES),
+        *(each.get_absolute_url() for model in (Pool, Node, Incident, Failover) for each in model._default_manager.all()),
+    ]
+
+
+@pytest.mark.usefixtures("api")
+def test_a_viewer_reads_every_page_and_sees_no_act(viewer: Client) -> None:
+    for address in addresses():
+        response = viewer.get(address)
+        assert response.status_code == 200, address
+        assert b'name="act"' not in response.content, address
+        assert b"Acknowledge</button>" not in response.content, address
+
+
+@pytest.mark.usefixtures("api")
+def test_every_answer_varies_by_what_asked_for_it(viewer: Client) -> None:
+    for address in addresses():
+        for headers in ({}, LIVE):
+            vary = viewer.get(address, headers=headers)["Vary"]
+            assert "HX-Request" in vary, address
+            assert "HX-Target" in vary, address
+
+
+@pytest.mark.usefixtures("api")
+def test_a_live_part_is_the_page_without_its_frame(viewer: Client) -> None:
+    for address in addresses():
+        part = viewer.get(address, headers=LIVE).content
+        assert b"<html" not in part, address
+        assert b'id="live"' in part, address
+        assert b"<main" not in part, address
+
+
+def test_a_stranger_is_sent_to_the_login(api: Pool) -> None:
+    for address in addresses():
+        response = Client().get(address)
+        assert response.status_code == 302, address
+        assert response["Location"].startswith(reverse("login")), address
+
+
+@pytest.mark.django_db
+def test_a_live_part_without_a_session_sends_the_whole_page_to_the_login() -> None:
+    response = Client().get(reverse("nodes:dashboard"), headers={**LIVE, "HX-Current-URL": "http://testserver/"})
+    assert response.status_code == 200
+    assert response["HX-Redirect"].startswith(reverse("login"))
+    assert not response.content
+
+
+@pytest.mark.usefixtures("api")
+def test_pages_are_only_read(operator: Client) -> None:
+    assert {operator.post(address).status_code for address in addresses()} == {405}
+
+
+@pytest.mark.django_db
+def test_what_does_not_exist_is_not_found(viewer: Client) -> None:
+    for name, key in (("pool", "none"), ("node", 404), ("incident", 404), ("failover", 404)):
+        response = viewer.get(reverse(f"nodes:{name}", args=[key]))
+        assert response.status_code == 404
+        assert b"There is nothing here" in response.content
+
+
+def test_the_dashboard_says_the_worst_first(viewer: Client, api: Pool, now: datetime) -> None:
+    fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now, 2)
+    text = viewer.get(reverse("nodes:dashboard")).content.decode()
+    assert "1 pool failing, 1 well; automation on" in text
+    assert text.index("Public API</a></h2>") < text.index("Quiet</a></h2>")
+    assert "connection refused" in text
+    assert "33.33\u00a0%" in text
+
+
+@pytest.mark.django_db
+def test_an_empty_console_says_what_comes_first(operator: Client) -> None:
+    assert b"No pool yet" in operator.get(reverse("nodes:dashboard")).content
+
+
+def test_the_dashboard_is_never_green_while_checks_are_overdue(viewer: Client, now: datetime) -> None:
+    fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now - timedelta(seconds=20), 2)
+    NodeState.objects.update(due_at=now - timedelta(seconds=60))
+    text = viewer.get(reverse("nodes:dashboard")).content.decode()
+    assert "1 pool well; automation on; 1 check overdue" in text
+    assert 'class="verdict warn"' in text
+
+
+def queries(client: Client) -> int:
+    with CaptureQueriesContext(connection) as captured:
+        assert client.get(reverse("nodes:dashboard")).status_code == 200
+    return len(captured)
+
+
+def test_the_dashboard_asks_as_much_for_many_nodes_as_for_few(operator: Client, api: Pool, now: datetime) -> None:
+    few = queries(operator)
+    fleet.pool("Many", "many", [f"many-{number}" for number in range(60)], now)
+    assert queries(operator) == few <= 8
+
+
+def test_a_large_pool_shows_its_worst_nodes_and_counts_the_others(viewer: Client, now: datetime) -> None:
+    many = fleet.pool("Many", "many", [f"many-{number:02}" for number in range(30)], now)
+    fleet.rounds(many, now - timedelta(seconds=30), 3)
+    fleet.rounds(many, now - timedelta(seconds=15), 3, {"many-25": (Verdict.FAIL, "timed out")})
+    text = viewer.get(reverse("nodes:dashboard")).content.decode()
+    assert "many-25</a>" in text
+    assert "18 more, all well" in text
+
+
+def test_text_of_a_node_is_never_markup(operator: Client, now: datetime) -> None:
+    evil = "<script>alert(1)</script>\" onload='x"
+    pool = fleet.pool("Public API", "public-api", ["api-1", "api-2"], now)
+    fleet.rounds(pool, now - timedelta(seconds=60), 2)
+    fleet.rounds(pool, now - timedelta(seconds=50), 3, {"api-2": (Verdict.FAIL, evil)})
+    Node.objects.filter(name="api-1").update(zone=evil, tags=[evil])
+    for address in addresses():
+        text = operator.get(address).content.decode()
+        assert "<script>alert" not in text, address
+        assert "onload='x" not in text, address
+
+
+def test_a_decision_record_shows_who_was_considered_and_which_guards_were_asked(viewer: Client, api: Pool) -> None:
+    text = viewer.get(Failover.objects.get(kind="failover").get_absolute_url()).content.decode()
+    assert "api-2 failed 3 checks in a row" in text
+    assert "able, receives" in text
+    assert "<strong>no candidate</strong> let it pass" in text
+    assert "shares moved, epoch 5" in text
+
+
+def test_events_are_filtered_by_the_address(viewer: Client, api: Pool, failed: Node) -> None:
+    events = reverse("nodes:events")
+    assert "api-2 failed 3 checks in a row" in viewer.get(events, {"severity": "critical", "pool": "public-api"}).content.decode()
+    assert "No event matches" in viewer.get(events, {"severity": "critical", "text": "timed out"}).content.decode()
+    assert "No event matches" in viewer.get(events, {"until": "2001-01-01T00:00"}).content.decode()
+    only = viewer.get(events, {"node": failed.pk}).content.decode()
+    assert "api-1 is able" not in only
+    assert "end of the range" in viewer.get(events, {"since": "2001-01-02T00:00", "until": "2001-01-01T00:00"}).content.decode()
+
+
+def test_paging_shows_every_event_once_even_with_equal_times(viewer: Client, api: Pool, now: datetime) -> None:
+    Event.objects.bulk_create(
+        Event(at=now, type="rebalanced", severity="info", actor="engine", pool=api, message=f"number {n:03}") for n in range(120)
+    )
+    address, seen = f"{reverse('nodes:events')}?type=rebalanced&text=number", []
+    while address:
+        context = viewer.get(address).context
+        seen += [line.message for line in context["events"]]
+        address = context["older"]
+    assert seen == [f"number {n:03}" for n in reversed(range(120))]
+
+
+@pytest.mark.parametrize(
+    "cursor", ["before=1", "before=x&before_at=y", "before=1&before_at=2026-01-01T00:00:00", "before=1&before_at=99999"]
+)
+@pytest.mark.usefixtures("api")
+def test_a_cursor_that_is_none_shows_the_first_page(viewer: Client, cursor: str) -> None:
+    response = viewer.get(f"{reverse('nodes:events')}?{cursor}")
+    assert response.context["first_page"]
+
+
+def test_a_removed_node_keeps_its_page(operator: Client, well: Node, now: datetime) -> None:
+    Node.objects.filter(pk=well.pk).update(removed_at=now)
+    text = operator.get(well.get_absolute_url()).content.decode()
+    assert "This node was removed" in text
+    assert 'name="act"' not in text
