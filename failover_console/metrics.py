@@ -129,7 +129,9 @@ def _notifications() -> Iterator[Metric]:
            WHERE n.status = 'delivered' GROUP BY 1"""
     ):
         delivered.add_metric([kind], count)
-    failed = CounterMetricFamily("failover_notifications_failed", "Attempts that did not deliver", labels=["channel_kind", "reason"])
+    failed = CounterMetricFamily(
+        "failover_notifications_failed", "Attempts that did not deliver", labels=["channel_kind", "reason"]
+    )
     for kind, outcome, count in _rows(
         """SELECT d.kind, a.outcome, count(*) FROM alerts_attempt a JOIN alerts_notification n ON n.id = a.notification_id
            JOIN alerts_destination d ON d.id = n.destination_id WHERE a.outcome <> 'accepted'

@@ -7,6 +7,7 @@
   let polled = heard;
   let live = false; // a socket is open
   let ahead = 0; // ms by which the server's clock is ahead of ours
+  let said = null; // the verdict that was last read out
   let kept = null; // id of the element that had the focus before a swap
 
   htmx.config.wsReconnectDelay = function (tries) {
@@ -67,6 +68,15 @@
     }
   }
 
+  // Only a new verdict is read out; rows change too often for that.
+  function announce() {
+    const verdict = document.querySelector("#verdict h1");
+    if (!verdict) return;
+    const text = verdict.textContent.trim();
+    if (said !== null && said !== text) write(document.getElementById("announcements"), text);
+    said = text;
+  }
+
   function word() {
     heard = performance.now();
   }
@@ -82,6 +92,7 @@
     serverTime();
     count();
     judge();
+    announce();
   }
 
   document.addEventListener("htmx:wsOpen", function () {
@@ -99,9 +110,10 @@
     remember();
   });
   document.addEventListener("htmx:wsAfterMessage", restore);
+  document.addEventListener("htmx:beforeSwap", remember);
   document.addEventListener("htmx:afterSettle", restore);
   document.addEventListener("htmx:afterOnLoad", function (event) {
-    if (event.detail.target && event.detail.target.id === "live") word();
+    if (event.detail.successful && event.detail.elt.id === "live") word();
   });
   // What somebody is typing is never swapped away; disclosures stay as they are.
   document.addEventListener("htmx:oobBeforeSwap", function (event) {
@@ -124,6 +136,7 @@
     serverTime();
     count();
     judge();
+    announce();
     setInterval(function () {
       if (document.hidden) return;
       count();
