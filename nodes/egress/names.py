@@ -44,8 +44,12 @@ def resolve(host: str) -> tuple[Address, ...]:
     return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 
+def _too_slow(host: str) -> ResolverTroubleError:
+    return ResolverTroubleError(f"our resolver did not answer for {host} in time")
+
+
 class Names:
-    """A resolver for an event loop: a few threads of its own, a short cache, one look-up a name at a time."""
+    """A resolver with a deadline: a few threads of its own, a short cache, one look-up a name at a time."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(THREADS, "names")
@@ -65,6 +69,13 @@ class Names:
         try:
             found = await asyncio.wait_for(asyncio.shield(asked), timeout)
         except TimeoutError:
-            raise ResolverTroubleError(f"our resolver did not answer for {host} in time") from None
+            raise _too_slow(host) from None
         self._known[host] = (time.monotonic() + CACHE, found)
         return found
+
+    def addresses_now(self, host: str, timeout: float) -> tuple[Address, ...]:
+        """The same outside an event loop; blocks, remembers nothing."""
+        try:
+            return self._threads.submit(resolve, host).result(timeout)
+        except TimeoutError:
+            raise _too_slow(host) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nodes.egress.names import Names, literal, resolve
+from nodes.egress.names import Names, literal
 from nodes.egress.table import Address, Network, Standing, carried, standing
 
 
@@ -56,7 +56,7 @@ class Egress:
         known = literal(host)
         return self.permit(host, (known,) if known is not None else await self.names.addresses(host, timeout))
 
-    def addresses_now(self, host: str) -> tuple[Address, ...]:
+    def addresses_now(self, host: str, timeout: float) -> tuple[Address, ...]:
         """`addresses` for code outside an event loop; blocks."""
         known = literal(host)
-        return self.permit(host, (known,) if known is not None else resolve(host))
+        return self.permit(host, (known,) if known is not None else self.names.addresses_now(host, timeout))

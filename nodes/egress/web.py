@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple
 from urllib.parse import urlsplit
-
-import urllib3
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, SSLError
 
 from nodes.egress.names import NameUnknownError, ResolverTroubleError
 from nodes.egress.policy import Egress, EgressRefusedError
@@ -53,11 +52,16 @@ def target(url: str) -> Target:
     """Parse an address strictly; raises `EgressRefusedError` with a sentence that does not repeat it."""
     if _UNFIT.search(url):
         raise EgressRefusedError("the address holds a space, a backslash, a control or a non-ASCII character")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise EgressRefusedError("the address names a host that is none") from None
     try:
         port = parts.port
     except ValueError:
-        raise EgressRefusedError("the address has a port that is no number from 1 to 65535") from None
+        port = 0
+    if port == 0:
+        raise EgressRefusedError("the address has a port that is no number from 1 to 65535")
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise EgressRefusedError("the address must begin with https:// and name a host")
     if "@" in parts.netloc:
@@ -69,30 +73,33 @@ def target(url: str) -> Target:
 def open_webhook(egress: Egress, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float = 10.0) -> WebhookReply:
     """POST and read the answer, all within `timeout` seconds.  Raises `EgressRefusedError` or `DeliveryError`."""
     goal = target(url)
-    deadline = time.monotonic() + timeout
-    address = _address(egress, goal)
-    pool = _pool(goal, address, timeout)
-    expired = threading.Event()
+    began = time.monotonic()
+    address = _address(egress, goal, timeout)
+    line = _Line(goal, address, timeout, timeout - (time.monotonic() - began))
     try:
-        with _Deadline(pool, deadline, expired) as watched:
-            answer = pool.urlopen(
-                "POST", goal.path, body=body, headers={"Host": _host_header(goal), "Accept-Encoding": "identity", **headers},
-                retries=False, redirect=False, preload_content=False, assert_same_host=False,
-            )  # fmt: skip  # the request on its lines
-            watched.answer = answer
-            content = answer.read(MOST_BODY, decode_content=False) or b""
-            if expired.is_set():
-                raise DeliveryError(f"{goal.host} did not answer within {timeout:g} s", ambiguous=True)
-            return WebhookReply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, content)
-    except (HTTPError, OSError, ValueError) as error:
-        raise _failed(goal.host, error, expired=expired.is_set(), timeout=timeout) from None
+        line.connect()
+    except ssl.SSLError:
+        trouble = f"{goal.host} has no valid certificate"
+        raise DeliveryError(line.late or trouble, ambiguous=False) from None
+    except (OSError, ValueError):
+        raise DeliveryError(line.late or f"{goal.host} cannot be connected to", ambiguous=False) from None
+    else:
+        try:
+            reply = line.post({"Host": _host_header(goal), "Accept-Encoding": "identity", "Connection": "close", **headers}, body)
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise DeliveryError(
+                line.late or f"{goal.host} broke the connection off: {type(error).__name__}", ambiguous=True
+            ) from None
+        if line.late:
+            raise DeliveryError(line.late, ambiguous=True)
+        return reply
     finally:
-        pool.close()
+        line.close()
 
 
-def _address(egress: Egress, goal: Target) -> Address:
+def _address(egress: Egress, goal: Target, timeout: float) -> Address:
     try:
-        addresses = egress.addresses_now(goal.host)
+        addresses = egress.addresses_now(goal.host, timeout)
     except (NameUnknownError, ResolverTroubleError) as error:
         raise DeliveryError(str(error), ambiguous=False) from None
     if not addresses:
@@ -107,63 +114,54 @@ def _host_header(goal: Target) -> str:
     return host if goal.port in (80, 443) else f"{host}:{goal.port}"
 
 
-def _pool(goal: Target, address: Address, timeout: float) -> urllib3.HTTPConnectionPool:
-    limits = urllib3.Timeout(connect=min(CONNECT, timeout), read=timeout)
-    if goal.scheme == "http":
-        return urllib3.HTTPConnectionPool(str(address), goal.port, timeout=limits, maxsize=1)
-    return urllib3.HTTPSConnectionPool(
-        str(address),
-        goal.port,
-        timeout=limits,
-        maxsize=1,
-        server_hostname=goal.host,
-        assert_hostname=goal.host,
-        cert_reqs="CERT_REQUIRED",
-    )
+class _Line:
+    """One connection, cut when the whole time is up: a server that sends a byte a second resets every socket time-out."""
 
-
-class _Deadline:
-    """Cuts the connection when the whole time is up: a server that sends a byte a second resets every socket time-out."""
-
-    def __init__(self, pool: urllib3.HTTPConnectionPool, deadline: float, expired: threading.Event) -> None:
-        self._pool, self._expired = pool, expired
-        self._timer = threading.Timer(max(0.0, deadline - time.monotonic()), self._cut)
+    def __init__(self, goal: Target, address: Address, timeout: float, left: float) -> None:
+        self._goal, self._address, self._timeout, self._left = goal, str(address), timeout, max(0.001, left)
+        self._socket: socket.socket | None = None
+        self._expired = threading.Event()
+        self._timer = threading.Timer(self._left, self._cut)
         self._timer.daemon = True
-        self._connections: list[Any] = []
-        self.answer: urllib3.BaseHTTPResponse | None = None
-        make = pool._new_conn  # noqa: SLF001 - the one place where urllib3 shows the connection before it is used
 
-        def remembered() -> Any:
-            connection = make()
-            self._connections.append(connection)
-            return connection
+    @property
+    def late(self) -> str:
+        """The sentence to say once the time is up, empty before."""
+        return f"{self._goal.host} did not answer within {self._timeout:g} s" if self._expired.is_set() else ""
 
-        pool._new_conn = remembered  # type: ignore[method-assign]  # noqa: SLF001 - as above
-
-    def __enter__(self) -> Self:
+    def connect(self) -> None:
+        """Connect to the classified address; the certificate must be the named host's.  Raises `OSError`."""
         self._timer.start()
-        return self
+        plain = socket.create_connection((self._address, self._goal.port), timeout=min(CONNECT, self._left))
+        self._socket = plain
+        plain.settimeout(self._left)
+        if self._goal.scheme == "https":
+            context = ssl.create_default_context()
+            wrapped = context.wrap_socket(plain, server_hostname=self._goal.host, do_handshake_on_connect=False)
+            self._socket = wrapped
+            wrapped.do_handshake()
 
-    def __exit__(self, *_: object) -> None:
+    def post(self, headers: Mapping[str, str], body: bytes) -> WebhookReply:
+        """Send and read.  Raises `OSError` or `http.client.HTTPException`."""
+        exchange = http.client.HTTPConnection(self._address, self._goal.port)
+        exchange.sock = self._socket
+        exchange.request("POST", self._goal.path, body=body, headers=dict(headers))
+        with exchange.getresponse() as answer:
+            content = answer.read(MOST_BODY)
+            if answer.length and len(content) < MOST_BODY:
+                raise http.client.IncompleteRead(content, answer.length)
+            return WebhookReply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, content)
+
+    def close(self) -> None:
+        """Let go of the connection and the clock."""
         self._timer.cancel()
-        if self.answer is not None:
-            self.answer.close()
+        if self._socket is not None:
+            self._socket.close()
 
     def _cut(self) -> None:
         self._expired.set()
-        for connection in self._connections:
-            if connection.sock is not None:
-                try:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    connection.close()
-
-
-def _failed(host: str, error: Exception, *, expired: bool, timeout: float) -> DeliveryError:
-    if expired:
-        return DeliveryError(f"{host} did not answer within {timeout:g} s", ambiguous=True)
-    if isinstance(error, SSLError):
-        return DeliveryError(f"{host} has no valid certificate", ambiguous=False)
-    if isinstance(error, (NewConnectionError, ConnectTimeoutError, NameResolutionError)):
-        return DeliveryError(f"{host} cannot be connected to", ambiguous=False)
-    return DeliveryError(f"{host} broke the connection off: {type(error).__name__}", ambiguous=True)
+        if self._socket is not None:
+            try:
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)  # the wire's; TLS's own would take its reader's state away
+            except OSError:
+                self._socket.close()

@@ -54,7 +54,7 @@ class Server:
 
 def _read(peer: socket.socket) -> bytes:
     seen = b""
-    while b"\r\n\r\n" not in seen:
+    while b"\r\n\r\n" not in seen and b"POST".startswith(seen[:4]):
         seen += peer.recv(65536) or b"\r\n\r\n"
     head, _, body = seen.partition(b"\r\n\r\n")
     length = next((int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
