@@ -142,6 +142,7 @@ LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "nodes:dashboard"
 LOGOUT_REDIRECT_URL = "login"
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = ["failover_console.formats"]
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"

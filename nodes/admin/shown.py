@@ -13,4 +13,4 @@ def badge(state: str, text: str) -> SafeString:
 
 def percent(share: int) -> str:
     """Basis points as a person reads them: 3334 -> 33.34 %."""
-    return f"{share / 100:.2f} %"
+    return f"{share / 100:.2f}\N{NO-BREAK SPACE}%"

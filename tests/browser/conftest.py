@@ -1,4 +1,4 @@
-"""A real Chromium and the running product, shared by all browser tests."""
+"""A real Chromium and the running product, shared by the tests of a module: Playwright keeps an event loop running while it is open."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium on this machine")
@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
     with running("--demo") as product:
         able = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy'"
