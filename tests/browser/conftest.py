@@ -1,4 +1,4 @@
-"""A real Chromium and the running product, shared by the tests of a module: Playwright keeps an event loop running while it is open."""
+"""A real Chromium and the running product, shared by the tests of a module: an open Playwright keeps an event loop running."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -15,8 +14,6 @@ from nodes.ledger.claims import CalmPass
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import (
-    BreakerPolicy,
-    Check,
     CheckResult,
     Event,
     Failover,
@@ -29,44 +26,9 @@ from nodes.models import (
     Pool,
     PoolState,
 )
+from tests.integration.checking import see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def pool() -> Pool:
-    breaker = BreakerPolicy.objects.create(name="breaker")
-    failover = FailoverPolicy.objects.create(name="failover", failure_threshold=2, interval=10)
-    made = Pool.objects.create(name="api", slug="api", breaker_policy=breaker, failover_policy=failover)
-    for name in ("a", "b", "c"):
-        Check.objects.create(node=Node.objects.create(pool=made, name=name, address="127.0.0.1"))
-    operations.configuration_saved(made, actor="setup", before={}, after={})
-    NodeState.objects.update(due_at="2020-01-01T00:00Z")
-    return made
-
-
-@pytest.fixture
-def connection(pool: Pool) -> Iterator[psycopg.Connection[Row]]:
-    with connect("test") as opened:
-        yield opened
-
-
-def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str], now: float) -> None:
-    """Claim every node and apply these verdicts; nodes that are not named are given back."""
-    session = open_session(connection)
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
-        names = dict(Node.objects.values_list("pk", "name"))
-        claims = {names[c.node]: c for c in claim(cursor, session, ahead=1, limit=100).claims}
-        results = [
-            Result(
-                claims[name].node,
-                claims[name].token,
-                Observation(Verdict(verdict), "refused" if verdict == "fail" else "", 0.01, now, now),
-            )
-            for name, verdict in verdicts.items()
-        ]
-        advance(cursor, pool.pk, now=now, results=results)
 
 
 def shares() -> dict[str, int]:

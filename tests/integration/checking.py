@@ -1,0 +1,28 @@
+"""Checks as a runner applies them."""
+
+from __future__ import annotations
+
+import psycopg
+
+from nodes.engine.values import Observation, Verdict
+from nodes.ledger import Result, advance, claim, open_session
+from nodes.ledger.rows import Row
+from nodes.models import Node, Pool
+
+
+def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str], now: float) -> None:
+    """Claim every node and apply these verdicts; nodes that are not named are given back."""
+    session = open_session(connection)
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
+        names = dict(Node.objects.values_list("pk", "name"))
+        claims = {names[c.node]: c for c in claim(cursor, session, ahead=1, limit=100).claims}
+        results = [
+            Result(
+                claims[name].node,
+                claims[name].token,
+                Observation(Verdict(verdict), "refused" if verdict == "fail" else "", 0.01, now, now),
+            )
+            for name, verdict in verdicts.items()
+        ]
+        advance(cursor, pool.pk, now=now, results=results)
