@@ -17,7 +17,7 @@ from nodes.engine.acts import (
 from nodes.engine.decide import decide_failover
 from nodes.engine.guards import ask, isolation
 from nodes.engine.shares import able, active_tier, ideal_shares, on_trial, owed, receivers
-from nodes.engine.step import decide, quiet, step
+from nodes.engine.step import busy, decide, quiet, step
 
 __all__ = [
     "Refused",
@@ -25,6 +25,7 @@ __all__ = [
     "acknowledge",
     "active_tier",
     "ask",
+    "busy",
     "decide",
     "decide_failover",
     "fail_back",

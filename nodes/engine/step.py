@@ -310,6 +310,15 @@ def _node_instants(node: Member) -> list[float]:
     return instants
 
 
+def busy(pool: Pool) -> bool:
+    """Whether the next check of any node may matter to another node: a share is owed, a receiver or a tier is awaited."""
+    return (
+        bool(owed(pool))
+        or active_tier(pool) != pool.active_tier
+        or any(node.failure is not None and node.failure.verify_after is not None for node in pool.members)
+    )
+
+
 def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
     """Whether applying this observation certainly changes no state, no share and no event: the short way is open."""
     breaker = node.breaker
@@ -321,7 +330,5 @@ def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
         and breaker.state == State.CLOSED
         and breaker.mode == Mode.AUTO
         and not breaker.failures
-        and not owed(pool)
-        and all(each.failure is None for each in pool.members)
-        and active_tier(pool) == pool.active_tier
+        and not busy(pool)
     )

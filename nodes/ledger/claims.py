@@ -33,6 +33,7 @@ class Claim:
     version: int
     due_at: float
     calm: bool
+    failing: bool  # its failure is known
     interval: float
     fast_interval: float
     last_beat_at: float | None
@@ -66,6 +67,7 @@ WHERE s.node_id = due.node_id AND p.pool_id = s.pool_id AND n.id = s.node_id AND
 RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.first_bad_at,
           coalesce(n.interval, f.interval) AS interval,
           coalesce(n.fast_interval, f.fast_interval, least(2, coalesce(n.interval, f.interval))) AS fast_interval,
+          s.failure IS NOT NULL AS failing,
           (NOT p.busy AND s.health = 'healthy' AND s.fails = 0 AND s.first_bad_at IS NULL AND NOT s.stale
            AND s.admin_state = 'enabled' AND s.failure IS NULL AND s.breaker_state = 'closed' AND s.breaker_mode = 'auto'
            AND s.breaker_failures = 0 AND s.ever_able) AS calm,
@@ -100,6 +102,7 @@ def _claim(row: Row) -> Claim:
         version=row["version"],
         due_at=row["due_at"].timestamp(),
         calm=row["calm"],
+        failing=row["failing"],
         interval=row["interval"],
         fast_interval=row["fast_interval"],
         last_beat_at=beat and beat.timestamp(),

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from nodes.engine import values
 from nodes.engine.health import next_interval
-from nodes.engine.pool import owed, step
+from nodes.engine.pool import busy, step
 from nodes.ledger import rows
 from nodes.ledger.history import Past, remember
 from nodes.ledger.rows import Cursor, Row, moment
@@ -229,14 +229,9 @@ def _write_pool(cursor: Cursor, row: Row, before: values.Pool, step: values.Step
         changes["incident_id"] = past.incident
     if (wake_at := moment(step.wake_at)) != row["wake_at"]:
         changes["wake_at"] = wake_at
-    if (busy := _busy(after)) != row["busy"]:
-        changes["busy"] = busy
+    if (awaited := busy(after)) != row["busy"]:
+        changes["busy"] = awaited
     if changes or step.events or after.members != before.members:
         parts = [sql.SQL("version = version + 1"), *(sql.SQL("{} = %s").format(sql.Identifier(n)) for n in changes)]
         query = sql.SQL("UPDATE nodes_poolstate SET {} WHERE pool_id = %s").format(sql.SQL(", ").join(parts))
         cursor.execute(query, [*changes.values(), after.id])
-
-
-def _busy(pool: values.Pool) -> bool:
-    """Whether the next check of any node could matter to another node, so that none may take the short way."""
-    return bool(owed(pool)) or any(node.failure is not None for node in pool.members)

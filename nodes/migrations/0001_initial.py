@@ -827,6 +827,10 @@ class Migration(migrations.Migration):
                 ("lateness_p50", models.FloatField(default=0.0)),
                 ("lateness_p99", models.FloatField(default=0.0)),
                 (
+                    "lateness_histogram",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None),
+                ),
+                (
                     "latency_buckets",
                     django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None),
                 ),

@@ -163,6 +163,7 @@ class Runner(models.Model):
     stalls = models.BigIntegerField(default=0)  # times the loop stood still over 500 ms
     lateness_p50 = models.FloatField(default=0.0)  # seconds, over the last reporting period
     lateness_p99 = models.FloatField(default=0.0)
+    lateness_histogram = ArrayField(models.BigIntegerField(), default=list)  # counts over all terms, see nodes.rollups.histogram
     latency_buckets = ArrayField(models.BigIntegerField(), default=list)  # cumulative histogram counts
     latency_sum = models.FloatField(default=0.0)
     verdicts = models.JSONField(default=dict)  # verdict -> count

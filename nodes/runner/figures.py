@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from nodes.engine.values import Observation
 from nodes.ledger.rows import Cursor
+from nodes.rollups import histogram
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # s, upper bounds of check durations
 LATE = 0.25  # s
@@ -50,17 +51,24 @@ class Figures:
         buckets, self._buckets = self._buckets, [0] * (len(BUCKETS) + 1)
         latency_sum, self._latency_sum = self._latency_sum, 0.0
         dropped, self._dropped = self._dropped, 0
-        cursor.execute("SELECT verdicts, latency_buckets FROM nodes_runner WHERE host = %s AND kind = 'checks' AND slot = %s", key)
+        cursor.execute(
+            """SELECT verdicts, latency_buckets, lateness_histogram FROM nodes_runner
+               WHERE host = %s AND kind = 'checks' AND slot = %s""",
+            key,
+        )
         row = cursor.fetchone()
         if row is None:
             return p99
         total = Counter(row["verdicts"]) + verdicts
         summed = [a + b for a, b in zip(row["latency_buckets"] or [0] * len(buckets), buckets, strict=True)]
+        delays = row["lateness_histogram"] or [0] * histogram.BUCKETS
+        for seconds in lateness:
+            delays[histogram.bucket(seconds)] += 1
         cursor.execute(
             """UPDATE nodes_runner SET seen_at = %s, checks = checks + %s, late = late + %s, stale_results = stale_results + %s,
-                      stalls = stalls + %s, lateness_p50 = %s, lateness_p99 = %s, latency_buckets = %s,
-                      latency_sum = latency_sum + %s, verdicts = %s
+                      stalls = stalls + %s, lateness_p50 = %s, lateness_p99 = %s, lateness_histogram = %s,
+                      latency_buckets = %s, latency_sum = latency_sum + %s, verdicts = %s
                WHERE host = %s AND kind = 'checks' AND slot = %s""",
-            (now, verdicts.total(), late, dropped, stalls, p50, p99, summed, latency_sum, Jsonb(dict(total)), *key),
+            (now, verdicts.total(), late, dropped, stalls, p50, p99, delays, summed, latency_sum, Jsonb(dict(total)), *key),
         )
         return p99

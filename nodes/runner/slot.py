@@ -93,8 +93,8 @@ def _register(connection: psycopg.Connection[Row], host: str, slot: int) -> None
     now = moment(time.time())
     connection.execute(
         """INSERT INTO nodes_runner (host, slot, kind, pid, started_at, seen_at, checks, late, stale_results, stalls, lateness_p50,
-                                     lateness_p99, latency_buckets, latency_sum, verdicts)
-           VALUES (%s, %s, 'checks', %s, %s, %s, 0, 0, 0, 0, 0, 0, '{}', 0, '{}')
+                                     lateness_p99, lateness_histogram, latency_buckets, latency_sum, verdicts)
+           VALUES (%s, %s, 'checks', %s, %s, %s, 0, 0, 0, 0, 0, 0, '{}', '{}', 0, '{}')
            ON CONFLICT (host, kind, slot)
            DO UPDATE SET pid = excluded.pid, started_at = excluded.started_at, seen_at = excluded.seen_at""",
         (host, slot, os.getpid(), now, now),

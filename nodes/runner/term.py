@@ -10,8 +10,9 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 
 import psycopg
@@ -67,6 +68,7 @@ class Term:
         self._results: list[tuple[Claim, Observation]] = []
         self._pulse = Pulse(time.monotonic())
         self._sight = Sight()
+        self._urgent = asyncio.Event()  # a new failure is not kept waiting for a batch to gather
         self._ending = asyncio.Event()
 
     async def run(self) -> None:
@@ -149,10 +151,14 @@ class Term:
         shifted = replace(observation, started_at=observation.started_at + self._clock_offset)
         self._sight.note(each.node, each.pool, shifted, first_bad_at=each.first_bad_at, fast_interval=each.fast_interval)
         self._results.append((each, shifted))
+        if shifted.verdict == Verdict.FAIL and not each.failing:
+            self._urgent.set()
 
     async def _write(self) -> None:
         while not self._ending.is_set():
-            await asyncio.sleep(BATCH)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), BATCH)
+            self._urgent.clear()
             await self._flush()
         deadline = time.monotonic() + LAST_WAIT
         while self._asking and (time.monotonic() < deadline or not self._stopping()):
@@ -182,15 +188,19 @@ class Term:
             await live.ahint(())
 
     def _apply(self, batch: list[tuple[Claim, Observation]]) -> set[int]:
-        """Write a batch, in the writing thread; returns the pools in which something is to be seen."""
+        """Write a batch, in the writing thread, failures first; returns the pools in which something is to be seen."""
         self._figures.seen(seen for _, seen in batch)
         calm = [pair for pair in batch if pair[0].calm and pair[1].verdict == Verdict.PASS]
+        short = {each.node for each, _ in calm}
+        changed = self._advance_all((each, seen) for each, seen in batch if each.node not in short)
         held = self._pass_calmly(calm) if calm else set()
-        rest: dict[int, list[Result]] = defaultdict(list)
-        for each, seen in batch:
-            if each.node not in held:
-                rest[each.pool].append(Result(each.node, each.token, seen))
-        return {pool for pool, results in rest.items() if self._advance(pool, results)}
+        return changed | self._advance_all((each, seen) for each, seen in calm if each.node not in held)
+
+    def _advance_all(self, batch: Iterable[tuple[Claim, Observation]]) -> set[int]:
+        results: dict[int, list[Result]] = defaultdict(list)
+        for each, seen in sorted(batch, key=lambda pair: pair[1].verdict != Verdict.FAIL):
+            results[each.pool].append(Result(each.node, each.token, seen))
+        return {pool for pool, found in results.items() if self._advance(pool, found)}
 
     def _pass_calmly(self, calm: list[tuple[Claim, Observation]]) -> set[int]:
         passes = [CalmPass(c, o.started_at, o.latency or 0.0, o.started_at + jittered(c.interval)) for c, o in calm]
