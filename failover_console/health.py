@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from failover_console.metrics import Console
-from nodes.models import ApiToken, Scope
+from nodes.models import Scope
+from nodes.views.bearer import refusal
 
 _log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-    except DatabaseError as error:
+    except Error as error:
         _log.warning("not healthy: %s", error)
         return JsonResponse({"status": "no database"}, status=503)
     return JsonResponse({"status": "ok"})
@@ -34,11 +34,8 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus text, for a session or a bearer token with the scope `metrics`."""
-    bearer = request.headers.get("Authorization", "")
-    if not request.user.is_authenticated and not (
-        bearer.startswith("Bearer ") and ApiToken.find(bearer.removeprefix("Bearer "), Scope.METRICS, timezone.now())
-    ):
-        return HttpResponse("A bearer token with the scope metrics is needed.", status=401, headers={"WWW-Authenticate": "Bearer"})
+    if (refused := refusal(request, Scope.METRICS)) is not None:
+        return refused
     registry = CollectorRegistry(auto_describe=False)
     registry.register(Console())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

@@ -36,6 +36,11 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 _open: Counter[int] = Counter()  # sockets of each user in this process
 
 
+def sockets() -> int:
+    """Live sockets of this process."""
+    return _open.total()
+
+
 @dataclass(frozen=True, slots=True)
 class Visitor:
     """Who holds a session, and whether they may act."""

@@ -55,6 +55,7 @@ async def _look(watch: _Watch) -> None:
         except psycopg.Error as error:
             _log.warning("epochs cannot be read: %s", error)
             await asyncio.sleep(PATIENCE)
+    _watches.pop(asyncio.get_running_loop(), None)
 
 
 async def _answer(watch: _Watch, connection: psycopg.AsyncConnection[dict[str, int]]) -> None:

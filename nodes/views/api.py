@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from zlib import crc32
 
 from asgiref.sync import sync_to_async
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
+from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from nodes import epochs, operations
 from nodes.engine.values import FULL_SHARE
-from nodes.models import ApiToken, NodeState, PoolState, Scope
+from nodes.models import NodeState, PoolState, Scope
+from nodes.views.bearer import refusal
 
 LONGEST_WAIT = 60.0  # s
+LARGEST_PUSH = 10_000  # bytes
 
 
 @require_safe
@@ -24,29 +28,28 @@ async def shares(request: HttpRequest, slug: str) -> HttpResponse:
 
     `ETag`/`If-None-Match` save the body; `?wait=30&epoch=N` answers when the epoch passes N, or after the wait with what is.
     """
-    if (refusal := await sync_to_async(_refusal)(request)) is not None:
-        return refusal
+    if (refused := await sync_to_async(refusal)(request, Scope.SHARES)) is not None:
+        return refused
     try:
-        wait, epoch = float(request.GET.get("wait", 0)), int(request.GET.get("epoch", 0))
+        wait, epoch = _patience(request.GET)
     except ValueError:
-        return _problem(400, "wait is seconds and epoch a whole number, for example ?wait=30&epoch=7")
+        return _problem(400, f"wait is 0 to {LONGEST_WAIT:.0f} seconds and epoch a whole number, for example ?wait=30&epoch=7")
     found = await sync_to_async(_document)(slug)
     if found is None:
         return _problem(404, f"there is no pool with the slug {slug[:80]}")
-    if 0 < wait <= LONGEST_WAIT and found["epoch"] <= epoch and await epochs.passed(found["pool_id"], epoch, wait):
-        found = await sync_to_async(_document)(slug) or found
+    if wait and found["epoch"] <= epoch:
+        await sync_to_async(close_old_connections)()  # else all who wait would hold one of the few that the process has
+        if await epochs.passed(found["pool_id"], epoch, wait):
+            found = await sync_to_async(_document)(slug) or found
     return _answer(request, found)
 
 
-def _refusal(request: HttpRequest) -> HttpResponse | None:
-    bearer = request.headers.get("Authorization", "")
-    if bearer.startswith("Bearer ") and ApiToken.find(bearer.removeprefix("Bearer "), Scope.SHARES, timezone.now()):
-        return None
-    if not bearer and request.user.is_authenticated:
-        return None
-    answer = _problem(401, "a bearer token with the scope shares is needed")
-    answer["WWW-Authenticate"] = "Bearer"
-    return answer
+def _patience(query: Mapping[str, str]) -> tuple[float, int]:
+    """How long to wait, in seconds, for which epoch to pass; ValueError for what is neither."""
+    wait, epoch = float(query.get("wait", 0)), int(query.get("epoch", 0))
+    if not (0 <= wait <= LONGEST_WAIT and epoch >= 0):  # not a number is refused, too
+        raise ValueError
+    return wait, epoch
 
 
 def _problem(status: int, sentence: str) -> HttpResponse:
@@ -54,6 +57,11 @@ def _problem(status: int, sentence: str) -> HttpResponse:
 
 
 def _document(slug: str) -> dict[str, Any] | None:
+    """What is told of a pool.
+
+    The epoch is read before the shares: a change in between shows shares that are newer than their epoch, never older,
+    and who waits for the next epoch gets it.
+    """
     state = PoolState.objects.select_related("pool").filter(pool__slug=slug, pool__removed_at=None).first()
     if state is None:
         return None
@@ -86,19 +94,20 @@ def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
     """The document with an ETag that changes with any part of it."""
     states = crc32(repr(document["nodes"]).encode())
     tag = f'"{document["epoch"]}-{states:x}"'
-    if request.headers.get("If-None-Match") == tag:
-        answer: HttpResponse = HttpResponse(status=304)
-    else:
-        answer = JsonResponse(document)
-    answer["ETag"] = tag
-    answer["Cache-Control"] = "no-cache"
-    return answer
+    answer = JsonResponse(document, headers={"ETag": tag, "Cache-Control": "no-cache"})
+    return get_conditional_response(request, etag=tag, response=answer) or answer
 
 
 @csrf_exempt
 @require_http_methods(["GET", "POST", "HEAD"])
 def push(request: HttpRequest, pk: int, secret: str) -> HttpResponse:
-    """A node says that it is alive; its secret is in the address."""
+    """A node says that it is alive; its secret is in the address, a body says nothing and is kept small."""
+    if len(request.read(LARGEST_PUSH + 1)) > LARGEST_PUSH:
+        return _plain(413, f"a heartbeat needs no body; {LARGEST_PUSH} bytes are forgiven")
     if not operations.heartbeat(pk, secret):
-        return HttpResponse("no such node, or another secret\n", status=404, content_type="text/plain")
-    return HttpResponse("ok\n", content_type="text/plain")
+        return _plain(403, "no such node, or another secret")
+    return _plain(200, "ok")
+
+
+def _plain(status: int, sentence: str) -> HttpResponse:
+    return HttpResponse(f"{sentence}\n", status=status, content_type="text/plain; charset=utf-8")
