@@ -190,7 +190,7 @@ class Notification(models.Model):
     dedup_key = models.CharField(max_length=255)
     severity = models.CharField(max_length=8, choices=Severity.choices)
     payload = models.JSONField()  # see alerts.delivery.letter; holds no secret
-    requested_by = models.CharField(max_length=150, blank=True, default="")  # tests only
+    requested_by = models.CharField(max_length=150, blank=True, default="")  # a test, or one sent again
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     due_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)

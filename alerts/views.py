@@ -16,6 +16,7 @@ from alerts.delivery import Facts
 from alerts.delivery.outward import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, hint_of
+from alerts.services.again import NotAgainError, send_again
 from alerts.services.trial import TooManyTestsError, send_test
 from nodes.models import Incident
 
@@ -103,3 +104,18 @@ def test_send(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.error(request, f"{destination.name} did not take the test message: {sent.outcome}.")
     return redirect("alerts:notification", sent.pk)
+
+
+@login_required
+@permission_required("nodes.operate", raise_exception=True)
+@require_POST
+def again(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send a message that was given up once more."""
+    get_object_or_404(_known(), pk=pk)
+    try:
+        send_again(pk, actor=request.user.get_username(), now=timezone.now())
+    except NotAgainError as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, "It is on its way again.")
+    return redirect("alerts:notification", pk)
