@@ -14,6 +14,7 @@ from alerts.forms import DestinationForm, RuleForm
 from alerts.models import Attempt, Destination, Notification, Rule
 from alerts.services import destinations
 from nodes import operations
+from nodes.admin.reading import ReadOnly
 
 if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take no parameter
     AnyAdmin = admin.ModelAdmin[Any]
@@ -128,7 +129,7 @@ class _AttemptInline(AnyInline):
 
 
 @admin.register(Notification)
-class NotificationAdmin(AnyAdmin):
+class NotificationAdmin(ReadOnly, AnyAdmin):
     list_display = ("created_at", "destination", "action", "severity", "status", "attempts", "repeats", "outcome")
     list_filter = ("status", "action", "severity", "destination__kind")
     search_fields = ("dedup_key", "outcome")
@@ -138,12 +139,3 @@ class NotificationAdmin(AnyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Notification]:
         wanted = super().get_queryset(request).select_related("destination")
         return wanted.defer("destination__address", "destination__key")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

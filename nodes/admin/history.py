@@ -5,30 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
 
 from nodes.admin.edits import AnyAdmin
+from nodes.admin.reading import ReadOnly
 from nodes.admin.shown import badge
 from nodes.models import Event, Failover, Incident
 
 
-class ReadOnly(AnyAdmin):
+class Record(ReadOnly, AnyAdmin):
     """Seen by whoever may view; the console's own page of the row is behind “View on site”."""
 
     show_full_result_count = False
     list_per_page = 50
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-class Graded(ReadOnly):
+class Graded(Record):
     """Rows with a severity, in its colour."""
 
     class Media:
@@ -56,7 +47,7 @@ class IncidentAdmin(Graded):
 
 
 @admin.register(Failover)
-class FailoverAdmin(ReadOnly):
+class FailoverAdmin(Record):
     list_display = ("at", "pool", "kind", "status", "node", "epoch", "actor", "reason")
     list_select_related = ("pool", "node")
     list_filter = ("kind", "status", ("pool", admin.RelatedOnlyFieldListFilter))

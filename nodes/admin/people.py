@@ -11,6 +11,8 @@ from django.contrib.auth.models import Group, User
 from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
+from nodes.admin.reading import ReadOnly
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
@@ -57,14 +59,5 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
 
 
 @admin.register(Group)
-class RoleAdmin(GroupAdmin):
+class RoleAdmin(ReadOnly, GroupAdmin):
     """The three roles are made by a migration; here one sees what they may do."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

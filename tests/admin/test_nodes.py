@@ -20,7 +20,7 @@ def names(response: Any) -> set[str]:
 def test_the_list_shows_live_state(operator: Client, fleet: Fleet) -> None:
     NodeState.objects.filter(node=fleet.first).update(health="failed", breaker_state="open", share=3_334, admin_state="maintenance")
     body = operator.get(page("node")).content.decode()
-    for word in ("failed", "open", "33.34 %", "maintenance", "alpha.example:443"):
+    for word in ("failed", "open", "33.34\N{NO-BREAK SPACE}%", "maintenance", "alpha.example:443"):
         assert word in body
 
 
@@ -78,7 +78,7 @@ def test_the_page_shows_the_last_checks_and_events(admin: Client, fleet: Fleet) 
 def test_a_pool_lists_its_nodes_with_the_way_to_each(admin: Client, fleet: Fleet) -> None:
     body = admin.get(page("pool", "change", fleet.pool.pk)).content.decode()
     assert page("node", "change", fleet.first.pk) in body
-    assert "50.00 %" in body
+    assert "50.00\N{NO-BREAK SPACE}%" in body
 
 
 def test_the_list_of_pools_counts_the_well_nodes(admin: Client, fleet: Fleet) -> None:

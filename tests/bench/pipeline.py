@@ -1,7 +1,7 @@
 """The whole pipeline under load: N nodes at one interval against real HTTP servers on loopback, all of it stored.
 
 It starts `manage.py up` in a temporary directory, declares pools of 50 nodes, lets it settle for 10 s and then measures.
-During the measurement one node a second is made to fail and is well again ten seconds later, so that decisions are measured under the load.
+During the measurement one node a second is made to fail, for ten seconds, so that decisions are measured under the load.
 
 figures
   checks_per_second          checks stored ÷ seconds

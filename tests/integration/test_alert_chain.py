@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -13,49 +12,20 @@ import pytest
 from alerts.models import Notification
 from alerts.services import dispatch, routing
 from nodes import operations
-from nodes.engine.values import Observation, Verdict
-from nodes.ledger import Result, advance, claim, open_session
-from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
-from nodes.models import BreakerPolicy, Check, FailoverPolicy, Incident, Node, NodeState, Pool
+from nodes.models import FailoverPolicy, Incident, Pool
 from tests.alerts import history
 from tests.alerts.history import Receiver
+from tests.integration.checking import see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 ME = uuid.uuid4()
 
 
-@pytest.fixture
-def pool() -> Pool:
-    breaker = BreakerPolicy.objects.create(name="breaker")
-    failover = FailoverPolicy.objects.create(name="failover", failure_threshold=3, interval=10)
-    made = Pool.objects.create(name="API", slug="api", breaker_policy=breaker, failover_policy=failover)
-    for name in ("a", "b", "c"):
-        Check.objects.create(node=Node.objects.create(pool=made, name=name, address="127.0.0.1"))
-    operations.configuration_saved(made, actor="setup", before={}, after={})
-    NodeState.objects.update(due_at="2020-01-01T00:00Z")
-    return made
-
-
-@pytest.fixture
-def connection(pool: Pool) -> Iterator[psycopg.Connection[Row]]:
-    with connect("test") as opened:
-        yield opened
-
-
-def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str], now: float) -> None:
-    """One batch of checks with these verdicts."""
-    session = open_session(connection)
-    with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
-        names = dict(Node.objects.values_list("pk", "name"))
-        claims = {names[each.node]: each for each in claim(cursor, session, ahead=1, limit=100).claims}
-        results = [
-            Result(claims[name].node, claims[name].token, Observation(Verdict(verdict), "connection refused", 0.01, now, now))
-            for name, verdict in verdicts.items()
-        ]
-        advance(cursor, pool.pk, now=now, results=results)
+@pytest.fixture(autouse=True)
+def three_checks(pool: Pool) -> None:
+    FailoverPolicy.objects.update(failure_threshold=3)
 
 
 def deliver(receiver: Receiver, now: float) -> None:
@@ -95,7 +65,7 @@ def test_the_page_says_what_failed_and_where_its_share_went(connection: psycopg.
     deliver(receiver, now + 4)
     payload = receiver.arrived[0]["payload"]
     assert payload["severity"] == "critical"
-    assert payload["summary"].startswith("b failed 3 checks in a row: connection refused")
+    assert payload["summary"].startswith("b failed 3 checks in a row: refused")
     assert payload["component"] == "b"
     assert payload["custom_details"]["what was done"].startswith("its share moved to a (now 50.01 %), c (now 49.99 %), epoch")
 
