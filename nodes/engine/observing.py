@@ -32,13 +32,20 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
     if node.admin == AdminState.DISABLED:
         observation = None  # a check that was under way when a person switched the node off
     health = node.health if observation is None else healths.observe(node.health, node.health_policy, observation, now)
-    if health is node.health and not health.stale and node.admin != AdminState.DISABLED:
-        health = replace(health, stale=healths.stale(health, node.health_policy, now))
+    if (
+        health is node.health
+        and not health.stale
+        and node.admin != AdminState.DISABLED
+        and healths.stale(health, node.health_policy, now)
+    ):
+        health = replace(health, stale=True)
     held = health.status == Health.FAILED
     breaker, changes = rules.tick(node.breaker, node.breaker_policy, now, jitter=jitter, held=held)
     if observation is not None:
         breaker, more = _feed(breaker, node, observation, now, jitter)
         changes += more
+    if health is node.health and breaker is node.breaker:
+        return node, []  # most nodes of a pool at most steps
     seen = replace(node, health=health, breaker=breaker)
     events = _health_events(node, seen, observation)
     for change in changes:

@@ -19,16 +19,21 @@ WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
 
 def able(node: Member) -> bool:
     """Whether the node may hold its share of the traffic."""
-    return _fit(node) and effective(node.breaker) == State.CLOSED
+    return in_service(node) and not node.health.stale
 
 
 def on_trial(node: Member) -> bool:
     """Able but for a half-open breaker: it may hold a little, and is not owed a failover."""
-    return _fit(node) and effective(node.breaker) == State.HALF_OPEN
+    return _fit(node) and effective(node.breaker) == State.HALF_OPEN and not node.health.stale
+
+
+def in_service(node: Member) -> bool:
+    """Able as far as anybody knows: silence alone takes no capacity away."""
+    return _fit(node) and effective(node.breaker) == State.CLOSED
 
 
 def _fit(node: Member) -> bool:
-    return node.admin == AdminState.ENABLED and node.health.status in WELL and not node.health.stale
+    return node.admin == AdminState.ENABLED and node.health.status in WELL
 
 
 def owed(pool: Pool) -> list[Member]:
@@ -38,21 +43,12 @@ def owed(pool: Pool) -> list[Member]:
 
 
 def _only_stale(node: Member) -> bool:
-    return node.health.stale and (able(_fresh(node)) or on_trial(_fresh(node)))
-
-
-def _fresh(node: Member) -> Member:
-    return replace(node, health=replace(node.health, stale=False))
+    return node.health.stale and _fit(node) and effective(node.breaker) in (State.CLOSED, State.HALF_OPEN)
 
 
 def well(node: Member) -> bool:
     """Able, but for what a person ordered: what ends a failure."""
     return able(replace(node, admin=AdminState.ENABLED))
-
-
-def in_service(node: Member) -> bool:
-    """Able as far as anybody knows: silence alone takes no capacity away."""
-    return able(_fresh(node))
 
 
 def first_bad(node: Member) -> float:

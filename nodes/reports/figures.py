@@ -7,15 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
-from typing import Any
 
-from django.db import connection
 from django.db.models import Count, Q
 
 from nodes.models import Event, EventType, Failure, Incident, Node, Pool
-from nodes.reports.spans import Span, intersection, length, subtract, union
-from nodes.rollups import merged, quantile
-from nodes.rollups.grains import DAY, HOUR, MINUTE, Grain, done_until
+from nodes.reports.rolled import Seen, seen, silences
+from nodes.reports.spans import Parts, Span, divide, length, subtract, union
+from nodes.rollups import quantile
 
 LONGEST = timedelta(days=400)  # of a range; a longer one is cut at its start
 _ASIDE = ("maintenance", "disabled")
@@ -32,6 +30,7 @@ class Row:
     downtime: float
     counted: float
     set_aside: float
+    unwatched: float
     unknown: float | None
     failures: int
     incidents: int
@@ -59,28 +58,25 @@ class Report:
 class _Past:
     """What one node, or all nodes of a pool, went through."""
 
-    counted: list[Span] = field(default_factory=list)
-    aside: list[Span] = field(default_factory=list)
-    down: list[Span] = field(default_factory=list)
+    failing: list[Span] = field(default_factory=list)
+    time: Parts = field(default_factory=lambda: Parts([], [], [], []))
     up_seconds: float = 0.0  # counted − down, summed over nodes
     marked: list[Failure] = field(default_factory=list)
     ended: list[Failure] = field(default_factory=list)
     incidents: set[int] = field(default_factory=set)
     events: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
-    histogram: list[int] = field(default_factory=lambda: [0] * 64)
-    checks: int = 0
-    unknowns: int = 0
+    seen: Seen = field(default_factory=Seen)
 
 
 def report(start: datetime, end: datetime, *, now: datetime, pool: str = "") -> Report:
     """Every figure over [start, end), cut to the present and to 400 days, for one pool (a slug) or all."""
     end = min(end, now)
     start = max(start, end - LONGEST)
-    nodes = Node.objects.filter(created_at__lt=end).filter(Q(removed_at=None) | Q(removed_at__gt=start)).select_related("pool")
+    nodes = Node.objects.filter(created_at__lt=end).filter(Q(removed_at=None) | Q(removed_at__gt=start))
     nodes = nodes.filter(pool__slug=pool) if pool else nodes
-    found = list(nodes.order_by("pool__name", "name", "pk"))
-    pasts = _pasts(found, start, end)
+    found = list(nodes.select_related("pool__failover_policy").order_by("pool__name", "name", "pk"))
+    pasts = _pasts(found, start, end, now)
     rows: list[Row] = []
     by_pool: dict[Pool, list[Node]] = defaultdict(list)
     for node in found:
@@ -94,21 +90,27 @@ def report(start: datetime, end: datetime, *, now: datetime, pool: str = "") -> 
     return Report(start, end, tuple(rows))
 
 
-def _pasts(nodes: Sequence[Node], start: datetime, end: datetime) -> dict[int, _Past]:
+def _pasts(nodes: Sequence[Node], start: datetime, end: datetime, now: datetime) -> dict[int, _Past]:
     pasts = {node.pk: _Past() for node in nodes}
-    aside = _time_aside(nodes, start, end)
-    for node in nodes:
-        past = pasts[node.pk]
-        lived = [(max(start, node.created_at).timestamp(), min(end, node.removed_at or end).timestamp())]
-        past.aside = intersection(union(aside[node.pk]), union(lived))
-        past.counted = subtract(union(lived), past.aside)
     _add_failures(pasts, start, end)
     _add_events(pasts, start, end)
-    _add_rollups(pasts, start, end)
-    for past in pasts.values():
-        past.down = intersection(union(past.down), past.counted)
-        past.up_seconds = length(past.counted) - length(past.down)
+    for pk, checks in seen(pasts, start, end).items():
+        pasts[pk].seen = checks
+    aside = _time_aside(nodes, start, end)
+    silent = silences({node.pk: _patience(node) for node in nodes}, start, end, now=now)
+    for node in nodes:
+        life = [(max(start, node.created_at).timestamp(), min(end, node.removed_at or end).timestamp())]
+        past = pasts[node.pk]
+        past.time = divide(life, aside=aside[node.pk], failing=past.failing, silent=silent[node.pk])
+        past.up_seconds = length(past.time.counted) - length(past.time.down)
     return pasts
+
+
+def _patience(node: Node) -> float:
+    """How long a node may go unseen, in seconds, while its checks run as they should: as long as until it is stale."""
+    policy = node.pool.failover_policy
+    interval = max(node.interval or policy.interval, node.down_interval or policy.down_interval or 0.0)
+    return 2 * interval + (node.check_timeout or policy.check_timeout or min(5.0, interval / 2))
 
 
 def _time_aside(nodes: Sequence[Node], start: datetime, end: datetime) -> dict[int, list[Span]]:
@@ -135,7 +137,7 @@ def _add_failures(pasts: Mapping[int, _Past], start: datetime, end: datetime) ->
     for failure in failures.order_by("marked_at"):
         past = pasts[failure.node_id]
         until = min(failure.recovered_at or end, end)
-        past.down.append((max(failure.first_bad_at, start).timestamp(), until.timestamp()))
+        past.failing.append((max(failure.first_bad_at, start).timestamp(), until.timestamp()))
         if start <= failure.marked_at < end:
             past.marked.append(failure)
             past.incidents.add(failure.incident_id)
@@ -157,66 +159,47 @@ def _add_events(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> N
     for node, kind, n in counts:
         if node is not None:
             pasts[node].events[kind] = n
-    stretches: dict[tuple[int, object], int] = {}
-    reopened = events.filter(type=EventType.BREAKER_REOPENED).values_list("node_id", "detail")
-    for node, detail in reopened:
+    for node, count in _rejected(pasts, start, end).items():
+        pasts[node].rejected = count
+
+
+def _rejected(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> Counter[int]:
+    """Reopenings told in the range, by node: the number told last for each opening, less the one told before the range."""
+    told: dict[tuple[int, object], list[int]] = defaultdict(lambda: [0, 0])
+    reopened = Event.objects.filter(node__in=pasts.keys(), type=EventType.BREAKER_REOPENED, at__gte=start - LONGEST, at__lt=end)
+    for node, at, detail in reopened.values_list("node_id", "at", "detail"):
         if node is not None:
-            stretch = (node, detail.get("first_opened_at"))
-            stretches[stretch] = max(stretches.get(stretch, 0), detail.get("reopened", 1))
-    for (node, _), most in stretches.items():
-        pasts[node].rejected += most
-
-
-def _add_rollups(pasts: Mapping[int, _Past], start: datetime, end: datetime) -> None:
-    sources = " UNION ALL ".join(
-        f"SELECT node_id, passes, warns, fails, unknowns, histogram FROM {grain.table} "
-        f"WHERE start >= %s AND start < %s AND node_id = ANY(%s)"
-        for grain, _, _ in _grains(start, end)
-    )
-    values: list[Any] = []
-    for _, begin, stop in _grains(start, end):
-        values += [begin, stop, list(pasts)]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT node_id, sum(passes + warns + fails + unknowns), sum(unknowns), {merged()} "
-            f"FROM ({sources}) AS r GROUP BY node_id",
-            values,
-        )
-        for node, checks, unknowns, histogram in cursor.fetchall():
-            past = pasts[node]
-            past.checks, past.unknowns = checks, unknowns
-            past.histogram = [count or 0 for count in histogram]
-
-
-def _grains(start: datetime, end: datetime) -> list[tuple[Grain, datetime, datetime]]:
-    """The coarsest roll-ups that serve a range, each followed by the finer one from where it ends."""
-    days = (done_until(DAY) or start) if end - start > timedelta(days=30) else start
-    hours = (done_until(HOUR) or start) if end - start > timedelta(days=1) else start
-    days, hours = max(days, start), max(hours, days, start)
-    return [(DAY, start, days), (HOUR, days, hours), (MINUTE, hours, end)]
+            before_and_last = told[node, detail.get("first_opened_at")]
+            number = detail.get("reopened", 1)
+            before_and_last[1] = max(before_and_last[1], number)
+            if at < start:
+                before_and_last[0] = max(before_and_last[0], number)
+    rejected: Counter[int] = Counter()
+    for (node, _), (before, last) in told.items():
+        rejected[node] += last - before
+    return rejected
 
 
 def _together(pasts: Sequence[_Past]) -> _Past:
     """A pool's past: it is down while every node that counts is down."""
     whole = _Past()
-    whole.counted = union(span for past in pasts for span in past.counted)
-    whole.aside = subtract(union(span for past in pasts for span in past.aside), whole.counted)
-    up = union(span for past in pasts for span in subtract(past.counted, past.down))
-    whole.down = subtract(whole.counted, up)
+    counted = union(span for past in pasts for span in past.time.counted)
+    aside = subtract(union(span for past in pasts for span in past.time.aside), counted)
+    unwatched = subtract(subtract(union(span for past in pasts for span in past.time.unwatched), counted), aside)
+    up = union(span for past in pasts for span in subtract(past.time.counted, past.time.down))
+    whole.time = Parts(aside, unwatched, counted, subtract(counted, up))
     whole.up_seconds = sum(past.up_seconds for past in pasts)
     for past in pasts:
         whole.marked += past.marked
         whole.ended += past.ended
         whole.events += past.events
         whole.rejected += past.rejected
-        whole.histogram = [a + b for a, b in zip(whole.histogram, past.histogram, strict=True)]
-        whole.checks += past.checks
-        whole.unknowns += past.unknowns
+        whole.seen.add(past.seen)
     return whole
 
 
 def _row(pool: str, node: str | None, past: _Past) -> Row:
-    counted, down = length(past.counted), length(past.down)
+    counted, down = length(past.time.counted), length(past.time.down)
     started = past.events[EventType.RECOVERY_STARTED]
     return Row(
         pool=pool,
@@ -224,8 +207,9 @@ def _row(pool: str, node: str | None, past: _Past) -> Row:
         availability=1 - down / counted if counted else None,
         downtime=down,
         counted=counted,
-        set_aside=length(past.aside),
-        unknown=past.unknowns / past.checks if past.checks else None,
+        set_aside=length(past.time.aside),
+        unwatched=length(past.time.unwatched),
+        unknown=past.seen.unknowns / past.seen.checks if past.seen.checks else None,
         failures=len(past.marked),
         incidents=len(past.incidents),
         to_detect=_mean((f.first_bad_at, f.marked_at) for f in past.marked),
@@ -235,10 +219,10 @@ def _row(pool: str, node: str | None, past: _Past) -> Row:
         recovery_success=past.events[EventType.RECOVERY_COMPLETED] / started if started else None,
         breaker_opens=past.events[EventType.BREAKER_OPENED],
         rejected_trials=past.rejected,
-        p50=quantile(past.histogram, 0.5),
-        p95=quantile(past.histogram, 0.95),
-        p99=quantile(past.histogram, 0.99),
-        checks=past.checks,
+        p50=quantile(past.seen.histogram, 0.5),
+        p95=quantile(past.seen.histogram, 0.95),
+        p99=quantile(past.seen.histogram, 0.99),
+        checks=past.seen.checks,
     )
 
 

@@ -20,7 +20,7 @@ RULES = (
         "Availability",
         "percent",
         "Node: 1 − downtime ÷ counted time. Pool: the part of the counted time in which not every counted node was down. "
-        "Counted time is the part of the range in which the node existed, without maintenance and disabled time.",
+        "Counted time is the part of the range in which the node existed, without maintenance, disabled and unwatched time.",
     ),
     Figure(
         "downtime",
@@ -33,14 +33,23 @@ RULES = (
         "counted",
         "Counted time",
         "seconds",
-        "The range, from the node's creation on and until its removal or now, without the time in maintenance or disabled. "
-        "Pool: time in which at least one node counted.",
+        "The range, from the node's creation on and until its removal or now, without the time in maintenance, disabled or "
+        "unwatched: all of it is up or down. Pool: time in which at least one node counted.",
     ),
     Figure(
         "set_aside",
         "Set aside",
         "seconds",
-        "Time in maintenance or disabled inside the range, in which nothing counts as downtime.",
+        "Time in maintenance or disabled inside the range, in which nothing counts as downtime. "
+        "Pool: such time of a node while no node counted.",
+    ),
+    Figure(
+        "unwatched",
+        "Unwatched",
+        "seconds",
+        "Time without a failure in which no check told us anything for longer than twice the interval and the check's time-out, "
+        "say while this console was off: it counts neither as up nor as down. To the minute in a range of up to a day of the last "
+        "30, to the hour up to 100 days, else to the day. Pool: such time of a node while no node counted.",
     ),
     Figure(
         "unknown",
@@ -98,8 +107,9 @@ RULES = (
         "rejected_trials",
         "Rejected trials",
         "count",
-        "Trials that failed and opened the breaker again: the highest reopening number told for each opening, by breaker_reopened "
-        "events in the range (told for the first and then every tenth, so this is a lower bound).",
+        "Trials that failed and opened the breaker again: for each opening the highest reopening number told in the range, less "
+        "the highest told before it, by breaker_reopened events (told for the first and then every tenth, so that up to nine may "
+        "not be told yet).",
     ),
     Figure(
         "p50", "Latency p50", "latency", "From the roll-ups' histograms of passing and warning checks; exact to one bucket (9.3 %)."

@@ -3,8 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 Span = tuple[float, float]
+
+
+class Parts(NamedTuple):
+    """A life divided without rest or overlap: set aside, unwatched, counted; down is a part of what is counted."""
+
+    aside: list[Span]
+    unwatched: list[Span]
+    counted: list[Span]
+    down: list[Span]
+
+
+def divide(life: Iterable[Span], *, aside: Iterable[Span], failing: Iterable[Span], silent: Iterable[Span]) -> Parts:
+    """Each moment of the life is set aside, or down, or unwatched, or up: the first of these that it can be."""
+    lived = union(life)
+    put_aside = intersection(union(aside), lived)
+    watched = subtract(lived, put_aside)
+    down = intersection(union(failing), watched)
+    unwatched = subtract(intersection(union(silent), watched), down)
+    return Parts(put_aside, unwatched, subtract(watched, unwatched), down)
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

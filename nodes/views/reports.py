@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
+from typing import NamedTuple
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -16,65 +18,98 @@ from nodes.models import Pool
 
 _RANGES = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30), "90d": timedelta(days=90)}
 _DEFAULT = "7d"
+_EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
+
+
+class _UnclearError(ValueError):
+    """What is wrong with a query, in a sentence for the one who asked."""
+
+
+class _Asked(NamedTuple):
+    start: datetime
+    end: datetime
+    pool: str = ""
+
+
+def _asked(given: QueryDict, now: datetime) -> _Asked:
+    """The range and pool that the query asks for; raises `_UnclearError`."""
+    name = given.get("range") or _DEFAULT
+    if name not in _RANGES:
+        raise _UnclearError(f"There is no range “{name[:40]}”; there are {', '.join(_RANGES)}.")
+    pool = given.get("pool", "")
+    if pool and not (pool.isprintable() and Pool.objects.filter(slug=pool).exists()):
+        raise _UnclearError(f"There is no pool with the slug “{pool[:80]}”.")
+    first, last = _instant(given.get("start", ""), end=False), _instant(given.get("end", ""), end=True)
+    end = last or now
+    start = first or end - _RANGES[name]
+    if start >= end:
+        raise _UnclearError("The range ends before it begins.")
+    if start >= now:
+        raise _UnclearError("The range begins in the future.")
+    return _Asked(start, end, pool)
 
 
 def _instant(text: str, *, end: bool) -> datetime | None:
-    """A date (its whole day counts) or a date and time, in UTC."""
+    """A date (its whole day counts) or a date and time, in UTC unless it names a zone; None for nothing."""
+    if not text:
+        return None
     try:
         if (day := parse_date(text)) is not None:
-            return datetime.combine(day, time(), UTC) + (timedelta(days=1) if end else timedelta())
-        moment = parse_datetime(text)
-    except ValueError:
-        return None
-    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _asked(request: HttpRequest) -> tuple[history.Report, str]:
-    """The report that the query asks for, and what is wrong with the query, in words."""
-    now = timezone.now()
-    given = request.GET
-    span = _RANGES.get(given.get("range", _DEFAULT), _RANGES[_DEFAULT])
-    start, end, trouble = now - span, now, ""
-    if given.get("start") or given.get("end"):
-        first, last = _instant(given.get("start", ""), end=False), _instant(given.get("end", ""), end=True)
-        if (given.get("start") and first is None) or (given.get("end") and last is None):
-            trouble = "A date is written 2026-11-23; the last seven days are shown instead."
+            moment: datetime | None = datetime.combine(day, time(), UTC) + (timedelta(days=1) if end else timedelta())
         else:
-            end = last or now
-            start = first or end - span
-    if not trouble and start >= min(end, now):
-        trouble = "The range ends before it begins, or begins in the future; the last seven days are shown instead."
-        start, end = now - _RANGES[_DEFAULT], now
-    return history.report(start, end, now=now, pool=given.get("pool", "")), trouble
+            moment = parse_datetime(text)
+    except (ValueError, OverflowError):
+        moment = None
+    moment = moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment is None or moment < _EARLIEST:
+        raise _UnclearError(f"“{text[:40]}” is no date for a report; one is written 2026-11-23.")
+    return moment
 
 
 @login_required
 @require_safe
 def reports(request: HttpRequest) -> HttpResponse:
-    """Any range, per pool and node, each figure with its rule."""
-    found, trouble = _asked(request)
+    """Any range, per pool and node, each figure with its rule; a query that is unclear stays in the form, beside the reason."""
+    now, given, trouble = timezone.now(), request.GET, ""
+    try:
+        asked = _asked(given, now)
+    except _UnclearError as error:
+        asked, trouble = _Asked(now - _RANGES[_DEFAULT], now), str(error)
     context = {
-        "report": found,
+        "report": history.report(asked.start, asked.end, now=now, pool=asked.pool),
         "trouble": trouble,
+        "cut": min(asked.end, now) - asked.start > history.LONGEST,
         "rules": history.RULES,
         "pools": Pool.objects.filter(removed_at=None),
-        "pool": request.GET.get("pool", ""),
+        "pool": given.get("pool", ""),
         "ranges": _RANGES,
-        "range": "" if request.GET.get("start") or request.GET.get("end") else request.GET.get("range", _DEFAULT),
-        "query": request.GET.urlencode(),
+        "range": "" if given.get("start") or given.get("end") else given.get("range") or _DEFAULT,
+        "query": given.urlencode(),
     }
     return render(request, "nodes/reports.html", context)
+
+
+def _exported(request: HttpRequest, write: Callable[[history.Report], str], content_type: str) -> HttpResponse:
+    """The report as `write` writes it, or 400 with what is unclear: no program should take another range for its own."""
+    now = timezone.now()
+    try:
+        asked = _asked(request.GET, now)
+    except _UnclearError as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    found = history.report(asked.start, asked.end, now=now, pool=asked.pool)
+    return HttpResponse(write(found), content_type=content_type)
 
 
 @login_required
 @require_safe
 def reports_csv(request: HttpRequest) -> HttpResponse:
-    answer = HttpResponse(history.as_csv(_asked(request)[0]), content_type="text/csv; charset=utf-8")
-    answer["Content-Disposition"] = 'attachment; filename="failover-report.csv"'
+    answer = _exported(request, history.as_csv, "text/csv; charset=utf-8")
+    if answer.status_code == 200:
+        answer["Content-Disposition"] = 'attachment; filename="failover-report.csv"'
     return answer
 
 
 @login_required
 @require_safe
 def reports_json(request: HttpRequest) -> HttpResponse:
-    return HttpResponse(history.as_json(_asked(request)[0]), content_type="application/json")
+    return _exported(request, history.as_json, "application/json")
