@@ -1,0 +1,110 @@
+"""What the roll-ups say of a range: how often was asked, how fast the answers came, and when nothing was seen at all."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+
+from nodes.reports.spans import Span
+from nodes.rollups import BUCKETS, merged
+from nodes.rollups.grains import DAY, EPOCH, HOUR, MINUTE, Grain, done_until, floor
+from nodes.rollups.retention import HOURS, MINUTES
+
+_MINUTES_UPTO = timedelta(days=1)  # of a range that is searched for silence minute by minute
+_HOURS_UPTO = timedelta(days=100)
+
+
+@dataclass
+class Seen:
+    """The checks of one node, or of several."""
+
+    checks: int = 0
+    unknowns: int = 0
+    histogram: list[int] = field(default_factory=lambda: [0] * BUCKETS)
+
+    def add(self, other: Seen) -> None:
+        self.checks += other.checks
+        self.unknowns += other.unknowns
+        self.histogram = [a + b for a, b in zip(self.histogram, other.histogram, strict=True)]
+
+
+def seen(nodes: Collection[int], start: datetime, end: datetime) -> dict[int, Seen]:
+    """The checks of each node whose minute lies in [start, end); nodes without any are left out."""
+    parts = _pieces(start, end, (DAY, HOUR, MINUTE))
+    sources = " UNION ALL ".join(
+        f"SELECT node_id, passes, warns, fails, unknowns, histogram FROM {grain.table} "
+        f"WHERE start >= %s AND start < %s AND node_id = ANY(%s)"
+        for grain, _, _ in parts
+    )
+    if not sources:
+        return {}
+    values: list[Any] = []
+    for _, begin, stop in parts:
+        values += [begin, stop, list(nodes)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT node_id, sum(passes + warns + fails + unknowns), sum(unknowns), {merged()} "
+            f"FROM ({sources}) AS r GROUP BY node_id",
+            values,
+        )
+        return {
+            node: Seen(checks, unknowns, [count or 0 for count in histogram])
+            for node, checks, unknowns, histogram in cursor.fetchall()
+        }
+
+
+def _pieces(start: datetime, end: datetime, grains: Sequence[Grain]) -> list[tuple[Grain, datetime, datetime]]:
+    """The range cut into whole rows, the coarsest in the middle and ever finer ones towards both ends."""
+    if start >= end:
+        return []
+    grain, *finer = grains
+    if not finer:
+        return [(grain, start, end)]
+    first = floor(start - timedelta(microseconds=1), grain.length) + grain.length
+    last = floor(min(end, done_until(grain) or EPOCH), grain.length)
+    if first >= last:
+        return _pieces(start, end, finer)
+    return [*_pieces(start, first, finer), (grain, first, last), *_pieces(last, end, finer)]
+
+
+_GAPS = """
+WITH asked AS (SELECT * FROM unnest(%(nodes)s::bigint[], %(patience)s::float8[]) AS a(node_id, patience)),
+seen AS (
+    SELECT node_id, start, start + %(length)s AS ends FROM {table} JOIN asked USING (node_id)
+    WHERE start >= %(begin)s AND start < %(stop)s AND passes + warns + fails > 0
+    UNION ALL SELECT node_id, %(stop)s, %(stop)s FROM asked
+), gaps AS (
+    SELECT node_id, lag(ends, 1, %(begin)s) OVER (PARTITION BY node_id ORDER BY start) AS begin, start AS stop FROM seen
+)
+SELECT node_id, begin, stop FROM gaps JOIN asked USING (node_id) WHERE stop - begin > make_interval(secs => patience)
+"""
+
+
+def silences(patience: Mapping[int, float], start: datetime, end: datetime, *, now: datetime) -> dict[int, list[Span]]:
+    """When each node had no check that passed, warned or failed for longer than its patience, in seconds.
+
+    To the minute, hour or day, by the length of the range and by what is still kept; what is not rolled up yet is no silence.
+    """
+    grain = _grain(start, end, now)
+    begin, stop = floor(start, grain.length), min(end, done_until(grain) or EPOCH)
+    found: dict[int, list[Span]] = defaultdict(list)
+    if begin >= stop:
+        return found
+    asked = {"nodes": list(patience), "patience": list(patience.values())}
+    values: dict[str, Any] = {**asked, "length": grain.length, "begin": begin, "stop": stop}
+    with connection.cursor() as cursor:
+        cursor.execute(_GAPS.format(table=grain.table), values)
+        for node, since, until in cursor.fetchall():
+            found[node].append((since.timestamp(), until.timestamp()))
+    return found
+
+
+def _grain(start: datetime, end: datetime, now: datetime) -> Grain:
+    if end - start <= _MINUTES_UPTO and start >= now - MINUTES.keep:
+        return MINUTE
+    return HOUR if end - start <= _HOURS_UPTO and start >= now - HOURS.keep else DAY
