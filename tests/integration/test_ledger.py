@@ -28,7 +28,7 @@ from nodes.models import (
 )
 from tests.integration.checking import see
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 
 def shares() -> dict[str, int]:

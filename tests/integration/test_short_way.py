@@ -20,7 +20,7 @@ from nodes.ledger.rows import Row
 from nodes.models import NodeState, Pool, PoolState
 from tests.integration.checking import see
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 PERTURBED: dict[str, dict[str, Any]] = {

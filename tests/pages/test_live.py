@@ -21,7 +21,7 @@ from nodes.models import Incident, Node, Pool
 from tests.pages import fleet
 from tests.pages.browser import LiveSocket
 
-pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 Connect = Callable[..., Awaitable[LiveSocket]]
 
