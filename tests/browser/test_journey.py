@@ -67,6 +67,7 @@ def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, pr
     assert product.rows(share)[0]["share"] == 0
 
     page.get_by_role("button", name="Enable", exact=True).click()
+    expect(page.locator("#messages")).to_contain_text("model-a: Enabled", timeout=PATIENCE)
     eventually(lambda: product.rows(share)[0]["share"] > 3000, 20, "the share is back")
 
 
