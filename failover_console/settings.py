@@ -249,6 +249,7 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.worker.strategy": {"level": "WARNING"},
+        "uvicorn.access": {"level": "WARNING"},  # addresses hold the secrets of pushes
         "uvicorn": {"handlers": ["console"], "level": "INFO", "propagate": False},  # in the place of its own, which escapes nothing
     },
 }

@@ -50,3 +50,7 @@ def test_a_message_is_cut_but_its_traceback_is_kept() -> None:
 
     assert len(line) < 10_000
     assert "the cause" in line
+
+
+def test_addresses_that_hold_the_secrets_of_pushes_are_not_written() -> None:
+    assert not logging.getLogger("uvicorn.access").isEnabledFor(logging.INFO)
