@@ -80,5 +80,5 @@ def _bad_tls(error: ssl.SSLError) -> str:
             19: "is signed by an authority that is not trusted",
         }
         words |= {20: "is signed by an authority that is not trusted", 62: "is for another name", 64: "is for another address"}
-        return f"the certificate {words.get(error.verify_code, error.verify_message)}"
+        return f"the certificate {words.get(error.verify_code, f'is not valid: {error.verify_message}')}"
     return f"TLS failed: {(error.reason or 'the answer is no TLS').replace('_', ' ').lower()}"

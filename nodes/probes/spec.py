@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_STATUS = re.compile(r"\s*(\d{3})\s*(?:-\s*(\d{3})\s*)?")
+_STATUS = re.compile(r"\s*([0-9]{3})\s*(?:-\s*([0-9]{3})\s*)?")
 
 
 @dataclass(frozen=True, slots=True)

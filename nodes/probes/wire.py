@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
@@ -51,8 +50,3 @@ def certificate_warning(transport: asyncio.BaseTransport, days: int, now: float)
         return ""
     left = (ssl.cert_time_to_seconds(peer["notAfter"]) - now) / DAY
     return f"the certificate ends in {left:.0f} days" if left < days else ""
-
-
-def wall() -> float:
-    """The wall clock, in seconds."""
-    return time.time()
