@@ -39,17 +39,22 @@ class Server:
     async def switch(self, mode: Mode) -> None:
         """Behave like this from now on; whoever hangs is let go."""
         self.mode = mode
-        for task in self._hung:
-            task.cancel()
+        self._let_go()
         if mode == Mode.REFUSE:
             await self.stop()
         elif self._listening is None:
             self._listening = await serve(self.port, self._answer)
 
     async def stop(self) -> None:
+        """Listen no longer, and let go of whoever hangs."""
+        self._let_go()
         if self._listening is not None:
             self._listening.close()
             self._listening = None
+
+    def _let_go(self) -> None:
+        for task in self._hung:
+            task.cancel()
 
     async def _answer(self, request: Request) -> Response | None:
         self.requests += 1

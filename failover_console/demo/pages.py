@@ -66,7 +66,7 @@ class Pages:
     def _as_json(self) -> Response:
         body = {
             "messages": [asdict(each) for each in self._receiver.messages],
-            "alerts": [asdict(each) for each in self._receiver.alerts],
+            "alerts": [asdict(each) | {"routing_key": "…" + each.routing_key[-4:]} for each in self._receiver.alerts],
         }
         return Response(200, json.dumps(body).encode(), "application/json", _SAFE)
 

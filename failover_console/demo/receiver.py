@@ -54,9 +54,10 @@ class Message:
 
 @dataclass
 class Alert:
-    """An alert as PagerDuty keeps it: opened by a trigger, acknowledged, resolved; a later trigger opens a new one."""
+    """An alert as PagerDuty keeps it: opened by a trigger, acknowledged, resolved under the key that opened it."""
 
     key: str
+    routing_key: str
     title: str
     severity: str
     opened_at: float
@@ -136,10 +137,11 @@ class Receiver:
         return _json(202, {"status": "success", "message": "Event processed", "dedup_key": key})
 
     def _change_alert(self, event: dict[str, Any], key: str) -> None:
-        alert = next((a for a in reversed(self.alerts) if a.key == key and a.state != "resolved"), None)
+        routing = event["routing_key"]
+        alert = next((a for a in reversed(self.alerts) if (a.key, a.routing_key) == (key, routing) and a.state != "resolved"), None)
         match event["event_action"]:
             case "trigger" if alert is None:
-                self.alerts.append(Alert(key, event["payload"]["summary"], event["payload"]["severity"], time.time()))
+                self.alerts.append(Alert(key, routing, event["payload"]["summary"], event["payload"]["severity"], time.time()))
             case "trigger" if alert is not None:
                 alert.triggers, alert.severity = alert.triggers + 1, event["payload"]["severity"]
             case "acknowledge" if alert is not None:

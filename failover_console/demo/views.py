@@ -15,7 +15,7 @@ from failover_console import demo
 @permission_required("nodes.delete_node", raise_exception=True)
 @require_POST
 def remove(request: HttpRequest) -> HttpResponse:
-    """Remove pools, nodes and destinations of the demo; the servers end at the next start."""
+    """Remove pools, nodes and destinations of the demo; the servers see it and end."""
     demo.remove(request.user.get_username())
-    messages.success(request, "The demo fleet is removed. Its history stays; its servers end with the next start.")
+    messages.success(request, "The demo fleet is removed. Its history stays; its servers end within seconds.")
     return redirect("nodes:dashboard")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand
+from django.db import DatabaseError, connection
 
 from failover_console import demo
 from failover_console.demo.fleet import Fleet
@@ -17,6 +19,8 @@ from failover_console.demo.layout import receiver_port, switches_port
 from failover_console.demo.pages import Pages
 from failover_console.demo.receiver import Receiver
 from failover_console.demo.records import base_port
+
+LOOK_EVERY = 2.0  # s between looks whether the demo was removed
 
 
 class Command(BaseCommand):
@@ -38,17 +42,42 @@ class Command(BaseCommand):
 
 
 async def _serve(base: int) -> None:
-    """Serve until told to stop."""
+    """Serve while the demo is in the inventory, until told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    while not stop.is_set():
+        if await asyncio.to_thread(_wanted):
+            await _serve_while_wanted(base, stop)
+        await _until(stop)
+
+
+async def _serve_while_wanted(base: int, stop: asyncio.Event) -> None:
     fleet, receiver = Fleet(base, settings.DATA_DIR / "demo.json"), Receiver()
     await fleet.start()
     await receiver.start(receiver_port(base))
     pages = await serve(switches_port(base), Pages(fleet, receiver, base).answer)
     print(f"demo switches at http://127.0.0.1:{switches_port(base)}", flush=True)
-    await stop.wait()
+    while not stop.is_set() and await asyncio.to_thread(_wanted):
+        await _until(stop)
     pages.close()
     await receiver.stop()
     await fleet.stop()
+    if not stop.is_set():
+        print("the demo was removed, its servers have ended", flush=True)
+
+
+async def _until(stop: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+
+
+def _wanted() -> bool:
+    """Whether the demo is in the inventory; a database that is away changes nothing."""
+    try:
+        return demo.installed()
+    except DatabaseError:
+        return True
+    finally:
+        connection.close()

@@ -1,0 +1,119 @@
+"""The demo's servers do over real HTTP what their switches say, as the console's own check sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from failover_console.demo import fleet
+from failover_console.demo.fleet import Fleet, Mode, Server
+from failover_console.demo.layout import MODEL_KEY, NODES
+from nodes.egress import Egress
+from nodes.engine.values import Observation
+from nodes.probes import probe
+from nodes.probes.spec import CheckSpec
+from tests.demo.ports import free_base
+
+EGRESS = Egress.for_checks([ip_network("127.0.0.0/8")])
+API, MODEL = NODES[0], NODES[-1]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    made = Server(API, free_base())
+    await made.switch(Mode.WELL)
+    yield made
+    await made.stop()
+
+
+async def ask(server: Server, **fields: object) -> Observation:
+    return await probe(CheckSpec("http", "127.0.0.1", server.port, degraded_latency=0.5, **fields), EGRESS)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict", "message"),
+    [
+        (Mode.WELL, "pass", ""),
+        (Mode.REFUSE, "fail", "connection refused"),
+        (Mode.ERROR, "fail", "answered 500, expected 200-299"),
+        (Mode.HANG, "fail", "no answer within 0.2 s"),
+    ],
+)
+async def test_a_switch_does_what_it_says(server: Server, mode: Mode, verdict: str, message: str) -> None:
+    await server.switch(mode)
+
+    seen = await ask(server, timeout=0.2 if mode == Mode.HANG else 5.0)
+
+    assert (seen.verdict, seen.message) == (verdict, message)
+
+
+async def test_a_slow_answer_is_slower_than_the_demo_expects(server: Server) -> None:
+    await server.switch(Mode.SLOW)
+
+    seen = await ask(server)
+
+    assert seen.verdict == "warn"
+    assert seen.message.startswith("slow: ")
+
+
+async def test_a_server_that_flaps_is_well_and_ill_in_turn(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    await server.switch(Mode.FLAP)
+    now = asyncio.get_running_loop().time()
+    found = []
+    for turns in (2, 3):  # spans so long that now lies in the turn of that number
+        monkeypatch.setattr(fleet, "FLAP", now / (turns + 0.5))
+        found.append((await ask(server)).verdict)
+
+    assert found == ["pass", "fail"]
+
+
+async def test_what_refused_or_hung_is_well_again_at_once(server: Server) -> None:
+    await server.switch(Mode.HANG)
+    hanging = asyncio.ensure_future(ask(server, timeout=5.0))
+    while not server.requests:  # noqa: ASYNC110 - a count has nothing to wait for
+        await asyncio.sleep(0)
+    await server.switch(Mode.REFUSE)
+    assert (await hanging).message == "the connection was closed without an answer"
+
+    await server.switch(Mode.WELL)
+
+    assert (await ask(server)).verdict == "pass"
+
+
+async def test_a_model_answers_only_to_its_key() -> None:
+    made = Server(MODEL, free_base())
+    await made.switch(Mode.WELL)
+    try:
+        assert (await ask(made)).message == "answered 401, expected 200-299"
+        assert (await ask(made, headers=(("Authorization", f"Bearer {MODEL_KEY}"),))).verdict == "pass"
+    finally:
+        await made.stop()
+
+
+async def test_the_switches_survive_a_restart(tmp_path: Path) -> None:
+    memory = tmp_path / "demo.json"
+    first = Fleet(free_base(), memory)
+    await first.switch("api-1", Mode.REFUSE)
+    await first.stop()
+
+    second = Fleet(free_base(), memory)
+    try:
+        await second.start()
+        assert {name for name, server in second.servers.items() if server.mode != Mode.WELL} == {"api-1"}
+    finally:
+        await second.stop()
+
+
+async def test_a_memory_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None:
+    memory = tmp_path / "demo.json"
+    memory.write_text('{"api-1": "dance"}')
+    made = Fleet(free_base(), memory)
+    try:
+        await made.start()
+        assert {server.mode for server in made.servers.values()} == {Mode.WELL}
+    finally:
+        await made.stop()

@@ -1,0 +1,101 @@
+"""The demo's own pages: plainly a demo, switched only by themselves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from failover_console.demo.fleet import Fleet, Mode
+from failover_console.demo.http import Request, Response
+from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH
+from failover_console.demo.pages import Pages
+from failover_console.demo.receiver import Receiver, ReceiverMode
+from tests.demo.ports import free_base
+from tests.demo.test_receiver import event, page, post
+
+HOST = {"host": "127.0.0.1:8100"}
+
+
+class Site:
+    """The pages over a fleet of which only what is switched listens."""
+
+    def __init__(self, directory: Path) -> None:
+        base = free_base()
+        self.fleet, self.receiver = Fleet(base, directory / "demo.json"), Receiver()
+        self._pages = Pages(self.fleet, self.receiver, base)
+
+    async def get(self, path: str) -> Response:
+        answer = await self._pages.answer(Request("GET", path, HOST, b""))
+        assert answer is not None
+        return answer
+
+    async def send(self, path: str, form: str, **headers: str) -> Response:
+        answer = await self._pages.answer(Request("POST", path, HOST | headers, form.encode()))
+        assert answer is not None
+        return answer
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    await made.fleet.stop()
+
+
+async def test_every_page_says_that_it_is_a_demo(site: Site) -> None:
+    for path in ("/", "/nodes/api-1", "/messages"):
+        answer = await site.get(path)
+        assert answer.status == 200
+        assert b"<strong>DEMO</strong>" in answer.body
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+async def test_each_server_has_all_six_switches(site: Site) -> None:
+    body = (await site.get("/")).body.decode()
+
+    for mode in Mode:
+        assert body.count(f'value="{mode}"') == len(site.fleet.servers) == 9
+    assert body.count('aria-pressed="true"') == 9
+
+
+async def test_a_switch_acts_and_leads_back(site: Site) -> None:
+    answer = await site.send("/nodes/api-2", "mode=refuse")
+
+    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    assert site.fleet.servers["api-2"].mode == Mode.REFUSE
+    assert (await site.send("/nodes/api-2", "mode=refuse&back=one")).headers["Location"] == "/nodes/api-2"
+    assert (await site.send("/receiver", "mode=be+down")).headers["Location"] == "/messages"
+    assert site.receiver.mode == ReceiverMode.DOWN
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [("/nodes/api-2", "mode=dance"), ("/nodes/nobody", "mode=hang"), ("/receiver", "mode=hang"), ("/", "mode=hang")],
+)
+async def test_a_switch_that_does_not_exist_changes_nothing(site: Site, path: str, form: str) -> None:
+    assert (await site.send(path, form)).status == 400
+    assert {server.mode for server in site.fleet.servers.values()} == {Mode.WELL}
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8000"])
+async def test_another_sites_form_is_refused(site: Site, origin: str) -> None:
+    assert (await site.send("/nodes/api-2", "mode=refuse", origin=origin)).status == 403
+    assert (await site.send("/nodes/api-2", "mode=hang", origin="http://127.0.0.1:8100")).status == 303
+
+
+async def test_what_arrived_is_shown_newest_first_without_a_whole_key(site: Site) -> None:
+    await post(site.receiver, SLACK_PATH, {"text": "first <script>"})
+    await page(site.receiver, event())
+
+    shown = (await site.get("/messages")).body.decode()
+    assert shown.index("api-1 failed") < shown.index("first &lt;script&gt;")
+    told = (await site.get("/messages.json")).body.decode()
+    assert [each["service"] for each in json.loads(told)["messages"]] == ["slack", "pagerduty"]
+    assert ROUTING_KEY not in shown + told
+
+
+async def test_an_unknown_page_is_not_found(site: Site) -> None:
+    assert (await site.get("/nodes/nobody")).status == 404
