@@ -179,3 +179,13 @@ def test_a_removed_node_keeps_its_page(operator: Client, well: Node, now: dateti
     text = operator.get(well.get_absolute_url()).content.decode()
     assert "This node was removed" in text
     assert 'name="act"' not in text
+
+
+def test_a_removed_pool_says_so_and_leads_to_its_history(viewer: Client, api: Pool, now: datetime) -> None:
+    Pool.objects.filter(pk=api.pk).update(removed_at=now)
+    text = viewer.get(api.get_absolute_url()).content.decode()
+    assert "Nobody watches this pool any more" in text
+    history = f"{reverse('nodes:events')}?pool={api.slug}"
+    assert history in text
+    assert "api-2 failed a check" in viewer.get(history).content.decode()
+    assert viewer.get(reverse("nodes:pool", args=["never-there"])).status_code == 404
