@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 from django.contrib import messages
@@ -28,8 +29,9 @@ def overrides(form: ReasonForm) -> frozenset[Guard]:
 class RemovesSoftly(TellsEdits):
     """A ModelAdmin whose delete page asks for a reason and calls `remove`; rows that were removed are not listed."""
 
+    @abstractmethod
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
-        raise NotImplementedError
+        """Take `obj` out of service; raises `Refused` when a guard holds it."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         return super().get_queryset(request).filter(removed_at=None)

@@ -231,7 +231,9 @@ def test_a_policy_that_cannot_work_is_refused_with_a_sentence(policy: BreakerPol
 
 
 def test_a_long_timeout_is_legal_and_lifts_its_own_cap() -> None:
-    rules.validate(BreakerPolicy(timeout=600.0))
+    policy = BreakerPolicy(timeout=600.0)
+    rules.validate(policy)
+    assert rules.open_wait(policy, 0, 1.0) == 600.0
 
 
 def test_doubtful_policies_are_legal_and_warned_of() -> None:
