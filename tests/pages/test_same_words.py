@@ -34,7 +34,9 @@ def test_each_piece_stands_in_its_page_as_the_hub_renders_it(
     ):
         assert screen is not None
         page = _marks(client.get(address).content.decode())
-        for piece in screens.everything(screen.pieces):
-            if _marks(piece.render(operator=role == "operator")).strip() not in page:
-                different.append(f"{address} {piece.id}")
+        different += [
+            f"{address} {piece.id}"
+            for piece in screens.everything(screen.pieces)
+            if _marks(piece.render(operator=role == "operator")).strip() not in page
+        ]
     assert different == []
