@@ -71,8 +71,9 @@ def after_act(request: HttpRequest, back_to: str, *, done: str = "", refused: st
         messages.error(request, refused)
     if not is_fragment(request):
         return redirect(back_to)
-    response = render(request, "messages.html", {"oob": True}, status=409 if refused else 200)
-    return response if refused else trigger_client_event(response, "acted")
+    response = render(request, "messages.html", status=409 if refused else 200)
+    # Told to the body: the form that asked may be gone by now, replaced by what the socket sent.
+    return response if refused else trigger_client_event(response, "acted", {"target": "body"})
 
 
 def older_address(request: HttpRequest, at: datetime, number: int) -> str:
