@@ -74,18 +74,18 @@ _REJECTIONS = {Rejection.OPEN: CircuitOpenError, Rejection.TOO_MANY_REQUESTS: To
 class CallPermit:
     """Leave for one call.  Report it once; what comes after the first report is dropped."""
 
-    __slots__ = ("breaker", "grant", "reported")
+    __slots__ = ("breaker", "grant", "reported", "started")
 
-    def __init__(self, breaker: CircuitBreaker, grant: rules.Permit) -> None:
-        self.breaker, self.grant, self.reported = breaker, grant, False
+    def __init__(self, breaker: CircuitBreaker, grant: rules.Permit, started: float) -> None:
+        self.breaker, self.grant, self.started, self.reported = breaker, grant, started, False
 
     def success(self, duration: float | None = None) -> None:
         """The call came back; `duration` in seconds, None when it was not measured."""
-        self.breaker.report(self, Outcome.SUCCESS)
+        self.breaker.report(self, Outcome.SUCCESS, duration)
 
     def failure(self, duration: float | None = None) -> None:
         """The call failed; `duration` as in `success`."""
-        self.breaker.report(self, Outcome.FAILURE)
+        self.breaker.report(self, Outcome.FAILURE, duration)
 
     def ignore(self) -> None:
         """The call says nothing about the callee; a trial is given back."""
@@ -139,9 +139,9 @@ class CircuitBreaker:
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
-            self.report(permit, self._outcome(error))
+            self._end(permit, self._outcome(error))
             raise
-        permit.success()
+        self._end(permit, Outcome.SUCCESS)
         return result
 
     async def call_async(self, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -150,9 +150,9 @@ class CircuitBreaker:
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
-            self.report(permit, self._outcome(error))
+            self._end(permit, self._outcome(error))
             raise
-        permit.success()
+        self._end(permit, Outcome.SUCCESS)
         return result
 
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
@@ -180,17 +180,24 @@ class CircuitBreaker:
         self._tell(changes)
         if isinstance(answer, Refusal):
             raise _REJECTIONS[answer.cause](self.name, answer.retry_after)
-        return CallPermit(self, answer)
+        return CallPermit(self, answer, now)
 
-    def report(self, permit: CallPermit, outcome: Outcome) -> None:
-        """End a call of this breaker; `CallPermit` has a method for each outcome."""
+    def report(self, permit: CallPermit, outcome: Outcome, duration: float | None = None) -> None:
+        """End a call of this breaker, `duration` in seconds; `CallPermit` has a method for each outcome."""
         now = self._clock()
         with self._lock:
             if permit.reported:
                 return
             permit.reported = True
-            self._value, changes = rules.report(self._value, self.policy, permit.grant, outcome, now, jitter=self._chance())
+            self._value, changes = rules.report(
+                self._value, self.policy, permit.grant, outcome, now, jitter=self._chance(), duration=duration
+            )
         self._tell(changes)
+
+    def _end(self, permit: CallPermit, outcome: Outcome) -> None:
+        """End a call that this breaker made itself, and so could measure."""
+        measured = self.policy.slow_call_duration is not None
+        self.report(permit, outcome, self._clock() - permit.started if measured else None)
 
     def _outcome(self, error: BaseException | None) -> Outcome:
         """Whatever is no `Exception` (an interrupt, a cancellation) ends the caller, and tells nothing about the callee."""
@@ -208,7 +215,7 @@ class CircuitBreaker:
         held = _entered.get()
         permit = next(each for each in reversed(held) if each.breaker is self)
         _entered.set(tuple(each for each in held if each is not permit))
-        self.report(permit, self._outcome(error))
+        self._end(permit, self._outcome(error))
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

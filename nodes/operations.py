@@ -19,7 +19,9 @@ from psycopg.rows import dict_row
 from nodes import live
 from nodes.engine import pool as engine
 from nodes.engine.pool import Refused
-from nodes.engine.values import AdminState, Event, EventType, Fleet, Guard, Hold, Mode, Severity, Step
+from nodes.engine.record import Step
+from nodes.engine.reporting import Report
+from nodes.engine.values import AdminState, Event, EventType, Fleet, Guard, Hold, Member, Mode, Severity
 from nodes.engine.values import Pool as PoolValue
 from nodes.ledger import PoolGoneError, fleet, transact
 from nodes.ledger.claims import beat
@@ -43,6 +45,7 @@ __all__ = [
     "release_breaker",
     "remove_node",
     "remove_pool",
+    "report_outcomes",
     "reset_breaker",
     "resume",
     "set_admin_state",
@@ -263,6 +266,12 @@ def _change_event(instance: models.Model, actor: str, before: Mapping[str, str],
         actor=actor,
         detail={"object": f"{kind} {instance}", "before": dict(before), "after": dict(after)},
     )
+
+
+def report_outcomes(node_id: int, told: Report) -> Member:
+    """Take reported calls and load of a node; returns the node after them."""
+    step = _act(_pool_of(node_id), lambda p, f, now: engine.report(p, f, now, node_id, told, jitter=random.random()))
+    return next(node for node in step.pool.members if node.id == node_id)
 
 
 def heartbeat(node_id: int, secret: str) -> bool:

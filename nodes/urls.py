@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from nodes.views import acts, api, dashboard, events, incidents, node, pool, reports
+from nodes.views import acts, api, dashboard, events, incidents, node, outcomes, pool, reports
 
 app_name = "nodes"
 urlpatterns = [
@@ -23,5 +23,6 @@ urlpatterns = [
     path("reports.csv", reports.reports_csv, name="reports_csv"),
     path("reports.json", reports.reports_json, name="reports_json"),
     path("api/v1/pools/<slug:slug>/shares", api.shares, name="shares"),
+    path("api/v1/nodes/<int:pk>/outcomes", outcomes.outcomes, name="outcomes"),
     path("push/<int:pk>/<str:secret>/", api.push, name="push"),
 ]

@@ -117,7 +117,7 @@ class NodeAdmin(RemovesSoftly):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         declared: list[tuple[str | None, dict[str, Any]]] = [
-            (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority"), "zone", "tags")}),
+            (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority", "capacity"), "zone", "tags")}),
             (
                 "Its own rhythm",
                 {

@@ -36,7 +36,7 @@ class CountsPools(TellsEdits):
 @admin.register(BreakerPolicy)
 class BreakerPolicyAdmin(CountsPools):
     form = BreakerPolicyForm
-    list_display = ("name", "failure_threshold", "timeout", "success_threshold", "max_requests", "pool_count")
+    list_display = ("name", "failure_threshold", "failure_rate", "slow_call_rate", "timeout", "success_threshold", "pool_count")
     fieldsets = (
         (None, {"fields": ("name",)}),
         (
@@ -44,6 +44,19 @@ class BreakerPolicyAdmin(CountsPools):
             {
                 "fields": ("failure_threshold",),
                 "description": "Closed, it lets everything through. So many failures in a row open it: the node is out.",
+            },
+        ),
+        (
+            "Rates",
+            {
+                "fields": (
+                    ("failure_rate", "slow_call_rate", "slow_call_duration"),
+                    ("window_calls", "window_seconds", "minimum_calls"),
+                ),
+                "description": (
+                    "Off unless set. For nodes that fail now and then and never often enough in a row: it opens as soon as "
+                    "the part of failed or slow calls in the window reaches the rate."
+                ),
             },
         ),
         (
@@ -84,5 +97,5 @@ class FailoverPolicyAdmin(CountsPools):
                 "description": "Guards against a failover that would make it worse. A person may override each of them.",
             },
         ),
-        ("Coming back", {"fields": ("failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
+        ("Coming back", {"fields": ("slow_start", "failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
     )

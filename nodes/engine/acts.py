@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
+from nodes.engine.course import Course, Refused, member_of
 from nodes.engine.decide import decide_failover
 from nodes.engine.observing import observe
+from nodes.engine.record import Step
+from nodes.engine.returning import give_back
 from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
-from nodes.engine.step import Course, begin, climb, give_back, moved, put_right, settle
+from nodes.engine.step import begin, climb, moved, put_right, settle
 from nodes.engine.values import (
     AdminState,
     ChangeKind,
@@ -24,20 +27,8 @@ from nodes.engine.values import (
     Mode,
     Pool,
     Severity,
-    Step,
     Strategy,
 )
-
-
-class Refused(Exception):  # noqa: N818 - the word of the page
-    """An act that cannot be; the sentence says why and what to do."""
-
-
-def _member(pool: Pool, node_id: int) -> Member:
-    found = next((node for node in pool.members if node.id == node_id), None)
-    if found is None:
-        raise Refused("This node was removed; reload the page.")
-    return found
 
 
 def _because(reason: str) -> str:
@@ -57,7 +48,7 @@ def set_admin(
 ) -> Step:
     """Enable, drain, disable a node or put it in maintenance; what it holds moves at once."""
     course = begin(pool, now)
-    member = _member(course.pool, node)
+    member = course.member(node)
     if member.admin == state:
         raise Refused(f"{member.name} is {state} already.")
     detail = {"before": member.admin.value, "after": state.value, "reason": reason}
@@ -95,7 +86,7 @@ def remove(
 ) -> Step:
     """Take a node out of the pool for good."""
     course = begin(pool, now)
-    member = _member(course.pool, node)
+    member = course.member(node)
     leaving = replace(member, admin=AdminState.DISABLED)
     course.set(leaving)
     _move_out(course, fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
@@ -109,7 +100,7 @@ def _change_breaker(
     pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], event: Callable[[Member], Event]
 ) -> Step:
     course = begin(pool, now)
-    member = changed(_member(course.pool, node))
+    member = changed(course.member(node))
     course.set(member)
     course.tell(event(member))
     return settle(course, pool, fleet, now)
@@ -119,7 +110,7 @@ def force_breaker(
     pool: Pool, fleet: Fleet, now: float, node: int, mode: Mode, reason: str, owner: str, until: float | None
 ) -> Step:
     """Put the breaker in a person's mode, for good or until an instant."""
-    member = _member(pool, node)
+    member = member_of(pool, node)
     if mode == Mode.AUTO:
         raise Refused("Automatic is no forced mode; release the breaker instead.")
     if until is not None and until <= now:
@@ -141,7 +132,7 @@ def force_breaker(
 
 def release_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
     """Give the breaker back to its own counts."""
-    if _member(pool, node).breaker.mode == Mode.AUTO:
+    if member_of(pool, node).breaker.mode == Mode.AUTO:
         raise Refused("This breaker is automatic already.")
 
     def event(member: Member) -> Event:
@@ -167,7 +158,7 @@ def fail_over(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
     """Move an able node's share away now: it is drained until somebody fails back."""
-    member = _member(pool, node)
+    member = member_of(pool, node)
     if not member.share:
         raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
     if member.failure is not None and member in owed(pool):
@@ -180,7 +171,7 @@ def _push_failover(pool: Pool, fleet: Fleet, now: float, member: Member, actor: 
     course = begin(pool, now)
     override = frozenset(Guard) - {Guard.NO_CANDIDATE}
     said = f"{actor} failed {member.name} over{_because(reason)}"
-    member = _member(course.pool, member.id)
+    member = course.member(member.id)
     decision = decide_failover(course.pool, fleet, member, now, actor=actor, reason=said, override=override)
     if decision.refused_by is not None:
         raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
@@ -190,7 +181,7 @@ def _push_failover(pool: Pool, fleet: Fleet, now: float, member: Member, actor: 
 
 def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
     """Enable a drained node again, or bring traffic back to this node's better tier."""
-    member = _member(pool, node)
+    member = member_of(pool, node)
     if member.admin == AdminState.DRAINING:
         return set_admin(pool, fleet, now, node, AdminState.ENABLED, actor, reason or "fail back")
     tier = active_tier(pool)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import isfinite
 
-from nodes.engine.backoff import longest_wait, open_wait
+from nodes.engine.backoff import open_wait
+from nodes.engine.breaker_policy import validate, warnings
 from nodes.engine.transitions import RULES, Cause, Change, NoRuleError, Shift, Signal, apply, rule_table
 from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, Mode, Origin, Outcome, PolicyError, State
 
@@ -186,8 +186,12 @@ def report(
     *,
     jitter: float = 0.0,
     origin: Origin | None = None,
+    duration: float | None = None,
 ) -> tuple[Breaker, tuple[Change, ...]]:
-    """Tell how a call ended, once for each permit.  What answers an older state is counted as late and changes nothing."""
+    """Tell how a call ended and how long it took (seconds, None: not measured), once for each permit.
+
+    What answers an older state is counted as late and changes nothing.
+    """
     breaker, changes = tick(breaker, policy, now, jitter=jitter, held=True)
     stats = breaker.stats
     trial = next((lease for lease in breaker.trials if lease.permit == permit.trial), None)
@@ -202,7 +206,8 @@ def report(
     moves = breaker.state == State.CLOSED or trial is not None
     if signal is None or not moves or _frozen(breaker):
         return breaker, changes
-    breaker, more = apply(breaker, signal, Cause(policy, now, jitter, origin))
+    slow = duration is not None and policy.slow_call_duration is not None and duration > policy.slow_call_duration
+    breaker, more = apply(breaker, signal, Cause(policy, now, jitter, origin, slow))
     return breaker, changes + more
 
 
@@ -272,45 +277,3 @@ def effective(breaker: Breaker) -> State:
 def opened_by(breaker: Breaker) -> Origin | None:
     """Who keeps the breaker from closing, and so who alone can heal it; None while it is closed."""
     return Origin.OPERATOR if breaker.mode == Mode.FORCED_OPEN else breaker.opened_by
-
-
-# Policies -------------------------------------------------------------------------------------------------------------
-
-
-def validate(policy: BreakerPolicy) -> None:
-    """Refuse a policy that cannot work; raises `PolicyError` with the sentence why."""
-    for broken, sentence in _faults(policy):
-        if broken:
-            raise PolicyError(sentence)
-
-
-def _faults(policy: BreakerPolicy) -> tuple[tuple[bool, str], ...]:
-    durations = (policy.timeout, policy.trial_timeout, policy.timeout_multiplier, policy.jitter, longest_wait(policy))
-    return (
-        (not all(isfinite(each) for each in durations), "Durations must be finite numbers."),
-        (policy.failure_threshold < 1, "The failure threshold must be at least 1: with 0 failures the breaker would never close."),
-        (
-            policy.success_threshold < 1,
-            "The success threshold must be at least 1: a trial has to succeed before the breaker closes.",
-        ),
-        (policy.max_requests < 1, "At least 1 trial must be let through while half-open, or the breaker never closes again."),
-        (policy.timeout < 0, "The timeout cannot be negative."),
-        (policy.timeout_multiplier < 1, "The timeout multiplier must be at least 1: a reopened breaker never waits less."),
-        (longest_wait(policy) < policy.timeout, "The longest wait must not be below the timeout."),
-        (not 0 <= policy.jitter <= 1, "The jitter is a part of the wait, from 0 to 1."),
-        (policy.trial_timeout <= 0, "A trial must have some time to report: the trial timeout must be above 0."),
-    )
-
-
-def warnings(policy: BreakerPolicy) -> tuple[str, ...]:
-    """What is legal in a policy and yet probably not meant, a sentence each."""
-    doubts = (
-        (policy.timeout == 0, "Timeout 0: an open breaker lets a trial through at once."),
-        (policy.failure_threshold == 1, "Failure threshold 1: a single failure opens the breaker."),
-        (
-            policy.max_timeout is not None and policy.timeout_multiplier == 1,
-            "The longest wait has no effect while the timeout multiplier is 1.",
-        ),
-        (policy.max_requests > 10 * policy.success_threshold, "Far more trials are let through than are needed to close."),
-    )
-    return tuple(sentence for doubtful, sentence in doubts if doubtful)

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nodes.engine import guards
-from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, shares, target_shares
-from nodes.engine.values import (
-    FULL_SHARE,
-    ChangeKind,
-    Considered,
-    Decision,
-    Fleet,
-    GuardAnswer,
-    Member,
-    Pool,
-)
+from nodes.engine.record import Considered, Decision, GuardAnswer
+from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, on_trial, shares, target_shares
+from nodes.engine.values import FULL_SHARE, ChangeKind, Fleet, Member, Pool
 
 
 def decide_failover(
@@ -77,6 +69,8 @@ def _consider(node: Member, pool: Pool, after: Shares, without: int | None) -> C
     if node.id == without:
         rule = "gives its share" if then < node.share else "keeps its share"
         return Considered(node.id, node.name, False, rule, node.share, then)
+    if then > node.share and on_trial(node):
+        return Considered(node.id, node.name, True, "on trial, receives a little", node.share, then)
     if why := left_out(node, pool, without=without):
         return Considered(node.id, node.name, False, f"left out: {why}", node.share, then)
     verb = "receives" if then > node.share else "gives" if then < node.share else "stays as it is"
@@ -85,7 +79,8 @@ def _consider(node: Member, pool: Pool, after: Shares, without: int | None) -> C
 
 def _seen(node: Member) -> str:
     if node.failure is not None and node.failure.cause == "breaker":
-        return f"{node.name}: its breaker opened"
+        by = f" by {node.breaker.opened_by}" if node.breaker.opened_by else ""
+        return f"{node.name}: its breaker was opened{by}: {node.breaker.opened_why}".removesuffix(": ")
     if node.health.fails:
         return f"{node.name} failed {run_of(node.health.fails)}"
     return f"{node.name} may not serve: {node.health.status}, breaker {node.breaker.state.replace('_', '-')}, {node.admin}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Protocol
 
 from nodes.engine.breaker import effective
+from nodes.engine.course import Course
 from nodes.engine.decide import run_of
 from nodes.engine.shares import first_bad, well
 from nodes.engine.values import (
@@ -25,15 +25,6 @@ from nodes.engine.values import (
 )
 
 _WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
-
-
-class Course(Protocol):
-    """What this module needs of a step in the making."""
-
-    pool: Pool
-
-    def tell(self, event: Event) -> None: ...
-    def set(self, node: Member) -> None: ...
 
 
 def mark_failures(course: Course, before: Pool, observations: Mapping[int, Observation], now: float) -> None:

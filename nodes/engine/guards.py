@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import in_service, receivers
-from nodes.engine.values import AdminState, Fleet, Guard, GuardAnswer, Hold, Member, Pool
+from nodes.engine.values import AdminState, Fleet, Guard, Hold, Member, Pool
 
 ISOLATION_NODES, ISOLATION_POOLS = 5, 2
 ISOLATION_END = 0.25

@@ -47,11 +47,14 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
     if health is node.health and breaker is node.breaker:
         return node, []  # most nodes of a pool at most steps
     seen = replace(node, health=health, breaker=breaker)
-    events = _health_events(node, seen, observation)
-    for change in changes:
-        if event := _breaker_event(seen, node.breaker.first_opened_at, change):
-            events.append(event)
-    return seen, [event for event in events if _is_told(node, event)]
+    events = [event for event in _health_events(node, seen, observation) if _is_told(node, event)]
+    return seen, events + breaker_events(node, seen, changes)
+
+
+def breaker_events(before: Member, after: Member, changes: tuple[Change, ...]) -> list[Event]:
+    """What the changes of a node's breaker are told as."""
+    events = (_breaker_event(after, before.breaker.first_opened_at, change) for change in changes)
+    return [event for event in events if event is not None and _is_told(before, event)]
 
 
 def _is_told(node: Member, event: Event) -> bool:
@@ -62,16 +65,23 @@ def _is_told(node: Member, event: Event) -> bool:
 def _feed(
     breaker: Breaker, node: Member, observation: Observation, now: float, jitter: float
 ) -> tuple[Breaker, tuple[Change, ...]]:
-    """Let a check count as a call: while closed always, half-open when it began after that and a permit is free."""
+    """Let a check count as a call: while closed always, half-open when it began after that and a permit is free.
+
+    What calls opened, only calls heal: a node that answers its checks may fail its users all the same.
+    """
     if observation.verdict == Verdict.UNKNOWN or breaker.mode == Mode.FORCED_OPEN or breaker.state == State.OPEN:
         return breaker, ()
-    if breaker.state == State.HALF_OPEN and observation.started_at < (breaker.stats.last_change or 0.0):
+    if breaker.state == State.HALF_OPEN and (
+        breaker.opened_by == Origin.CALLS or observation.started_at < (breaker.stats.last_change or 0.0)
+    ):
         return breaker, ()
     asked, permit = rules.acquire(breaker, node.breaker_policy, now, jitter=jitter)
     if not isinstance(permit, Permit):
         return breaker, ()
     outcome = Outcome.FAILURE if observation.verdict == Verdict.FAIL else Outcome.SUCCESS
-    return rules.report(asked, node.breaker_policy, permit, outcome, now, jitter=jitter, origin=Origin.CHECKS)
+    return rules.report(
+        asked, node.breaker_policy, permit, outcome, now, jitter=jitter, origin=Origin.CHECKS, duration=observation.latency
+    )
 
 
 def _health_events(before: Member, after: Member, observation: Observation | None) -> list[Event]:
@@ -104,8 +114,7 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change) 
             said = f"{name}: a trial failed, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
             return Event(EventType.BREAKER_REOPENED, Severity.INFO, said, node.id, detail)
         case Shift.OPENED:
-            count = node.breaker_policy.failure_threshold
-            said = f"{name}: the breaker opened after {count} failures in a row, next trial in {breaker.wait:.0f} s"
+            said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"
             return Event(EventType.BREAKER_OPENED, Severity.WARNING, said, node.id, detail | {"opened_by": breaker.opened_by})
         case Shift.HALF_OPENED:
             return Event(EventType.BREAKER_HALF_OPENED, Severity.INFO, f"{name}: the breaker lets a trial through", node.id)

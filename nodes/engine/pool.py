@@ -1,7 +1,6 @@
 """A pool's rules together: who may serve (`shares`), what holds back (`guards`), why (`decide`), what follows (`step`, `acts`)."""
 
 from nodes.engine.acts import (
-    Refused,
     acknowledge,
     fail_back,
     fail_over,
@@ -14,8 +13,10 @@ from nodes.engine.acts import (
     resume,
     set_admin,
 )
+from nodes.engine.course import Refused
 from nodes.engine.decide import decide_failover
 from nodes.engine.guards import ask, isolation
+from nodes.engine.reporting import report
 from nodes.engine.shares import able, active_tier, ideal_shares, on_trial, owed, receivers
 from nodes.engine.step import busy, decide, quiet, step
 
@@ -41,6 +42,7 @@ __all__ = [
     "receivers",
     "release_breaker",
     "remove",
+    "report",
     "reset_breaker",
     "resume",
     "set_admin",

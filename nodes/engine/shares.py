@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nodes.engine.breaker import effective
-from nodes.engine.values import FULL_SHARE, TRIAL_SHARE, AdminState, Health, Member, Mode, Pool, State, Strategy
+from nodes.engine.values import FULL_SHARE, TENTHS, TRIAL_SHARE, AdminState, Health, Member, Mode, Pool, State, Strategy
 
 Shares = dict[int, int]
 
@@ -38,11 +38,12 @@ def _fit(node: Member) -> bool:
 
 def owed(pool: Pool) -> list[Member]:
     """Nodes that hold a share and may not, by first bad check, then id.  A silent node keeps what it holds."""
-    found = [node for node in pool.members if node.share > 0 and not able(node) and not on_trial(node) and not _only_stale(node)]
+    found = [node for node in pool.members if node.share > 0 and not able(node) and not on_trial(node) and not only_stale(node)]
     return sorted(found, key=lambda node: (first_bad(node), node.id))
 
 
-def _only_stale(node: Member) -> bool:
+def only_stale(node: Member) -> bool:
+    """Nothing speaks against the node but its silence."""
     return node.health.stale and _fit(node) and effective(node.breaker) in (State.CLOSED, State.HALF_OPEN)
 
 
@@ -113,38 +114,64 @@ def moved_away(pool: Pool, node: Member) -> Shares:
 
 
 def kept_shares(pool: Pool) -> Shares:
-    """What nodes that are not able hold on to: a silent one its share, one on trial a little, an owed one all for now."""
-    return {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not able(node)}
+    """What stays where it is: a silent node's share, a little on trial, all that is owed for now, a slow start's steps."""
+    kept = {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not able(node)}
+    if ramping := [node for node in pool.members if node.ramp is not None and able(node)]:
+        ideal = ideal_shares(pool)
+        kept |= {node.id: min(node.share, ideal[node.id]) for node in ramping}
+    return kept
 
 
 def target_shares(pool: Pool) -> Shares:
     """What each node should hold now: by weight over the receivers, of what the others keep."""
     kept = kept_shares(pool)
-    takers = receivers(pool)
+    takers = [node for node in receivers(pool) if node.ramp is None]
     if not takers:
         return shares(pool)
     rest = FULL_SHARE - sum(kept.values())
     return {node.id: 0 for node in pool.members} | kept | portions(rest, {node.id: node.weight for node in takers})
 
 
-def taken_back(pool: Pool, node: Member) -> Shares:
-    """The shares after this node took its part from those above theirs, by excess; all of it from an empty pool."""
+def taken_back(pool: Pool, node: Member, *, tenths: int = TENTHS) -> Shares:
+    """The shares after this node took its part, or tenths of it, from those above theirs; all of it from an empty pool."""
     after = shares(pool)
     if not any(after.values()):
         return {**after, node.id: FULL_SHARE}
-    ideal = target_shares(pool)
+    ideal = target_shares(_with(pool, replace(node, ramp=None)))
     excess = {other.id: max(0, other.share - ideal[other.id]) for other in pool.members if other.id != node.id}
-    points = min(max(0, ideal[node.id] - node.share), sum(excess.values()))
+    whole = min(ideal[node.id], ideal_shares(pool)[node.id])  # while others are on their way, not what is left of theirs
+    wanted = max(min(1, whole), whole * tenths // TENTHS)
+    points = min(max(0, wanted - node.share), sum(excess.values()))
     for donor, part in portions(points, excess).items():
         after[donor] -= part
     after[node.id] += points
     return after
 
 
+def _with(pool: Pool, node: Member) -> Pool:
+    return replace(pool, members=tuple(node if each.id == node.id else each for each in pool.members))
+
+
+def trial_shares(pool: Pool, node: Member) -> Shares:
+    """The shares after the receivers gave this node a little, or its ideal where that is less, in proportion to theirs."""
+    after = shares(pool)
+    givers = {giver.id: giver.share for giver in receivers(pool, without=node.id) if giver.share}
+    weights = {giver.id: giver.weight for giver in receivers(pool, without=node.id)} | {node.id: node.weight}
+    points = min(TRIAL_SHARE, portions(FULL_SHARE, weights)[node.id], sum(givers.values()))
+    for giver, part in portions(points, givers).items():
+        after[giver] -= part
+        after[node.id] += part
+    return after
+
+
 def due_a_share(pool: Pool) -> list[Member]:
-    """Able receivers that hold nothing though their part is not nothing."""
+    """Able receivers that hold nothing, or what was for their trials, though their part is not nothing."""
     ideal = target_shares(pool) if any(shares(pool).values()) else ideal_shares(pool)
-    return [node for node in receivers(pool) if node.share == 0 and ideal[node.id] > 0]
+    return [node for node in receivers(pool) if _waits(node) and ideal[node.id] > 0]
+
+
+def _waits(node: Member) -> bool:
+    return node.share == 0 if node.ramp is None else node.ramp.step == 0
 
 
 def off_ideal(pool: Pool) -> bool:

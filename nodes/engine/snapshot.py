@@ -11,7 +11,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nodes.engine.breaker import deadline, tick
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Mode, State
+from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Mode, State, Window
+from nodes.engine.window import aged, dated
 
 
 def take(breaker: Breaker, policy: BreakerPolicy, now: float, wall: float) -> dict[str, Any]:
@@ -24,6 +25,9 @@ def take(breaker: Breaker, policy: BreakerPolicy, now: float, wall: float) -> di
         "generation": breaker.generation,
         "failures": breaker.failures,
         "successes": breaker.successes,
+        "opened_why": breaker.opened_why,
+        "calls": breaker.window.calls.hex(),
+        "spans": aged(breaker.window, policy, now),
         "reopened": breaker.reopened,
         "wait": breaker.wait,
         "remaining": deadline(breaker, policy) - now if breaker.state == State.OPEN else None,
@@ -47,6 +51,8 @@ def restore(policy: BreakerPolicy, snapshot: Mapping[str, Any], now: float, wall
         generation=snapshot["generation"],
         failures=snapshot["failures"],
         successes=snapshot["successes"],
+        opened_why=snapshot["opened_why"],
+        window=Window(bytes.fromhex(snapshot["calls"]), dated(snapshot["spans"], policy, then)),
         reopened=snapshot["reopened"],
         wait=wait,
         opened_at=None if remaining is None else then + remaining - wait,

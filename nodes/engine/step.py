@@ -8,24 +8,25 @@ at what is, not at what changed, so that a restart between any two batches comes
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
-from nodes.engine.decide import carry_out, change, decide_failover, to_targets, withheld
+from nodes.engine.course import Course
+from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.failing import end_failures, mark_failures, verify
 from nodes.engine.observing import observe, quiet_health
-from nodes.engine.shares import able, active_tier, due_a_share, off_ideal, owed, taken_back
+from nodes.engine.record import Decision, GuardAnswer, Step
+from nodes.engine.returning import end_ramps, give_shares, next_step_at, withdraw
+from nodes.engine.shares import able, active_tier, off_ideal, owed
 from nodes.engine.values import (
     AdminState,
     ChangeKind,
-    Decision,
     Event,
     EventType,
     Failback,
     Fleet,
     Guard,
-    GuardAnswer,
     Health,
     Member,
     Mode,
@@ -33,31 +34,12 @@ from nodes.engine.values import (
     Pool,
     Severity,
     State,
-    Step,
     Strategy,
     Verdict,
 )
+from nodes.engine.window import windowed
 
 NOTHING: Mapping[int, Observation] = {}
-
-
-@dataclass
-class Course:
-    """A step in the making: the pool so far, and what is to be written of it."""
-
-    pool: Pool
-    events: list[Event] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-
-    def tell(self, event: Event) -> None:
-        self.events.append(event)
-
-    def set(self, node: Member) -> None:
-        self.pool = replace(self.pool, members=tuple(node if each.id == node.id else each for each in self.pool.members))
-
-    def decided(self, decision: Decision) -> None:
-        self.decisions.append(decision)
-        self.pool = carry_out(self.pool, decision)
 
 
 def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
@@ -79,7 +61,8 @@ def settle(course: Course, before: Pool, fleet: Fleet, now: float, observations:
     ended = end_failures(course, now)
     verify(course, observations, now)
     _take_shares(course, fleet, now)
-    _give_shares(course, fleet, ended, now)
+    give_shares(course, fleet, ended, now)
+    end_ramps(course)
     _climb(course, fleet, now)
     _rebalance(course, fleet, now)
     _watch_capacity(course)
@@ -103,52 +86,12 @@ def _end_pause(course: Course, now: float) -> None:
         course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{course.pool.name}: the pause by {pause.owner} expired"))
 
 
-def _give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: float) -> None:
-    """Able nodes that hold nothing take their part back; what ended well is told after the share is back."""
-    told = dict(ended)
-    answers = guards.ask(course.pool, fleet, None, now)
-    if guards.holder(answers) is None:
-        _place_first(course)
-        for node in due_a_share(course.pool):
-            reason = f"{node.name} is able again" if node.health.ever_able else f"{node.name} is able for the first time"
-            if not give_back(course, node, now, actor="engine", reason=reason, answers=answers):
-                continue
-            if node.id in told:
-                course.tell(told.pop(node.id))
-            else:
-                said = f"{reason} and takes its share of {course.pool.name}"
-                course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
-    course.events += told.values()
-    for node in course.pool.members:
-        if able(node) and not node.health.ever_able:
-            course.set(replace(node, health=replace(node.health, ever_able=True)))
-
-
-def give_back(course: Course, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> bool:
-    """Let this node take its part; False when nobody holds more than theirs: what an owed node holds, only a failover brings."""
-    after = taken_back(course.pool, node)
-    if after[node.id] == node.share:
-        return False
-    kind = ChangeKind.RECOVERY if node.health.ever_able else ChangeKind.REBALANCE
-    course.decided(change(course.pool, kind, now, after, node=node, reason=reason, answers=answers, actor=actor))
-    return True
-
-
-def _place_first(course: Course) -> None:
-    """While nodes of a better tier come up for the first time, traffic goes to them without the failback's delay."""
-    pool = course.pool
-    if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
-        return
-    better = [node for node in pool.members if node.priority < pool.active_tier and node.weight > 0]
-    fresh = [node for node in better if able(node) and not node.health.ever_able]
-    if fresh and not any(node.health.ever_able for node in better):
-        course.pool = replace(pool, active_tier=min(node.priority for node in fresh))
-
-
 def _take_shares(course: Course, fleet: Fleet, now: float) -> None:
     """Failovers, one node after the other."""
     for waiting in owed(course.pool):
-        node = _member(course.pool, waiting.id)
+        node = course.member(waiting.id)
+        if withdraw(course, fleet, node, now):
+            continue
         forced = node.breaker.mode == Mode.FORCED_OPEN and node.failure is None
         kind = ChangeKind.MANUAL if forced else ChangeKind.FAILOVER
         override = frozenset(Guard) - {Guard.NO_CANDIDATE} if forced else guards.NONE
@@ -173,11 +116,11 @@ def moved(course: Course, node: Member, decision: Decision, now: float) -> None:
     if decision.actor == "engine":
         course.pool = replace(course.pool, last_failover_at=now)
     if node.failure is not None:
-        until = now + 2 * max(_member(course.pool, taker).health_policy.interval for taker in takers)
+        until = now + 2 * max(course.member(taker).health_policy.interval for taker in takers)
         failure = replace(
             node.failure, had_share=True, moved_at=now, verify_after=now, verify_until=until, receivers=takers, refused_by=None
         )
-        course.set(replace(_member(course.pool, node.id), failure=failure))
+        course.set(replace(course.member(node.id), failure=failure))
     course.tell(Event(EventType.FAILOVER_STARTED, Severity.INFO, said, node.id, detail, actor=decision.actor))
 
 
@@ -190,13 +133,7 @@ def _refused(course: Course, node: Member, decision: Decision) -> None:
     said = f"Failover of {node.name} held back by {decision.refused_by.replace('_', ' ')}: {holder.reason}"
     detail = {"guard": decision.refused_by.value, "holder": holder.reason, "lifts_at": decision.lifts_at, "share": node.share}
     course.tell(Event(EventType.FAILOVER_REFUSED, Severity.CRITICAL if loud else Severity.WARNING, said, node.id, detail))
-    course.set(
-        replace(_member(course.pool, node.id), failure=replace(node.failure, refused_by=decision.refused_by, had_share=True))
-    )
-
-
-def _member(pool: Pool, node_id: int) -> Member:
-    return next(node for node in pool.members if node.id == node_id)
+    course.set(replace(course.member(node.id), failure=replace(node.failure, refused_by=decision.refused_by, had_share=True)))
 
 
 def _climb(course: Course, fleet: Fleet, now: float) -> None:
@@ -288,7 +225,7 @@ def decide(pool: Pool, fleet: Fleet, now: float) -> Decision | None:
 
 def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
     """The earliest instant when time alone changes something; staleness is swept for by whoever keeps the rows."""
-    instants = [instant for node in pool.members for instant in _node_instants(node)]
+    instants = [instant for node in pool.members for instant in _node_instants(node, pool)]
     instants += [hold.until for hold in (pool.paused, fleet.paused) if hold is not None and hold.until is not None]
     if pool.better_tier_since is not None and not pool.failback_told:
         instants.append(pool.better_tier_since + pool.policy.failback_delay)
@@ -300,8 +237,10 @@ def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
     return min((instant for instant in instants if instant > now), default=None)
 
 
-def _node_instants(node: Member) -> list[float]:
+def _node_instants(node: Member, pool: Pool) -> list[float]:
     instants = []
+    if (step_at := next_step_at(node, pool)) is not None:
+        instants.append(step_at)
     due = rules.next_deadline(node.breaker, node.breaker_policy, held=node.health.status == Health.FAILED)
     if due is not None:
         instants.append(due)
@@ -330,5 +269,6 @@ def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
         and breaker.state == State.CLOSED
         and breaker.mode == Mode.AUTO
         and not breaker.failures
+        and not windowed(node.breaker_policy)
         and not busy(pool)
     )

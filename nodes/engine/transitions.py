@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
+from nodes.engine import window as windows
 from nodes.engine.backoff import open_wait
-from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, State
+from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, Run, State, Window
 
 
 class Signal(StrEnum):
@@ -57,22 +58,48 @@ class Cause:
     at: float
     jitter: float = 0.0
     origin: Origin | None = None
+    slow: bool = False
 
 
 # Rules ----------------------------------------------------------------------------------------------------------------
 
 
-def _forget_run(breaker: Breaker, cause: Cause) -> Breaker:
-    """the run of failures is broken"""
-    return replace(breaker, failures=0) if breaker.failures else breaker
+def _count_good(breaker: Breaker, cause: Cause) -> Breaker:
+    """the run of failures ends; it opens when a rate reaches its limit, for a success counts as well"""
+    return _counted(breaker, cause, replace(_run(breaker, cause), failures=0), failed=False)
 
 
 def _count_failure(breaker: Breaker, cause: Cause) -> Breaker:
-    """one failure more; at failure_threshold in a row it opens"""
-    failures = breaker.failures + 1
-    if failures < cause.policy.failure_threshold:
-        return replace(breaker, failures=failures)
-    return _open(breaker, cause, reopened=0)
+    """one failure more; at failure_threshold in a row, or when a rate reaches its limit, it opens"""
+    run, threshold = _run(breaker, cause), cause.policy.failure_threshold
+    run = replace(run, failures=run.failures + 1)
+    if threshold is not None and run.failures >= threshold:
+        return _open(breaker, cause, reopened=0, why=f"{run.failures} failure{'s' if run.failures > 1 else ''} in a row")
+    return _counted(breaker, cause, run, failed=True)
+
+
+def _run(breaker: Breaker, cause: Cause) -> Run:
+    """Each origin has its own run and window."""
+    return breaker.reported if cause.origin == Origin.CALLS else Run(breaker.failures, breaker.window)
+
+
+def _counted(breaker: Breaker, cause: Cause, run: Run, *, failed: bool) -> Breaker:
+    policy = cause.policy
+    if windows.windowed(policy):
+        window = windows.record(run.window, policy, cause.at, failed=failed, slow=cause.slow)
+        if why := windows.verdict(window, policy, cause.at):
+            return _open(breaker, cause, reopened=0, why=why)
+        run = Run(run.failures, window)
+    if cause.origin == Origin.CALLS:
+        return breaker if run == breaker.reported else replace(breaker, reported=run)
+    if (run.failures, run.window) == (breaker.failures, breaker.window):
+        return breaker
+    return replace(breaker, failures=run.failures, window=run.window)
+
+
+def _clear(breaker: Breaker, cause: Cause) -> Breaker:
+    """the counts are forgotten"""
+    return replace(breaker, failures=0, window=Window(), reported=Run())
 
 
 def _let_try(breaker: Breaker, cause: Cause) -> Breaker:
@@ -90,7 +117,8 @@ def _count_success(breaker: Breaker, cause: Cause) -> Breaker:
 
 def _reopen(breaker: Breaker, cause: Cause) -> Breaker:
     """one failed trial is enough: open again, for a wait that is timeout_multiplier times longer"""
-    return _open(breaker, cause, reopened=breaker.reopened + 1)
+    other = cause.origin is not None and cause.origin != breaker.opened_by
+    return _open(breaker, cause, reopened=breaker.reopened + 1, why=f"a trial by {cause.origin} failed" if other else "")
 
 
 def _close(breaker: Breaker, cause: Cause) -> Breaker:
@@ -100,16 +128,16 @@ def _close(breaker: Breaker, cause: Cause) -> Breaker:
         spent = max(0.0, cause.at - breaker.first_opened_at)
         stats = replace(stats, closings=stats.closings + 1, open_seconds=stats.open_seconds + spent)
     closed = _enter(replace(breaker, stats=stats), State.CLOSED, cause.at)
-    return replace(closed, opened_at=None, first_opened_at=None, reopened=0, wait=0.0, opened_by=None)
+    return replace(closed, opened_at=None, first_opened_at=None, reopened=0, wait=0.0, opened_by=None, opened_why="")
 
 
 Rule = Callable[[Breaker, Cause], Breaker]
 
 RULES: Mapping[tuple[State, Signal], Rule] = MappingProxyType(
     {
-        (State.CLOSED, Signal.SUCCESS): _forget_run,
+        (State.CLOSED, Signal.SUCCESS): _count_good,
         (State.CLOSED, Signal.FAILURE): _count_failure,
-        (State.CLOSED, Signal.RESET): _forget_run,
+        (State.CLOSED, Signal.RESET): _clear,
         (State.OPEN, Signal.WAITED): _let_try,
         (State.OPEN, Signal.RESET): _close,
         (State.HALF_OPEN, Signal.SUCCESS): _count_success,
@@ -131,11 +159,13 @@ def _enter(breaker: Breaker, state: State, at: float) -> Breaker:
         generation=breaker.generation + 1,
         failures=0,
         successes=0,
+        window=Window(),
+        reported=Run(),
         stats=replace(breaker.stats, last_change=at),
     )
 
 
-def _open(breaker: Breaker, cause: Cause, *, reopened: int) -> Breaker:
+def _open(breaker: Breaker, cause: Cause, *, reopened: int, why: str = "") -> Breaker:
     opened = _enter(breaker, State.OPEN, cause.at)
     return replace(
         opened,
@@ -144,6 +174,7 @@ def _open(breaker: Breaker, cause: Cause, *, reopened: int) -> Breaker:
         reopened=reopened,
         wait=open_wait(cause.policy, reopened, cause.jitter),
         opened_by=cause.origin or breaker.opened_by,
+        opened_why=why or breaker.opened_why,
         stats=replace(opened.stats, opened=opened.stats.opened + 1),
     )
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 FULL_SHARE = 10_000  # basis points
 TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
+TENTHS = 10  # steps of a slow start
 
 
 class PolicyError(ValueError):
@@ -72,6 +73,7 @@ class Origin(StrEnum):
     """What opened a node's breaker, and so what may heal it."""
 
     CHECKS = "checks"
+    CALLS = "calls"  # real traffic, reported by those who send it
     OPERATOR = "operator"
 
 
@@ -135,6 +137,7 @@ class EventType(StrEnum):
     BREAKER_FORCED = "breaker_forced"
     ADMIN_STATE_CHANGED = "admin_state_changed"
     CONFIG_CHANGED = "config_changed"
+    HIGH_LOAD = "high_load"
     LOW_CAPACITY = "low_capacity"
     CHECKER_ISOLATED = "checker_isolated"
     CHECKS_LATE = "checks_late"
@@ -171,7 +174,7 @@ class HealthPolicy:
 class BreakerPolicy:
     """When a breaker opens and how it heals; durations in seconds."""
 
-    failure_threshold: int = 5
+    failure_threshold: int | None = 5  # consecutive; None: only the rates open it
     success_threshold: int = 2
     timeout: float = 30.0
     max_requests: int = 1
@@ -179,6 +182,12 @@ class BreakerPolicy:
     max_timeout: float | None = None  # default max(300, timeout)
     jitter: float = 0.0  # part of the wait that a given random number may add
     trial_timeout: float = 60.0
+    failure_rate: float | None = None  # 0..1 of the calls in the window
+    slow_call_rate: float | None = None  # 0..1
+    slow_call_duration: float | None = None  # a call that took longer is slow
+    window_calls: int | None = None  # one of the two windows
+    window_seconds: float | None = None
+    minimum_calls: int = 10  # in the window, before a rate counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +201,7 @@ class PoolPolicy:
     failback_delay: float = 60.0
     auto_rebalance: bool = True
     rebalance_interval: float = 300.0
+    slow_start: float = 0.0  # over which a node that became able gets its share back, in ten steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +255,22 @@ class BreakerStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Recent calls; the rules are in `window.py`."""
+
+    calls: bytes = b""  # of a count window, oldest first: 1 failed, 2 slow, 3 both
+    spans: tuple[tuple[int, int, int, int], ...] = ()  # of a time window: number of the tenth, calls, failed, slow
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What the calls of one origin came to while closed."""
+
+    failures: int = 0  # consecutive
+    window: Window = Window()
+
+
+@dataclass(frozen=True, slots=True)
 class Breaker:
     """A circuit breaker as a value; the rules are in `breaker.py`."""
 
@@ -257,6 +283,9 @@ class Breaker:
     reopened: int = 0  # times in this stretch
     wait: float = 0.0  # seconds open before a trial, as stored when it opened
     opened_by: Origin | None = None
+    opened_why: str = ""  # which rule opened it first, in words
+    window: Window = Window()  # while closed
+    reported: Run = Run()  # the same two for calls that others report; a node's checks and calls are not mixed
     trials: tuple[Lease, ...] = ()
     last_permit: int = 0
     mode: Mode = Mode.AUTO
@@ -283,6 +312,23 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Ramp:
+    """A share on its way back: a little for trials (step 0), then tenths of the ideal."""
+
+    epoch: int  # of the decision that began it
+    since: float
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a node was last said to carry, in the unit of its capacity."""
+
+    last: float
+    high: int = 0  # reports in a row at or above the limit
+
+
+@dataclass(frozen=True, slots=True)
 class Member:
     """A node as the engine sees it."""
 
@@ -297,6 +343,9 @@ class Member:
     breaker: Breaker = Breaker()
     share: int = 0
     failure: Failure | None = None
+    ramp: Ramp | None = None
+    capacity: float | None = None
+    load: Load | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,53 +392,3 @@ class Event:
     node: int | None = None
     detail: Mapping[str, object] = field(default_factory=dict)
     actor: str = "engine"
-
-
-@dataclass(frozen=True, slots=True)
-class Considered:
-    """One node in a decision: the share before and after, and the rule that took it or left it out."""
-
-    node: int
-    name: str
-    taken: bool
-    rule: str  # a sentence, e.g. "left out: breaker open"
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class GuardAnswer:
-    guard: Guard
-    holds: bool
-    reason: str
-    lifts_at: float | None = None
-    overridden: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A change of shares, or the refusal of one (`refused_by`), with all its reasons.  `epoch`: the new one, None when refused."""
-
-    kind: ChangeKind
-    at: float
-    reason: str  # what was seen
-    node: int | None
-    epoch: int | None
-    before: Mapping[int, int]
-    after: Mapping[int, int]
-    considered: tuple[Considered, ...]
-    guards: tuple[GuardAnswer, ...]
-    refused_by: Guard | None = None
-    lifts_at: float | None = None
-    actor: str = "engine"
-    active_tier: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a batch, a timer or a person's act led to: the pool after it, its history, and when time alone changes more."""
-
-    pool: Pool
-    events: tuple[Event, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    wake_at: float | None = None

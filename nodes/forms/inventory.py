@@ -87,7 +87,7 @@ class PoolForm(AnyForm):
 class NodeForm(AnyForm):
     class Meta:
         model = Node
-        fields = ("pool", "name", "address", "port", "weight", "priority", "zone", "tags", *_HEALTH_FIELDS)
+        fields = ("pool", "name", "address", "port", "weight", "priority", "capacity", "zone", "tags", *_HEALTH_FIELDS)
 
     doubts: tuple[str, ...] = ()
 

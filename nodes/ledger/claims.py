@@ -62,15 +62,16 @@ WITH alive AS MATERIALIZED (
     FOR UPDATE SKIP LOCKED
 )
 UPDATE nodes_nodestate s SET token = s.token + 1, owner = %(session)s, version = s.version + 1
-FROM due, nodes_poolstate p, nodes_node n, nodes_pool g, nodes_failoverpolicy f
+FROM due, nodes_poolstate p, nodes_node n, nodes_pool g, nodes_failoverpolicy f, nodes_breakerpolicy b
 WHERE s.node_id = due.node_id AND p.pool_id = s.pool_id AND n.id = s.node_id AND g.id = s.pool_id AND f.id = g.failover_policy_id
+  AND b.id = g.breaker_policy_id
 RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.first_bad_at,
           coalesce(n.interval, f.interval) AS interval,
           coalesce(n.fast_interval, f.fast_interval, least(2, coalesce(n.interval, f.interval))) AS fast_interval,
           s.failure IS NOT NULL AS failing,
           (NOT p.busy AND s.health = 'healthy' AND s.fails = 0 AND s.first_bad_at IS NULL AND NOT s.stale
            AND s.admin_state = 'enabled' AND s.failure IS NULL AND s.breaker_state = 'closed' AND s.breaker_mode = 'auto'
-           AND s.breaker_failures = 0 AND s.ever_able) AS calm,
+           AND s.breaker_failures = 0 AND s.ever_able AND b.window_calls IS NULL AND b.window_seconds IS NULL) AS calm,
           (SELECT config_version FROM nodes_fleetstate WHERE id = 1) AS config_version, clock_timestamp() AS database_now
 """
 

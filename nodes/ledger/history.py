@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 
 from psycopg.types.json import Jsonb
 
-from nodes.engine import values
+from nodes.engine import record, values
+from nodes.engine.pool import able
 from nodes.engine.values import ChangeKind, EventType, Severity
 from nodes.ledger.rows import Cursor, moment
 
@@ -25,7 +26,7 @@ class Past:
     failures: Mapping[int, int]  # node id -> id of its open Failure row
 
 
-def remember(cursor: Cursor, before: values.Pool, step: values.Step, past: Past, now: float) -> Past:
+def remember(cursor: Cursor, before: values.Pool, step: record.Step, past: Past, now: float) -> Past:
     """Write the step's history; returns the open incident and failures after it."""
     old = {m.id: m.failure for m in before.members if m.failure}
     new = {m.id: m.failure for m in step.pool.members if m.failure}
@@ -35,6 +36,7 @@ def remember(cursor: Cursor, before: values.Pool, step: values.Step, past: Past,
     incident = _incident(cursor, step.pool, past, new, told, now)
     failures = _failures(cursor, past, incident, old, new, told, now)
     changes = [_change(cursor, step.pool, decision, incident, new, now) for decision in step.decisions]
+    _end_ramps(cursor, before, step.pool, now)
     if incident and not new:
         events = _close(cursor, incident, events, touched, now)
     for event in events:
@@ -140,18 +142,15 @@ _MARKS = frozenset({EventType.NODE_MARKED_FAILED, EventType.BREAKER_OPENED})
 def _change(
     cursor: Cursor,
     pool: values.Pool,
-    decision: values.Decision,
+    decision: record.Decision,
     incident: int | None,
     failing: Mapping[int, values.Failure],
     now: float,
 ) -> int:
-    """Write one decision with its record; a failover stays `started` until a receiver has been verified."""
-    if decision.refused_by is not None:
-        status = "refused"
-    elif decision.kind == ChangeKind.FAILOVER:
-        status = "started"
-    else:
-        status = "completed"
+    """Write one decision with its record, or a further step to the record of the first."""
+    if decision.continues is not None and (row_id := _further(cursor, pool, decision, now)) is not None:
+        return row_id
+    status = _status(pool, decision)
     record = {
         "seen": decision.reason,
         "considered": [asdict(each) for each in decision.considered],
@@ -176,7 +175,54 @@ def _change(
     return int(row["id"])
 
 
-def _steps(decision: values.Decision, failure: values.Failure | None) -> list[dict[str, object]]:
+def _status(pool: values.Pool, decision: record.Decision) -> str:
+    """A failover stays `started` until a receiver has been verified, a recovery `ramping` while the node's share grows."""
+    if decision.refused_by is not None:
+        return "refused"
+    if decision.kind == ChangeKind.FAILOVER:
+        return "started"
+    ramping = any(node.ramp is not None and node.ramp.epoch == decision.epoch for node in pool.members)
+    return "ramping" if ramping else "completed"
+
+
+def _further(cursor: Cursor, pool: values.Pool, decision: record.Decision, now: float) -> int | None:
+    """Add a step to the recovery that began at an earlier epoch; None when that row is no longer there."""
+    cursor.execute(
+        """UPDATE nodes_failover SET shares_after = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
+           WHERE pool_id = %s AND epoch = %s RETURNING id""",
+        (
+            Jsonb({str(k): v for k, v in decision.after.items()}),
+            Jsonb([{"at": now, "text": f"{decision.reason}, {_held(decision)}, epoch {decision.epoch}"}]),
+            pool.id,
+            decision.continues,
+        ),
+    )
+    row = cursor.fetchone()
+    return None if row is None else int(row["id"])
+
+
+def _held(decision: record.Decision) -> str:
+    return f"{decision.after.get(decision.node or 0, 0) / 100:g} %"
+
+
+def _end_ramps(cursor: Cursor, before: values.Pool, after: values.Pool, now: float) -> None:
+    """Complete the recoveries of nodes that have their share again, and end those of nodes that lost it on the way."""
+    left = {node.id: node for node in after.members}
+    for old in before.members:
+        node = left.get(old.id)
+        if old.ramp is None or (node is not None and node.ramp is not None and node.ramp.epoch == old.ramp.epoch):
+            continue
+        back = node is not None and able(node)
+        text = "the node holds its share again" if back else "the node may no longer serve, its return is over"
+        cursor.execute(
+            """UPDATE nodes_failover
+               SET status = %s, completed_at = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
+               WHERE pool_id = %s AND epoch = %s AND status = 'ramping'""",
+            ("completed" if back else "failed", moment(now), Jsonb([{"at": now, "text": text}]), after.id, old.ramp.epoch),
+        )
+
+
+def _steps(decision: record.Decision, failure: values.Failure | None) -> list[dict[str, object]]:
     """The way to this decision, each step with its time; what comes later is added as it happens."""
     steps: list[dict[str, object]] = []
     if failure is not None and decision.kind == ChangeKind.FAILOVER:
@@ -192,13 +238,13 @@ _TELLS = {
     EventType.FAILOVER_STARTED: frozenset({ChangeKind.FAILOVER}),
     EventType.FAILOVER_REFUSED: frozenset(ChangeKind),
     EventType.RECOVERY_COMPLETED: frozenset({ChangeKind.RECOVERY}),
-    EventType.REBALANCED: frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK}),
+    EventType.REBALANCED: frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK, ChangeKind.RECOVERY}),
     EventType.ADMIN_STATE_CHANGED: frozenset({ChangeKind.MANUAL, ChangeKind.RECOVERY}),
     EventType.NODE_REMOVED: frozenset({ChangeKind.MANUAL}),
 }
 
 
-def _failover_of(cursor: Cursor, event: values.Event, step: values.Step, changes: list[int], now: float) -> int | None:
+def _failover_of(cursor: Cursor, event: values.Event, step: record.Step, changes: list[int], now: float) -> int | None:
     """The decision that an event tells of; the end of a failover is written to the row of its start."""
     if event.type in _ENDS:
         cursor.execute(

@@ -13,14 +13,14 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nodes.engine import values
+from nodes.engine import record, values
 from nodes.engine.health import next_interval
 from nodes.engine.pool import busy, step
 from nodes.ledger import rows
 from nodes.ledger.history import Past, remember
 from nodes.ledger.rows import Cursor, Row, moment
 
-Act = Callable[[values.Pool, values.Fleet, Mapping[int, values.Observation]], values.Step]
+Act = Callable[[values.Pool, values.Fleet, Mapping[int, values.Observation]], record.Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
 _LETTER = {v: v.value[0] for v in values.Verdict}
@@ -39,7 +39,7 @@ class Result:
 class Applied:
     """What a transaction came to."""
 
-    step: values.Step
+    step: record.Step
     stale: tuple[int, ...] = ()  # nodes whose result answered an old claim and was dropped
 
 
@@ -84,7 +84,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
 def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Result] = ()) -> Applied:
     """Apply results, or with none of them let time alone do its work."""
 
-    def act(pool: values.Pool, fleet: values.Fleet, seen: Mapping[int, values.Observation]) -> values.Step:
+    def act(pool: values.Pool, fleet: values.Fleet, seen: Mapping[int, values.Observation]) -> record.Step:
         return step(pool, fleet, now, observations=seen, jitter=random.random())
 
     return transact(cursor, pool_id, act, now=now, results=results)
@@ -101,7 +101,7 @@ def _load(cursor: Cursor, pool_id: int) -> tuple[Row, dict[int, Row]]:
 
 _LOCK_POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
-       f.auto_rebalance, f.rebalance_interval, i.severity AS incident_severity
+       f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity
 FROM nodes_poolstate s
 JOIN nodes_pool p ON p.id = s.pool_id
 JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
@@ -116,7 +116,7 @@ CONFIGURATION = ", ".join(
 )
 
 _LOCK_NODES = f"""
-SELECT s.*, n.name, n.weight, n.priority, {CONFIGURATION}
+SELECT s.*, n.name, n.weight, n.priority, n.capacity, {CONFIGURATION}
 FROM nodes_nodestate s
 JOIN nodes_node n ON n.id = s.node_id
 JOIN nodes_pool p ON p.id = n.pool_id
@@ -183,7 +183,7 @@ def _write_nodes(
         if changes or expressions:
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
-        _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "owner": None}, {})
+        _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None}, {})
 
 
 _ABSENT = object()
@@ -212,11 +212,11 @@ def _update(cursor: Cursor, node: int, changes: Mapping[str, Any], expressions: 
     parts += [sql.SQL("{} = {}").format(sql.Identifier(name), value) for name, value in expressions.items()]
     parts += [sql.SQL("{} = %s").format(sql.Identifier(name)) for name in changes]
     query = sql.SQL("UPDATE nodes_nodestate SET {} WHERE node_id = %s").format(sql.SQL(", ").join(parts))
-    values_given = [Jsonb(value) if name == "breaker_trials" else value for name, value in changes.items()]
+    values_given = [Jsonb(value) if isinstance(value, tuple | dict) else value for value in changes.values()]
     cursor.execute(query, [*values_given, node])
 
 
-def _write_pool(cursor: Cursor, row: Row, before: values.Pool, step: values.Step, past: Past, now: float) -> None:
+def _write_pool(cursor: Cursor, row: Row, before: values.Pool, step: record.Step, past: Past, now: float) -> None:
     """Write the pool's row by name; its version tells readers that something is to be seen."""
     after = step.pool
     was, new = rows.pool_columns(before), rows.pool_columns(after)

@@ -6,10 +6,10 @@ A cursor here is a psycopg cursor with dictionary rows.  It may be Django's, whi
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.types.json import Jsonb
@@ -17,6 +17,7 @@ from psycopg.types.json import Jsonb
 from nodes.engine import values
 
 Row = dict[str, Any]
+V = TypeVar("V")
 Cursor = psycopg.Cursor[Row]
 
 
@@ -36,13 +37,16 @@ def plain(value: Any) -> Any:
 
 
 def hold(value: Any) -> values.Hold | None:
-    loaded = plain(value)
-    return None if loaded is None else values.Hold(**loaded)
+    return _loaded(values.Hold, value)
 
 
 def as_json(value: Any) -> Jsonb | None:
     """A frozen value for a JSON column."""
     return None if value is None else Jsonb(asdict(value))
+
+
+def _loaded(kind: Callable[..., V], value: Any) -> V | None:
+    return None if value is None else kind(**plain(value))
 
 
 def failure(value: Any) -> values.Failure | None:
@@ -78,6 +82,9 @@ def member(row: Mapping[str, Any]) -> values.Member:
         breaker=_breaker(row),
         share=row["share"],
         failure=failure(row["failure"]),
+        ramp=_loaded(values.Ramp, row["ramp"]),
+        capacity=row["capacity"],
+        load=_loaded(values.Load, row["load"]),
     )
 
 
@@ -92,6 +99,9 @@ def _breaker(row: Mapping[str, Any]) -> values.Breaker:
         reopened=row["breaker_reopened"],
         wait=row["breaker_wait"],
         opened_by=values.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
+        opened_why=row["breaker_opened_why"],
+        window=window(row["breaker_window"]),
+        reported=run(row["breaker_reported"]),
         trials=tuple(values.Lease(*lease) for lease in plain(row["breaker_trials"])),
         last_permit=row["breaker_last_permit"],
         mode=values.Mode(row["breaker_mode"]),
@@ -112,6 +122,24 @@ def _breaker(row: Mapping[str, Any]) -> values.Breaker:
             open_seconds=row["breaker_open_seconds"],
         ),
     )
+
+
+def window(stored: Any) -> values.Window:
+    """The window of recent calls as it is stored."""
+    if not (loaded := plain(stored)):
+        return values.Window()
+    calls, spans = loaded
+    return values.Window(bytes.fromhex(calls), tuple((number, seen, failed, slow) for number, seen, failed, slow in spans))
+
+
+def run(stored: Any) -> values.Run:
+    """The run of reported calls as it is stored."""
+    loaded = plain(stored)
+    return values.Run(loaded[0], window(loaded[1])) if loaded else values.Run()
+
+
+def _stored(window: values.Window) -> tuple[Any, ...]:
+    return (window.calls.hex(), window.spans) if window.calls or window.spans else ()
 
 
 def health_policy(row: Mapping[str, Any]) -> values.HealthPolicy:
@@ -141,8 +169,8 @@ HEALTH_POLICY_FIELDS = tuple(values.HealthPolicy.__dataclass_fields__)
 
 def columns(node: values.Member) -> Row:
     """The hot row's columns that the engine rules, as the database takes them."""
-    health, breaker = node.health, node.breaker
-    return {
+    health = node.health
+    return _breaker_columns(node.breaker) | {
         "admin_state": node.admin.value,
         "health": health.status.value,
         "health_since": moment(health.since) if health.since else None,
@@ -153,6 +181,14 @@ def columns(node: values.Member) -> Row:
         "stale": health.stale,
         "ever_able": health.ever_able,
         "share": node.share,
+        "ramp": asdict(node.ramp) if node.ramp else None,
+        "load": asdict(node.load) if node.load else None,
+    }
+
+
+def _breaker_columns(breaker: values.Breaker) -> Row:
+    reported = breaker.reported
+    return {
         "breaker_state": breaker.state.value,
         "breaker_generation": breaker.generation,
         "breaker_failures": breaker.failures,
@@ -162,6 +198,9 @@ def columns(node: values.Member) -> Row:
         "breaker_reopened": breaker.reopened,
         "breaker_wait": breaker.wait,
         "breaker_opened_by": breaker.opened_by.value if breaker.opened_by else "",
+        "breaker_opened_why": breaker.opened_why[:120],
+        "breaker_window": _stored(breaker.window),
+        "breaker_reported": (reported.failures, _stored(reported.window)) if reported != values.Run() else (),
         "breaker_trials": tuple((lease.permit, lease.ends_at, lease.generation) for lease in breaker.trials),
         "breaker_last_permit": breaker.last_permit,
         "breaker_mode": breaker.mode.value,
@@ -210,6 +249,7 @@ def pool(row: Mapping[str, Any], members: tuple[values.Member, ...]) -> values.P
             failback_delay=row["failback_delay"],
             auto_rebalance=row["auto_rebalance"],
             rebalance_interval=row["rebalance_interval"],
+            slow_start=row["slow_start"],
         ),
         epoch=row["epoch"],
         active_tier=row["active_tier"],

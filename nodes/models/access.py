@@ -17,6 +17,7 @@ _TOKEN = re.compile(r"fc_(?P<key>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]+)")
 
 class Scope(models.TextChoices):
     SHARES = "shares", "read where traffic is to go"
+    OUTCOMES = "outcomes", "report how calls to a node ended"
     METRICS = "metrics", "read metrics"
 
 

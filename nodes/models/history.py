@@ -66,6 +66,7 @@ class Failover(models.Model):
 
     class Status(models.TextChoices):
         STARTED = "started", "share moved, receivers being verified"
+        RAMPING = "ramping", "share coming back in steps"
         COMPLETED = "completed", "completed"
         FAILED = "failed", "receivers failed their checks"
         REFUSED = "refused", "refused by a guard"

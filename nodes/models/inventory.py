@@ -14,6 +14,7 @@ from django.db import models
 from django.urls import reverse
 
 from nodes.engine import values
+from nodes.engine.breaker_policy import opens_after
 from nodes.models.sealed import SealedTextField
 
 _AT_LEAST_ONE = MinValueValidator(1)
@@ -36,7 +37,11 @@ class BreakerPolicy(models.Model):
 
     name = models.CharField(max_length=80, unique=True)
     failure_threshold = models.PositiveIntegerField(
-        default=5, validators=[_AT_LEAST_ONE], help_text="Consecutive failures that open the breaker."
+        default=5,
+        null=True,
+        blank=True,
+        validators=[_AT_LEAST_ONE],
+        help_text="Consecutive failures that open the breaker. Empty: only the rates open it.",
     )
     success_threshold = models.PositiveIntegerField(
         default=2, validators=[_AT_LEAST_ONE], help_text="Successful trials that close it again."
@@ -59,6 +64,31 @@ class BreakerPolicy(models.Model):
     trial_timeout = models.FloatField(
         default=60.0, validators=[_TENTH], help_text="Seconds after which a trial that nobody reported counts as failed."
     )
+    failure_rate = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Part of the calls in the window (above 0, up to 1) that opens it when it failed. Empty: off.",
+    )
+    slow_call_rate = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Part of the calls in the window (above 0, up to 1) that opens it when it was slow. Empty: off.",
+    )
+    slow_call_duration = models.FloatField(
+        null=True, blank=True, validators=[_NOT_NEGATIVE], help_text="Seconds; a call that took longer was slow."
+    )
+    window_calls = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[_AT_LEAST_ONE, MaxValueValidator(1000)],
+        help_text="The rates look at so many last calls…",
+    )
+    window_seconds = models.FloatField(
+        null=True, blank=True, validators=[_TENTH], help_text="…or at the calls of so many last seconds. Give one of the two."
+    )
+    minimum_calls = models.PositiveIntegerField(
+        default=10, validators=[_AT_LEAST_ONE], help_text="Calls that must be in the window before a rate counts."
+    )
 
     class Meta:
         verbose_name_plural = "breaker policies"
@@ -69,16 +99,12 @@ class BreakerPolicy(models.Model):
 
     def value(self) -> values.BreakerPolicy:
         """The policy as the engine takes it."""
-        return values.BreakerPolicy(
-            failure_threshold=self.failure_threshold,
-            success_threshold=self.success_threshold,
-            timeout=self.timeout,
-            max_requests=self.max_requests,
-            timeout_multiplier=self.timeout_multiplier,
-            max_timeout=self.max_timeout,
-            jitter=self.jitter,
-            trial_timeout=self.trial_timeout,
-        )
+        return values.BreakerPolicy(**{name: getattr(self, name) for name in values.BreakerPolicy.__dataclass_fields__})
+
+    @property
+    def opens_after(self) -> str:
+        """What opens the breaker, in words."""
+        return opens_after(self.value())
 
 
 class FailoverPolicy(models.Model):
@@ -128,6 +154,11 @@ class FailoverPolicy(models.Model):
     )
     auto_rebalance = models.BooleanField(default=True, help_text="Bring shares back to the weights from time to time.")
     rebalance_interval = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
+    slow_start = models.FloatField(
+        default=0.0,
+        validators=[_NOT_NEGATIVE],
+        help_text="Seconds over which a node that became able gets its share back, in ten steps. 0: at once.",
+    )
 
     class Meta:
         verbose_name_plural = "failover policies"
@@ -170,6 +201,12 @@ class Node(models.Model):
     )
     priority = models.PositiveIntegerField(
         default=1, validators=[_AT_LEAST_ONE], help_text="Tier of an active/passive pool; 1 serves first."
+    )
+    capacity = models.FloatField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0.001)],
+        help_text="What it can carry, in the unit of the load reported for it; 80 % warns. Empty: load is only shown.",
     )
     zone = models.CharField(max_length=80, blank=True)
     tags = ArrayField(

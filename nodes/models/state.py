@@ -71,6 +71,8 @@ class NodeState(models.Model):
     # share and failure
     share = models.IntegerField(default=0)  # basis points
     failure = models.JSONField(null=True)  # engine Failure, and "id" of its row
+    ramp = models.JSONField(null=True)  # engine Ramp
+    load = models.JSONField(null=True)  # engine Load
     # circuit breaker, the engine's Breaker and BreakerStats
     breaker_state = models.CharField(max_length=9, choices=BreakerState, default=BreakerState.CLOSED)
     breaker_generation = models.BigIntegerField(default=0)
@@ -81,6 +83,9 @@ class NodeState(models.Model):
     breaker_reopened = models.IntegerField(default=0)
     breaker_wait = models.FloatField(default=0.0)
     breaker_opened_by = models.CharField(max_length=8, default="")
+    breaker_opened_why = models.CharField(max_length=120, default="")
+    breaker_window = models.JSONField(default=list)  # engine Window: calls in hexadecimal, spans
+    breaker_reported = models.JSONField(default=list)  # engine Run of reported calls: failures, and the same two
     breaker_trials = models.JSONField(default=list)
     breaker_last_permit = models.BigIntegerField(default=0)
     breaker_mode = models.CharField(max_length=13, choices=BreakerMode, default=BreakerMode.AUTO)

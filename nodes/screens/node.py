@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from nodes.engine.values import AdminState, Mode, State, Strategy
+from nodes.engine import window as windows
+from nodes.engine.values import AdminState, BreakerPolicy, Mode, Run, State, Strategy
+from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
 from nodes.screens.lines import event_lines, failure_lines
 from nodes.screens.pieces import Piece, Screen, by_id
@@ -74,10 +76,13 @@ class Breaker:
     row: NodeRow
     failures: int
     successes: int
-    failure_threshold: int
+    failure_threshold: int | None
+    window: str  # what it holds, in words
+    reported: str  # what reported calls came to, in words
     success_threshold: int
     opened_at: datetime | None
     opened_by: str
+    opened_why: str
     reopened: int
     reason: str
     owner: str
@@ -98,8 +103,10 @@ class Breaker:
         if self.row.breaker == State.HALF_OPEN:
             return f"{self.successes} of {self.success_threshold} good trials"
         if self.row.breaker == State.OPEN:
-            return f"opened by {self.opened_by or 'checks'}" + (f", reopened {self.reopened} times" if self.reopened else "")
-        return f"{self.failures} of {self.failure_threshold} failures in a row"
+            again = f", reopened {self.reopened} time{'s' if self.reopened > 1 else ''}" if self.reopened else ""
+            return f"opened by {self.opened_by or 'checks'}: {self.opened_why or 'forced'}{again}"
+        run = f"{self.failures} of {self.failure_threshold} failures in a row" if self.failure_threshold else ""
+        return "; ".join(filter(None, (run, self.window)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +119,7 @@ class Schedule:
     message: str
     latency: float | None
     recent: str
+    load: str  # in words, empty while none was reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,7 @@ def node(node_id: int, now: datetime) -> Screen | None:
         Piece(name, f"{page}#{name}", name, subject, steady=_last_verdict(name, subject)) for name, subject in history.items()
     ]
     if row is not None and pool is not None:
-        breaker, schedule, acts = _breaker(state, row, found), _schedule(state, found), _acts(row, pool)
+        breaker, schedule, acts = _breaker(state, row, found, now), _schedule(state, found), _acts(row, pool)
         context |= {"breaker": breaker, "schedule": schedule, "acts": acts}
         pieces += [
             Piece("standing", f"{page}#standing", "row", row, steady=row.steady),
@@ -178,16 +186,19 @@ def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
     )
 
 
-def _breaker(state: NodeState, row: NodeRow, found: Node) -> Breaker:
+def _breaker(state: NodeState, row: NodeRow, found: Node, now: datetime) -> Breaker:
     policy = found.pool.breaker_policy
     return Breaker(
         row=row,
         failures=state.breaker_failures,
         successes=state.breaker_successes,
         failure_threshold=policy.failure_threshold,
+        window=windows.words(rows.window(state.breaker_window), policy.value(), now.timestamp()),
+        reported=_reported(rows.run(state.breaker_reported), policy.value(), now.timestamp()),
         success_threshold=policy.success_threshold,
         opened_at=state.breaker_opened_at if row.breaker != State.CLOSED else None,
         opened_by=state.breaker_opened_by,
+        opened_why=state.breaker_opened_why,
         reopened=state.breaker_reopened,
         reason=state.breaker_mode_reason,
         owner=state.breaker_mode_owner,
@@ -200,9 +211,27 @@ def _breaker(state: NodeState, row: NodeRow, found: Node) -> Breaker:
     )
 
 
+def _reported(run: Run, policy: BreakerPolicy, now: float) -> str:
+    """Empty while nothing was reported, or nothing that counts."""
+    if run == Run():
+        return ""
+    in_a_row = f"{run.failures} of {policy.failure_threshold} failures in a row" if policy.failure_threshold else ""
+    return "; ".join(filter(None, (in_a_row, windows.words(run.window, policy, now))))
+
+
+def _load(state: NodeState, found: Node) -> str:
+    """What it was last said to carry, in words."""
+    if state.load is None:
+        return ""
+    last = f"{state.load['last']:g}"
+    return f"{last} of {found.capacity:g}, {state.load['last'] / found.capacity:.0%}" if found.capacity else last
+
+
 def _schedule(state: NodeState, found: Node) -> Schedule:
     due = None if state.admin_state == AdminState.DISABLED else state.due_at
-    return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent)
+    return Schedule(
+        state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent, _load(state, found)
+    )
 
 
 def _acts(row: NodeRow, pool: PoolRow) -> NodeActs:

@@ -15,6 +15,7 @@ from nodes.models import Failover
 
 _STATUS_LOOKS = {
     Failover.Status.STARTED: ("turn", "started"),
+    Failover.Status.RAMPING: ("turn", "goes on in steps"),
     Failover.Status.COMPLETED: ("ok", "completed"),
     Failover.Status.FAILED: ("bad", "failed"),
     Failover.Status.REFUSED: ("hold", "refused"),

@@ -8,13 +8,13 @@ from django.utils import timezone
 from nodes.models import ApiToken, Scope
 
 
-def refusal(request: HttpRequest, scope: Scope) -> JsonResponse | None:
+def refusal(request: HttpRequest, scope: Scope, *, session: bool = True) -> JsonResponse | None:
     """None for those who may; else 401 (no valid token) or 403 (a token without `scope`), with the reason as JSON.
 
-    Whoever shows a token is judged by it alone, also beside a session.
+    Whoever shows a token is judged by it alone, also beside a session; what changes something takes no `session`.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if not scheme and request.user.is_authenticated:
+    if session and not scheme and request.user.is_authenticated:
         return None
     if scheme.lower() != "bearer":
         return _refused(401, f"a bearer token with the scope {scope} is needed", "")

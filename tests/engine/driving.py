@@ -14,6 +14,7 @@ class Driver:
         self.policy, self.now = policy or BreakerPolicy(), now
         self.breaker = Breaker()
         self.changes: list[Change] = []
+        self.kept = Permit(0)  # of a call that goes on while others come and go
 
     def wait(self, seconds: float) -> None:
         self.now += seconds
@@ -29,8 +30,8 @@ class Driver:
         assert isinstance(answer, Permit)
         return answer
 
-    def report(self, permit: Permit, outcome: Outcome) -> None:
-        self.breaker, changes = rules.report(self.breaker, self.policy, permit, outcome, self.now)
+    def report(self, permit: Permit, outcome: Outcome, duration: float | None = None) -> None:
+        self.breaker, changes = rules.report(self.breaker, self.policy, permit, outcome, self.now, duration=duration)
         self.changes += changes
 
     def call(self, outcome: Outcome) -> None:

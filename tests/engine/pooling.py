@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodes.engine.pool import step
+from nodes.engine.record import Step
 from nodes.engine.values import (
     BreakerPolicy,
     Event,
@@ -16,7 +17,6 @@ from nodes.engine.values import (
     Observation,
     Pool,
     PoolPolicy,
-    Step,
     Strategy,
     Verdict,
 )

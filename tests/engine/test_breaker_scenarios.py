@@ -10,7 +10,7 @@ import yaml
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import BreakerPolicy, Mode, Outcome, State
+from nodes.engine.values import BreakerPolicy, Mode, Outcome, PolicyError, State
 from tests.engine.driving import Driver
 
 ROWS = yaml.safe_load((Path(__file__).parent / "scenarios.yaml").read_text())
@@ -18,12 +18,20 @@ OUTCOMES = {"S": Outcome.SUCCESS, "F": Outcome.FAILURE, "X": Outcome.IGNORED}
 LETTERS = {State.CLOSED: "C", State.OPEN: "O", State.HALF_OPEN: "H"}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+@pytest.mark.parametrize("row", [row for row in ROWS if "refused" not in row], ids=lambda row: row["name"])
 def test_scenario(row: dict[str, Any]) -> None:
     driver = Driver(BreakerPolicy(**row["policy"]))
     if "mode" in row:
         driver.breaker = rules.force(driver.breaker, Mode(row["mode"]), "test", "alice", None, 0.0)
-    assert [_play(driver, step) for step in row["steps"].split()] == row["expected"].split()
+    assert [_play(driver, step) for step in str(row["steps"]).split()] == row["expected"].split()
+    counted = {name: getattr(driver.breaker.stats, name) for name in row.get("stats", {})}
+    assert counted == row.get("stats", {})
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if "refused" in row], ids=lambda row: row["name"])
+def test_a_policy_that_cannot_work_is_refused_with_the_sentence_why(row: dict[str, Any]) -> None:
+    with pytest.raises(PolicyError, match=row["refused"]):
+        rules.validate(BreakerPolicy(**row["policy"]))
 
 
 def _play(driver: Driver, step: str) -> str:
@@ -32,10 +40,20 @@ def _play(driver: Driver, step: str) -> str:
         driver.half_open()
     elif step.startswith("+"):
         driver.wait(float(step[1:]))
-    elif step == "?":
-        answer = "y" if isinstance(driver.ask(), Permit) else "n"
-    elif driver.breaker.trials:
-        driver.report(Permit(driver.breaker.generation, driver.breaker.trials[-1].permit), OUTCOMES[step])
+    elif step.startswith("?"):
+        asked = [isinstance(driver.ask(), Permit) for _ in range(int(step[1:] or 1))]
+        answer = f"{sum(asked)}" if step[1:] else "y" if asked[0] else "n"
+    elif step == "K":
+        driver.kept = driver.permit()
+    elif step.startswith("k"):
+        driver.report(driver.kept, OUTCOMES[step[1:]])
     else:
-        driver.call(OUTCOMES[step])
+        _report(driver, step)
     return answer + LETTERS[driver.breaker.state]
+
+
+def _report(driver: Driver, step: str) -> None:
+    outcome, _, duration = step.partition("@")
+    trials = driver.breaker.trials
+    permit = Permit(driver.breaker.generation, trials[-1].permit) if trials else driver.permit()
+    driver.report(permit, OUTCOMES[outcome], float(duration) if duration else None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 from nodes.engine import breaker as rules
-from nodes.engine.pool import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
+from nodes.engine.pool import acknowledge, fail_back, force_breaker, pause, remove, report, resume, set_admin
+from nodes.engine.record import Decision
+from nodes.engine.reporting import Calls, Report
 from nodes.engine.values import (
     AdminState,
     BreakerPolicy,
     ChangeKind,
-    Decision,
     EventType,
     Failback,
     Fleet,
@@ -51,6 +52,16 @@ def life_of_a_breaker() -> Driver:
     return driver
 
 
+def life_of_reports() -> Driver:
+    """Calls and load, reported by those who send the traffic."""
+    driver = Driver(make_pool(2, breaker=BreakerPolicy(failure_threshold=2))).up()
+    driver.change("B", capacity=100.0)
+    for load in (85.0, 90.0, 95.0, 10.0):
+        driver.take(report(driver.pool, driver.fleet, driver.now, 2, Report(load=load)))
+    driver.take(report(driver.pool, driver.fleet, driver.now, 2, Report((Calls(0, 2, driver.now),))))
+    return driver
+
+
 def life_by_hand() -> Driver:
     driver = Driver(make_pool(tiers=[1, 2], policy=PoolPolicy(failback=Failback.MANUAL, failback_delay=5.0))).up()
     alice = "alice"
@@ -86,7 +97,7 @@ def held(guard: Guard) -> Driver:
 
 @cache
 def lives() -> tuple[Driver, ...]:
-    return (life_of_a_pool(), life_of_a_breaker(), life_by_hand(), *(held(guard) for guard in Guard))
+    return (life_of_a_pool(), life_of_a_breaker(), life_of_reports(), life_by_hand(), *(held(guard) for guard in Guard))
 
 
 def test_every_event_type_is_told() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from nodes.engine.health import stale
 from nodes.engine.pool import Refused, able, decide, ideal_shares, on_trial, owed, quiet, receivers, set_admin, step
+from nodes.engine.record import Step
 from nodes.engine.values import (
     FULL_SHARE,
     AdminState,
@@ -22,7 +23,6 @@ from nodes.engine.values import (
     Observation,
     Pool,
     PoolPolicy,
-    Step,
     Strategy,
 )
 from tests.engine.pooling import START, make_pool, seen

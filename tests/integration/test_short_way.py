@@ -11,7 +11,8 @@ import pytest
 from django.forms.models import model_to_dict
 
 from nodes.engine.pool import quiet
-from nodes.engine.values import Fleet, Observation, Step, Verdict
+from nodes.engine.record import Step
+from nodes.engine.values import Fleet, Observation, Verdict
 from nodes.engine.values import Pool as EnginePool
 from nodes.ledger import Result, advance, claim, open_session, pass_calmly
 from nodes.ledger.claims import CalmPass

@@ -9,7 +9,8 @@ from django.core.management.base import BaseCommand
 
 from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
 from nodes.engine.pool import step
-from nodes.engine.values import ChangeKind, Fleet, HealthPolicy, Member, Observation, Pool, Step, Verdict
+from nodes.engine.record import Step
+from nodes.engine.values import ChangeKind, Fleet, HealthPolicy, Member, Observation, Pool, Verdict
 
 Lines = Iterator[str]
 

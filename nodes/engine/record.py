@@ -1,0 +1,59 @@
+"""What was decided and why: the record that is stored with each change of shares, and what one step came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nodes.engine.values import ChangeKind, Event, Guard, Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """One node in a decision: the share before and after, and the rule that took it or left it out."""
+
+    node: int
+    name: str
+    taken: bool
+    rule: str  # a sentence, e.g. "left out: breaker open"
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    guard: Guard
+    holds: bool
+    reason: str
+    lifts_at: float | None = None
+    overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A change of shares, or the refusal of one (`refused_by`), with all its reasons.  `epoch`: the new one, None when refused."""
+
+    kind: ChangeKind
+    at: float
+    reason: str  # what was seen
+    node: int | None
+    epoch: int | None
+    before: Mapping[int, int]
+    after: Mapping[int, int]
+    considered: tuple[Considered, ...]
+    guards: tuple[GuardAnswer, ...]
+    refused_by: Guard | None = None
+    lifts_at: float | None = None
+    actor: str = "engine"
+    active_tier: int | None = None
+    continues: int | None = None  # epoch of the recovery of which this is a further step
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a batch, a timer or a person's act led to: the pool after it, its history, and when time alone changes more."""
+
+    pool: Pool
+    events: tuple[Event, ...] = ()
+    decisions: tuple[Decision, ...] = ()
+    wake_at: float | None = None
