@@ -24,6 +24,7 @@ _TELLABLE = (  # types that can be a warning or worse
     EventType.FAILOVER_REFUSED,
     EventType.BREAKER_OPENED,
     EventType.LOW_CAPACITY,
+    EventType.HIGH_LOAD,
     EventType.CHECKER_ISOLATED,
     EventType.CHECKS_LATE,
     EventType.CONFIG_CHANGED,

@@ -31,7 +31,7 @@ class Action(StrEnum):
 
 RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 # Troubles outside incidents that end with an event of their own.
-LASTING = frozenset({EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE, EventType.LOW_CAPACITY})
+LASTING = frozenset({EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE, EventType.LOW_CAPACITY, EventType.HIGH_LOAD})
 ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not told of it
 
 
@@ -106,7 +106,8 @@ def subject(happening: Happening) -> str:
         return f"incident/{happening.incident}"
     lasting = happening.resolves or (happening.type.value if happening.type in LASTING else "")
     if lasting:
-        return lasting if happening.pool is None else f"{lasting}/pool/{happening.pool}"
+        where = f"{lasting}/node/{happening.node}" if happening.node is not None else f"{lasting}/pool/{happening.pool}"
+        return lasting if happening.pool is None else where
     return f"event/{happening.event}"
 
 

@@ -174,3 +174,14 @@ def test_when_every_incident_has_ended_every_page_is_resolved(history: list[Happ
 def test_most_events_are_dropped_without_another_look() -> None:
     assert not rules.deserves(Happening(1, EventType.HEALTH_CHECK_FAILED, Severity.INFO, 7, 1, 1))
     assert not rules.deserves(Happening(1, EventType.CONFIG_CHANGED, Severity.INFO))
+
+
+def test_the_high_load_of_each_node_is_a_page_of_its_own_that_its_end_resolves() -> None:
+    high = [Happening(number, EventType.HIGH_LOAD, Severity.WARNING, None, 1, node) for number, node in ((1, 4), (2, 5))]
+    over = Happening(3, EventType.HIGH_LOAD, Severity.INFO, None, 1, 4, resolves=EventType.HIGH_LOAD.value)
+    said = [each for each in run([*high, over]) if each.destination == CHAT]
+    assert [(each.action.value, each.key) for each in said] == [
+        ("trigger", "high_load/node/4/1"),
+        ("trigger", "high_load/node/5/2"),
+        ("resolve", "high_load/node/4/1"),
+    ]

@@ -1,0 +1,70 @@
+"""The short way of a closed breaker that looks at rates: the window as counters, for good calls that open nothing.
+
+A call that fails, or by which a rate would reach its limit, goes the long way; so these counters never decide.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from nodes.engine.breaker import Permit
+from nodes.engine.values import BreakerPolicy, Window
+from nodes.engine.window import FAILED, SLOW, opens, tenth_of, within
+
+
+class Recent:
+    """Calls of one generation, counted under the breaker's lock."""
+
+    __slots__ = ("_calls", "_failed", "_numbers", "_slow", "_spans", "begun", "good", "grant", "policy")
+
+    def __init__(self, window: Window, policy: BreakerPolicy, grant: Permit) -> None:
+        self.policy, self.grant = policy, grant
+        self.begun = self.good = 0
+        self._numbers = deque(window.calls, maxlen=policy.window_calls) if policy.window_calls is not None else None
+        self._spans = deque(list(span) for span in window.spans)
+        self._calls, self._failed, self._slow = self._sums()
+
+    def take_good(self, now: float, duration: float | None) -> bool:
+        """Count a good call; False, and nothing counted, when it has to go the long way."""
+        limit = self.policy.slow_call_duration
+        slow = limit is not None and duration is not None and duration > limit
+        took = self._by_number(slow) if self._numbers is not None else self._by_time(now, slow)
+        self.good += took
+        return took
+
+    def _by_number(self, slow: bool) -> bool:
+        numbers = self._numbers
+        assert numbers is not None  # asked by the caller
+        gone = numbers[0] if len(numbers) == numbers.maxlen else None
+        calls, failed, many = self._calls + (gone is None), self._failed, self._slow + slow
+        if gone:
+            failed, many = failed - (gone & FAILED), many - (gone >> 1)
+        if opens(self.policy, calls, failed, many):
+            return False
+        numbers.append(SLOW if slow else 0)
+        self._calls, self._failed, self._slow = calls, failed, many
+        return True
+
+    def _by_time(self, now: float, slow: bool) -> bool:
+        spans, tenth = self._spans, tenth_of(self.policy, now)
+        if spans and not (within(spans[0][0], tenth) and spans[-1][0] <= tenth):
+            self._spans = spans = deque(span for span in spans if within(span[0], tenth))
+            self._calls, self._failed, self._slow = self._sums()
+        if opens(self.policy, self._calls + 1, self._failed, self._slow + slow):
+            return False
+        if not spans or spans[-1][0] != tenth:
+            spans.append([tenth, 0, 0, 0])
+        spans[-1][1] += 1
+        spans[-1][3] += slow
+        self._calls, self._slow = self._calls + 1, self._slow + slow
+        return True
+
+    def _sums(self) -> tuple[int, int, int]:
+        if self._numbers is not None:
+            return len(self._numbers), sum(call & FAILED for call in self._numbers), sum(call >> 1 for call in self._numbers)
+        return tuple(sum(span[field] for span in self._spans) for field in (1, 2, 3))  # type: ignore[return-value]  # three
+
+    def window(self) -> Window:
+        """The window as the rules take it."""
+        spans = tuple((number, calls, failed, slow) for number, calls, failed, slow in self._spans)
+        return Window(bytes(self._numbers) if self._numbers is not None else b"", spans)
