@@ -211,10 +211,13 @@ def _watch_capacity(course: Course) -> None:
     course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"able": left, "enabled": whole}))
 
 
-def decide(pool: Pool, fleet: Fleet, now: float) -> Decision | None:
-    """What automation would do next, or is held from, with all reasons; None when nothing is due."""
-    if waiting := owed(pool):
+def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) -> Decision | None:
+    """What automation would do next (about one node, if asked), or is held from, with all reasons; None when nothing is due."""
+    waiting = [node for node in owed(pool) if about is None or node.id == about]
+    if waiting:
         return decide_failover(pool, fleet, waiting[0], now)
+    if about is not None:
+        return None
     due = settle(Course(replace(pool, paused=None)), pool, Fleet(), now).decisions
     if not due:
         return None

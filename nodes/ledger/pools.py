@@ -64,8 +64,7 @@ def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
 
 def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Sequence[Result] = ()) -> Applied:
     """Lock the pool, let `act` decide on it, write what changed.  Raises `PoolGoneError`; what `act` raises passes through."""
-    fleet_row = lock_fleet(cursor)
-    fleet = values.Fleet(paused=rows.hold(fleet_row["paused"]), isolated=rows.hold(fleet_row["isolated"]))
+    fleet = _fleet(lock_fleet(cursor))
     pool_row, node_rows = _load(cursor, pool_id)
     before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
     fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.token}
@@ -90,16 +89,29 @@ def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Resul
     return transact(cursor, pool_id, act, now=now, results=results)
 
 
-def _load(cursor: Cursor, pool_id: int) -> tuple[Row, dict[int, Row]]:
-    cursor.execute(_LOCK_POOL, (pool_id,))
+def look(cursor: Cursor, pool_id: int) -> tuple[values.Pool, values.Fleet]:
+    """The pool and the fleet as they are, nothing locked; the caller's transaction says how consistent.  Raises `PoolGoneError`."""
+    cursor.execute("SELECT paused, isolated FROM nodes_fleetstate WHERE id = 1")
+    fleet = _fleet(cursor.fetchone() or {"paused": None, "isolated": None})
+    pool_row, node_rows = _load(cursor, pool_id, lock=False)
+    return rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values())), fleet
+
+
+def _fleet(row: Row) -> values.Fleet:
+    return values.Fleet(paused=rows.hold(row["paused"]), isolated=rows.hold(row["isolated"]))
+
+
+def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict[int, Row]]:
+    locked = " FOR UPDATE OF s" if lock else ""
+    cursor.execute(_POOL + locked, (pool_id,))
     pool_row = cursor.fetchone()
     if pool_row is None:
         raise PoolGoneError(PoolGoneError.__doc__)
-    cursor.execute(_LOCK_NODES, (pool_id,))
+    cursor.execute(_NODES + locked, (pool_id,))
     return pool_row, {row["node_id"]: row for row in cursor.fetchall()}
 
 
-_LOCK_POOL = """
+_POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
        f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity
 FROM nodes_poolstate s
@@ -107,7 +119,6 @@ JOIN nodes_pool p ON p.id = s.pool_id
 JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
 LEFT JOIN nodes_incident i ON i.id = s.incident_id
 WHERE s.pool_id = %s AND p.removed_at IS NULL
-FOR UPDATE OF s
 """
 
 CONFIGURATION = ", ".join(
@@ -115,7 +126,7 @@ CONFIGURATION = ", ".join(
     + [f"b.{name} AS breaker_policy_{name}" for name in rows.BREAKER_POLICY_FIELDS]
 )
 
-_LOCK_NODES = f"""
+_NODES = f"""
 SELECT s.*, n.name, n.weight, n.priority, n.capacity, {CONFIGURATION}
 FROM nodes_nodestate s
 JOIN nodes_node n ON n.id = s.node_id
@@ -124,7 +135,6 @@ JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
 JOIN nodes_breakerpolicy b ON b.id = p.breaker_policy_id
 WHERE n.pool_id = %s AND n.removed_at IS NULL
 ORDER BY s.node_id
-FOR UPDATE OF s
 """
 
 

@@ -9,6 +9,7 @@ from nodes.engine.values import Strategy
 from nodes.models import Event, Failover, Incident, Pool
 from nodes.screens.dashboard import node_piece
 from nodes.screens.lines import event_lines, incident_rows
+from nodes.screens.outlook import pool_outlook
 from nodes.screens.pieces import Piece, Screen, by_id
 from nodes.screens.records import records
 from nodes.screens.rows import NodeRow, PoolRow, Standing, board
@@ -66,12 +67,13 @@ def pool(slug: str, now: datetime) -> Screen | None:
         _members(row),
         PoolActs(slug, row.paused, row.strategy == Strategy.ACTIVE_PASSIVE),
     )
+    prospects = pool_outlook(found.pk, row.versions, now)
     incidents = incident_rows(Incident.objects.filter(pool=found).order_by("-opened_at")[:INCIDENTS_SHOWN])
     decisions = records(Failover.objects.filter(pool=found).order_by("-at", "-pk")[:FAILOVERS_SHOWN])
     events = event_lines(Event.objects.filter(pool=found).order_by("-at", "-pk")[:EVENTS_SHOWN])
     context = {
         "pool": found, "facts": facts, "members": members, "acts": acts, "incidents": incidents, "decisions": decisions,
-        "events": events, "now": now, "checked_at": seen.checked_at,
+        "events": events, "outlook": prospects, "now": now, "checked_at": seen.checked_at,
     }  # fmt: skip  # names beside names
     page = "nodes/pool.html"
     pieces = by_id(
@@ -79,6 +81,7 @@ def pool(slug: str, now: datetime) -> Screen | None:
         Piece("acts", f"{page}#acts", "acts", acts, acts=True),
         Piece("members", f"{page}#members", "members", members, inside=tuple(f"node-{node.id}" for node in members.shown)),
         *(node_piece(node) for node in members.shown),
+        Piece("outlook", f"{page}#outlook", "outlook", prospects),
         Piece("incidents", f"{page}#incidents", "incidents", incidents, acts=True),
         Piece("decisions", f"{page}#decisions", "decisions", decisions),
         Piece("events", f"{page}#events", "events", events),

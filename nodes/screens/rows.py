@@ -185,6 +185,7 @@ class PoolRow:
     epoch_at: datetime | None
     active_tier: int | None
     low_capacity: bool
+    versions: tuple[int, int, int]  # of the pool's row, the fleet's and the configuration
     holds: tuple[Standing, ...]
     nodes: tuple[NodeRow, ...]
 
@@ -253,7 +254,8 @@ class Board:
 
 
 _FLEET = """
-SELECT f.paused AS fleet_paused, f.isolated AS fleet_isolated, c.checked_at, c.overdue,
+SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f.isolated AS fleet_isolated,
+       c.checked_at, c.overdue,
        r.runners, r.alert_runners, r.lateness, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,
              count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < %(overdue)s) AS overdue
@@ -267,7 +269,7 @@ LEFT JOIN nodes_fleetstate f ON f.id = 1
 
 _BOARD = f"""
 SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
-       ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity,
+       ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity, ps.version,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
        coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
@@ -318,6 +320,7 @@ def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
         epoch_at=first["epoch_at"],
         active_tier=first["active_tier"],
         low_capacity=bool(first["low_capacity"]),
+        versions=(first["version"] or 0, first["fleet_version"] or 0, first["config_version"] or 0),
         holds=tuple(_holds(first, now)),
         nodes=tuple(_node(row) for row in found if row["id"] is not None),
     )
