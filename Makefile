@@ -1,11 +1,12 @@
 # make run    start everything on this machine        make test   all tests, real services, a real browser
 # make check  format, lint, types, contracts, deploy   make lock   choose and pin new versions of all packages
+# make mutations   break each rule of the engine in turn and show which test notices (2 minutes)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/installed
 
-.PHONY: install run test check lock clean
+.PHONY: install run test check lock mutations clean
 
 install: $(STAMP)
 
@@ -43,6 +44,9 @@ check: $(STAMP)
 lock: $(STAMP)
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header \
 		--no-emit-trusted-host --extra dev -o requirements.lock pyproject.toml
+
+mutations: $(STAMP)
+	$(BIN)/python tests/mutations.py
 
 clean:
 	rm -rf .venv

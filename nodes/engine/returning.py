@@ -40,6 +40,7 @@ def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: f
     answers = guards.ask(course.pool, fleet, None, now)
     if guards.holder(answers) is None:
         _place_first(course)
+        _go_on(course, now, answers)
         for node in due_a_share(course.pool):
             reason = f"{node.name} is able again" if node.health.ever_able else f"{node.name} is able for the first time"
             if not give_back(course, node, now, actor="engine", reason=reason, answers=answers):
@@ -49,7 +50,6 @@ def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: f
             else:
                 said = f"{reason} and takes its share of {course.pool.name}"
                 course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
-        _go_on(course, now, answers)
         _try_out(course, now, answers)
     course.events += told.values()
     for node in course.pool.members:

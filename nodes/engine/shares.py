@@ -116,7 +116,7 @@ def moved_away(pool: Pool, node: Member) -> Shares:
 def kept_shares(pool: Pool) -> Shares:
     """What stays where it is: a silent node's share, a little on trial, all that is owed for now, a slow start's steps."""
     kept = {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not able(node)}
-    if ramping := [node for node in pool.members if node.ramp is not None and able(node)]:
+    if ramping := [node for node in pool.members if _ramping(node) and able(node)]:
         ideal = ideal_shares(pool)
         kept |= {node.id: min(node.share, ideal[node.id]) for node in ramping}
     return kept
@@ -125,11 +125,15 @@ def kept_shares(pool: Pool) -> Shares:
 def target_shares(pool: Pool) -> Shares:
     """What each node should hold now: by weight over the receivers, of what the others keep."""
     kept = kept_shares(pool)
-    takers = [node for node in receivers(pool) if node.ramp is None]
+    takers = [node for node in receivers(pool) if not _ramping(node)]
     if not takers:
         return shares(pool)
     rest = FULL_SHARE - sum(kept.values())
     return {node.id: 0 for node in pool.members} | kept | portions(rest, {node.id: node.weight for node in takers})
+
+
+def _ramping(node: Member) -> bool:
+    return node.ramp is not None and node.ramp.step > 0
 
 
 def taken_back(pool: Pool, node: Member, *, tenths: int = TENTHS) -> Shares:
@@ -153,10 +157,12 @@ def _with(pool: Pool, node: Member) -> Pool:
 
 
 def trial_shares(pool: Pool, node: Member) -> Shares:
-    """The shares after the receivers gave this node a little, or its ideal where that is less, in proportion to theirs."""
+    """The shares after this node was given a little, or its ideal where that is less, in proportion to what others hold."""
     after = shares(pool)
-    givers = {giver.id: giver.share for giver in receivers(pool, without=node.id) if giver.share}
-    weights = {giver.id: giver.weight for giver in receivers(pool, without=node.id)} | {node.id: node.weight}
+    takers = receivers(pool, without=node.id)
+    lucky = [other for other in pool.members if on_trial(other) and other.share > TRIAL_SHARE]  # a guard let them keep it
+    givers = {giver.id: giver.share for giver in (*takers, *lucky) if giver.share}
+    weights = {taker.id: taker.weight for taker in takers} | {node.id: node.weight}
     points = min(TRIAL_SHARE, portions(FULL_SHARE, weights)[node.id], sum(givers.values()))
     for giver, part in portions(points, givers).items():
         after[giver] -= part
@@ -171,7 +177,7 @@ def due_a_share(pool: Pool) -> list[Member]:
 
 
 def _waits(node: Member) -> bool:
-    return node.share == 0 if node.ramp is None else node.ramp.step == 0
+    return not _ramping(node) and (node.share == 0 or node.ramp is not None)
 
 
 def off_ideal(pool: Pool) -> bool:

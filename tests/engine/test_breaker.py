@@ -10,7 +10,7 @@ from nodes.engine import breaker as rules
 from nodes.engine.backoff import open_wait, retry_delay
 from nodes.engine.breaker import NoRuleError, Permit, PolicyError, Refusal, Rejection, Shift
 from nodes.engine.transitions import Cause, Signal, apply
-from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, Outcome, State
+from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, Outcome, Run, State, Window
 from tests.engine.driving import Driver
 
 
@@ -180,6 +180,14 @@ def test_reset_closes_and_forgets_counts_but_not_statistics() -> None:
     assert (closed.state, closed.failures, closed.opened_at) == (State.CLOSED, 0, None)
     assert (closed.stats.opened, closed.stats.failed) == (1, 5)
     assert [change.shift for change in changes] == [Shift.CLOSED]
+
+
+def test_reset_of_a_closed_breaker_forgets_its_counts() -> None:
+    driver = Driver(BreakerPolicy(failure_threshold=3, failure_rate=0.9, window_calls=20))
+    driver.call(Outcome.FAILURE)
+    reported, _ = rules.report(driver.breaker, driver.policy, driver.permit(), Outcome.FAILURE, 0.0, origin=Origin.CALLS)
+    closed, changes = rules.reset(reported, driver.now)
+    assert (closed.failures, closed.window, closed.reported, changes) == (0, Window(), Run(), ())
 
 
 def test_the_mean_time_open_is_measured_from_first_open_to_closed() -> None:

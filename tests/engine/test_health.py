@@ -54,6 +54,26 @@ def test_a_node_recovers_into_degraded_when_its_last_check_warns() -> None:
     assert states("fffpw")[-1] == Health.DEGRADED
 
 
+@pytest.mark.parametrize(
+    ("letters", "then"),
+    [
+        ("pw", Health.DEGRADED),
+        ("ww", Health.DEGRADED),
+        ("wf", Health.DEGRADED),
+        ("wff", Health.DEGRADED),
+        ("wfff", Health.FAILED),
+        ("ffff", Health.FAILED),
+        ("fffp", Health.RECOVERING),
+        ("fffw", Health.RECOVERING),
+        ("fffwf", Health.FAILED),
+        ("fffwp", Health.HEALTHY),
+        ("fffww", Health.DEGRADED),
+    ],
+)
+def test_each_verdict_leads_to_its_state(letters: str, then: Health) -> None:
+    assert states(letters)[-1] == then
+
+
 def test_with_a_recovery_threshold_of_one_a_single_pass_is_enough() -> None:
     assert after("fffp", HealthPolicy(recovery_threshold=1)).status == Health.HEALTHY
 
