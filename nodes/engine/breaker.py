@@ -46,6 +46,9 @@ __all__ = [
 ]
 
 
+_AUTO = Mode.AUTO  # asked of every node at every decision
+
+
 class Rejection(StrEnum):
     OPEN = "open"
     TOO_MANY_REQUESTS = "too_many_requests"
@@ -269,7 +272,7 @@ def observe_state(breaker: Breaker, policy: BreakerPolicy, now: float) -> State:
 
 def effective(breaker: Breaker) -> State:
     """What callers meet."""
-    if breaker.mode == Mode.AUTO:
+    if breaker.mode is _AUTO:
         return breaker.state
     return State.OPEN if breaker.mode == Mode.FORCED_OPEN else State.CLOSED
 

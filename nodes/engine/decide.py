@@ -47,6 +47,7 @@ def change(
 ) -> Decision:
     """The decision to have these shares, with every node considered."""
     without = node.id if node is not None and gives else None
+    serves = active_tier(pool, without)
     return Decision(
         kind=kind,
         at=now,
@@ -55,23 +56,22 @@ def change(
         epoch=None if held else pool.epoch + 1,
         before=shares(pool),
         after=shares(pool) if held else after,
-        considered=tuple(_consider(each, pool, after, without) for each in pool.members),
+        considered=tuple([_consider(each, after.get(each.id, 0), serves, without) for each in pool.members]),
         guards=answers,
         refused_by=held.guard if held else None,
         lifts_at=held.lifts_at if held else None,
         actor=actor,
-        active_tier=tier if tier is not None else active_tier(pool, without),
+        active_tier=tier if tier is not None else serves,
     )
 
 
-def _consider(node: Member, pool: Pool, after: Shares, without: int | None) -> Considered:
-    then = after.get(node.id, 0)
+def _consider(node: Member, then: int, tier: int | None, without: int | None) -> Considered:
     if node.id == without:
         rule = "gives its share" if then < node.share else "keeps its share"
         return Considered(node.id, node.name, False, rule, node.share, then)
     if then > node.share and on_trial(node):
         return Considered(node.id, node.name, True, "on trial, receives a little", node.share, then)
-    if why := left_out(node, pool, without=without):
+    if why := left_out(node, tier):
         return Considered(node.id, node.name, False, f"left out: {why}", node.share, then)
     verb = "receives" if then > node.share else "gives" if then < node.share else "stays as it is"
     return Considered(node.id, node.name, True, f"able, {verb}", node.share, then)
@@ -113,7 +113,7 @@ def withheld(decision: Decision, held: GuardAnswer, answers: tuple[GuardAnswer, 
         decision,
         epoch=None,
         after=decision.before,
-        considered=tuple(replace(each, after=each.before) for each in decision.considered),
+        considered=tuple(each._replace(after=each.before) for each in decision.considered),
         guards=answers,
         refused_by=held.guard,
         lifts_at=held.lifts_at,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nodes.engine.values import ChangeKind, Event, Guard, Pool
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(NamedTuple):
     """One node in a decision: the share before and after, and the rule that took it or left it out."""
 
     node: int
@@ -20,8 +20,9 @@ class Considered:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class GuardAnswer:
+class GuardAnswer(NamedTuple):
+    """What a guard said when it was asked."""
+
     guard: Guard
     holds: bool
     reason: str

@@ -15,11 +15,12 @@ from nodes.engine.values import FULL_SHARE, TENTHS, TRIAL_SHARE, AdminState, Hea
 Shares = dict[int, int]
 
 WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
+_ENABLED, _CLOSED = AdminState.ENABLED, State.CLOSED  # asked of every node at every decision: a name is cheaper than a member
 
 
 def able(node: Member) -> bool:
     """Whether the node may hold its share of the traffic."""
-    return in_service(node) and not node.health.stale
+    return not node.health.stale and in_service(node)
 
 
 def on_trial(node: Member) -> bool:
@@ -29,11 +30,11 @@ def on_trial(node: Member) -> bool:
 
 def in_service(node: Member) -> bool:
     """Able as far as anybody knows: silence alone takes no capacity away."""
-    return _fit(node) and effective(node.breaker) == State.CLOSED
+    return _fit(node) and effective(node.breaker) is _CLOSED
 
 
 def _fit(node: Member) -> bool:
-    return node.admin == AdminState.ENABLED and node.health.status in WELL
+    return node.admin is _ENABLED and node.health.status in WELL
 
 
 def owed(pool: Pool) -> list[Member]:
@@ -193,11 +194,11 @@ def _far_off(share: int, ideal: int) -> bool:
     return (share == 0 and ideal > 0) or (off > 1 and off > min(100, ideal / 10))
 
 
-def left_out(node: Member, pool: Pool, *, without: int | None = None) -> str:
-    """Why a node is no receiver, in words; empty when it is one."""
-    tier = active_tier(pool, without)
+def left_out(node: Member, tier: int | None) -> str:
+    """Why a node is no receiver while this tier serves (None: all do), in words; empty when it is one."""
+    if able(node) and node.weight > 0 and tier in (None, node.priority):
+        return ""  # most nodes of a pool
     reasons = (
-        (node.id == without, "it is the node that gives"),
         (
             node.admin != AdminState.ENABLED,
             f"it is in {node.admin}" if node.admin == AdminState.MAINTENANCE else f"it is {node.admin}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from psycopg.types.json import Jsonb
 
@@ -153,8 +153,8 @@ def _change(
     status = _status(pool, decision)
     record = {
         "seen": decision.reason,
-        "considered": [asdict(each) for each in decision.considered],
-        "guards": [asdict(each) for each in decision.guards],
+        "considered": [each._asdict() for each in decision.considered],
+        "guards": [each._asdict() for each in decision.guards],
         "steps": _steps(decision, failing.get(decision.node or 0)),
     }
     caused = decision.kind in (ChangeKind.FAILOVER, ChangeKind.RECOVERY)
