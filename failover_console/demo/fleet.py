@@ -1,4 +1,4 @@
-"""The demo's servers, each with a switch: be well, refuse, hang, answer 500, answer slowly, flap."""
+"""The demo's servers, each with a switch: be well, refuse, hang, answer 500, answer slowly, flap, fail its callers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from failover_console.demo.http import Request, Response, serve
-from failover_console.demo.layout import MODEL_KEY, NODES, DemoNode
+from failover_console.demo.layout import CALLED_POOL, CHECK_PATH, MODEL_KEY, NODES, DemoNode
 
 SLOW = 0.8  # s until a slow answer
 FLAP = 12.0  # s well, then as long bad
@@ -24,6 +24,7 @@ class Mode(StrEnum):
     ERROR = "answer 500"
     SLOW = "answer slowly"
     FLAP = "flap"
+    FAIL_CALLERS = "fail its callers"  # while it answers its checks
 
 
 class Server:
@@ -33,6 +34,7 @@ class Server:
         self.node, self.port = node, node.port(base)
         self.mode = Mode.WELL
         self.requests = 0
+        self.modes = [mode for mode in Mode if mode != Mode.FAIL_CALLERS or node.pool == CALLED_POOL]
         self._listening: asyncio.Server | None = None
         self._hung: set[asyncio.Task[None]] = set()
 
@@ -64,7 +66,7 @@ class Server:
             return None
         if mode == Mode.SLOW:
             await asyncio.sleep(SLOW)
-        if mode == Mode.ERROR:
+        if mode == Mode.ERROR or (mode == Mode.FAIL_CALLERS and request.path != CHECK_PATH):
             return Response(500, b"the switch says 500\n")
         if self.node.pool == "models" and request.headers.get("authorization") != f"Bearer {MODEL_KEY}":
             return Response(401, b"a key is needed\n", headers={"WWW-Authenticate": "Bearer"})

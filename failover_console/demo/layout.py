@@ -7,6 +7,9 @@ from dataclasses import dataclass
 HOST = "127.0.0.1"
 OFFSET = 100  # from the console's port to the demo's first
 TAG = "demo"
+CALLED_POOL = "models"  # the pool that callers of the demo use
+CALLS_PATH = "/v1/answers"
+CHECK_PATH = "/healthz"
 MODEL_KEY = "demo-model-key"
 ROUTING_KEY = "d3m0" * 8  # 32 characters, as PagerDuty's are
 SLACK_PATH = "/services/T0DEM0/B0DEM0/demo0secret0demo0secret0"

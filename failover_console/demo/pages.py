@@ -50,7 +50,7 @@ class Pages:
             return Response(403, b"this form belongs to another page\n")
         mode = request.form.get("mode", "")
         match path.strip("/").split("/"):
-            case ["nodes", name] if name in self._fleet.servers and mode in set(Mode):
+            case ["nodes", name] if name in self._fleet.servers and mode in set(self._fleet.servers[name].modes):
                 await self._fleet.switch(name, Mode(mode))
                 return see_other("/" if request.form.get("back") != "one" else path)
             case ["receiver"] if mode in set(ReceiverMode):
@@ -71,5 +71,5 @@ class Pages:
         return Response(200, json.dumps(body).encode(), "application/json", _SAFE)
 
     def _page(self, template: str, **context: object) -> Response:
-        context |= {"modes_of_nodes": list(Mode), "console": settings.PUBLIC_URL, "receiver_port": receiver_port(self._base)}
+        context |= {"console": settings.PUBLIC_URL, "receiver_port": receiver_port(self._base)}
         return Response(200, render_to_string(template, context).encode(), "text/html; charset=utf-8", _SAFE)

@@ -8,12 +8,13 @@ from django.utils import timezone
 
 from alerts.models import Destination, Kind
 from alerts.services import destinations
-from failover_console.demo.layout import HOST, MODEL_KEY, NODES, OFFSET, ROUTING_KEY, SLACK_PATH, TAG, receiver_port
+from failover_console.demo.layout import CHECK_PATH, HOST, MODEL_KEY, NODES, OFFSET, ROUTING_KEY, SLACK_PATH, TAG, receiver_port
 from nodes import operations
 from nodes.engine.values import Guard
-from nodes.models import BreakerPolicy, Check, FailoverPolicy, Node, Pool, Strategy
+from nodes.models import ApiToken, BreakerPolicy, Check, FailoverPolicy, Node, Pool, Scope, Strategy
 
 ACTOR = "demo"
+CALLERS = "Demo traffic"
 DESTINATIONS = ("Demo Slack", "Demo PagerDuty")
 _INTERVALS = {
     "interval": 4.0,
@@ -58,7 +59,7 @@ def add() -> None:
             priority=each.priority, zone=each.zone, tags=[TAG, each.pool],
         )  # fmt: skip  # what it is on one line, where it stands on the next
         headers = f"Authorization: Bearer {MODEL_KEY}" if each.pool == "models" else ""
-        Check.objects.create(node=node, path="/healthz", headers=headers)
+        Check.objects.create(node=node, path=CHECK_PATH, headers=headers)
     for pool in pools.values():
         operations.configuration_saved(pool, actor=ACTOR, before={}, after={})
     _destinations()
@@ -70,6 +71,15 @@ def _destinations() -> None:
     Destination.objects.create(name=DESTINATIONS[1], kind=Kind.PAGERDUTY, key=ROUTING_KEY, base_url=receiver)
 
 
+def traffic_token() -> str:
+    """A new token for the demo's callers; the one of an earlier start is of no use to anybody any more."""
+    ApiToken.objects.filter(name=CALLERS).delete()
+    token = ApiToken(name=CALLERS, scopes=[Scope.SHARES, Scope.OUTCOMES])
+    issued = token.issue()
+    token.save()
+    return issued
+
+
 def remove(actor: str = ACTOR) -> None:
     """Take the demo out; its history stays."""
     pools = Pool.objects.filter(nodes__tags__contains=[TAG], removed_at=None).distinct()
@@ -79,5 +89,6 @@ def remove(actor: str = ACTOR) -> None:
                 operations.remove_node(node.pk, actor=actor, reason="demo removed", override=frozenset(Guard))
         else:
             operations.remove_pool(pool.pk, actor=actor)
+    ApiToken.objects.filter(name=CALLERS).delete()
     for destination in Destination.objects.filter(name__in=DESTINATIONS, removed_at=None):
         destinations.remove(destination.pk, timezone.now())

@@ -13,6 +13,7 @@ from dataclasses import replace
 from nodes.engine import guards
 from nodes.engine.course import Course
 from nodes.engine.decide import change, decide_failover
+from nodes.engine.observing import REOPENINGS_TOLD
 from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import able, due_a_share, on_trial, only_stale, shares, taken_back, trial_shares
 from nodes.engine.values import (
@@ -119,6 +120,8 @@ def _try_out(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> No
         reason = f"{node.name} is on trial: only calls can heal its breaker"
         course.decided(change(course.pool, ChangeKind.RECOVERY, now, after, node=node, reason=reason, answers=answers))
         course.set(replace(course.member(node.id), ramp=Ramp(course.pool.epoch, now)))
+        if node.breaker.reopened % REOPENINGS_TOLD:
+            continue
         detail = {"epoch": course.pool.epoch, "share": after[node.id]}
         said = f"{reason}, so it gets {after[node.id] / 100:g} % of {course.pool.name}"
         course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, detail))
@@ -142,6 +145,8 @@ def withdraw(course: Course, fleet: Fleet, node: Member, now: float) -> bool:
     if decision.refused_by is not None:
         return False
     course.decided(replace(decision, continues=node.ramp.epoch))
+    if node.breaker.reopened % REOPENINGS_TOLD != 1:
+        return True
     said = f"{reason}: its {node.share / 100:g} % of {course.pool.name} went back"
     course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
     return True

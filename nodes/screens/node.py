@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nodes.engine import window as windows
-from nodes.engine.values import AdminState, BreakerPolicy, Mode, Run, State, Strategy
+from nodes.engine.values import AdminState, BreakerPolicy, Mode, Origin, Run, State, Strategy
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
 from nodes.screens.lines import event_lines, failure_lines
@@ -82,7 +82,6 @@ class Breaker:
     success_threshold: int
     opened_at: datetime | None
     opened_by: str
-    opened_why: str
     reopened: int
     reason: str
     owner: str
@@ -101,10 +100,11 @@ class Breaker:
     def counts(self) -> str:
         """Where the counts stand, in words."""
         if self.row.breaker == State.HALF_OPEN:
-            return f"{self.successes} of {self.success_threshold} good trials"
+            who = "; only calls heal what calls opened" if self.opened_by == Origin.CALLS else ""
+            return f"{self.successes} of {self.success_threshold} good trials; opened by {self.row.opened}{who}"
         if self.row.breaker == State.OPEN:
             again = f", reopened {self.reopened} time{'s' if self.reopened > 1 else ''}" if self.reopened else ""
-            return f"opened by {self.opened_by or 'checks'}: {self.opened_why or 'forced'}{again}"
+            return f"opened by {self.row.opened}{again}"
         run = f"{self.failures} of {self.failure_threshold} failures in a row" if self.failure_threshold else ""
         return "; ".join(filter(None, (run, self.window)))
 
@@ -198,7 +198,6 @@ def _breaker(state: NodeState, row: NodeRow, found: Node, now: datetime) -> Brea
         success_threshold=policy.success_threshold,
         opened_at=state.breaker_opened_at if row.breaker != State.CLOSED else None,
         opened_by=state.breaker_opened_by,
-        opened_why=state.breaker_opened_why,
         reopened=state.breaker_reopened,
         reason=state.breaker_mode_reason,
         owner=state.breaker_mode_owner,

@@ -46,7 +46,7 @@ class Line:
 
     @property
     def look(self) -> str:
-        return "hold" if self.held_by else "turn"
+        return "hold" if self.held_by else "idle"
 
 
 @dataclass(frozen=True, slots=True)

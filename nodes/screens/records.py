@@ -15,7 +15,7 @@ from nodes.models import Failover
 
 _STATUS_LOOKS = {
     Failover.Status.STARTED: ("turn", "started"),
-    Failover.Status.RAMPING: ("turn", "goes on in steps"),
+    Failover.Status.RAMPING: ("turn", "ramping"),
     Failover.Status.COMPLETED: ("ok", "completed"),
     Failover.Status.FAILED: ("bad", "failed"),
     Failover.Status.REFUSED: ("hold", "refused"),
@@ -165,5 +165,7 @@ def guard_words(guard: str) -> str:
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[StepLine, ...]:
-    timed = sorted((each["at"], str(each["text"])) for each in steps)
-    return tuple(StepLine(datetime.fromtimestamp(at, UTC), text, at - timed[0][0]) for at, text in timed)
+    timed = sorted(steps, key=lambda step: float(step["at"]))  # those of one instant stay in the order they were taken
+    return tuple(
+        StepLine(datetime.fromtimestamp(step["at"], UTC), str(step["text"]), step["at"] - timed[0]["at"]) for step in timed
+    )

@@ -58,6 +58,7 @@ class NodeRow:
     mode: Mode
     mode_until: datetime | None
     trial_at: datetime | None
+    opened: str  # who opened the breaker and why, while it is not closed
     message: str
     latency: float | None
     recent: str
@@ -67,7 +68,7 @@ class NodeRow:
         """What a row shows besides the trace of its checks."""
         return (
             self.name, self.address, self.zone, self.weight, self.priority, self.admin, self.health, self.fails, self.passes,
-            self.stale, self.share, self.breaker, self.mode, self.mode_until, self.trial_at, self.message,
+            self.stale, self.share, self.breaker, self.mode, self.mode_until, self.trial_at, self.opened, self.message,
         )  # fmt: skip  # what belongs together stays on a line
 
     @property
@@ -131,6 +132,18 @@ class NodeRow:
         return "" if self.admin in (AdminState.ENABLED, AdminState.DISABLED) else str(self.health)
 
     @property
+    def service(self) -> str:
+        """What its breaker makes of a node whose health says nothing against it."""
+        if self.admin != AdminState.ENABLED or self.effective == State.CLOSED:
+            return ""
+        return "but out of service" if self.effective == State.OPEN else "but on trial"
+
+    @property
+    def standing(self) -> str:
+        """Name of the colour of health and breaker together."""
+        return self.look if self.look not in ("ok", "warn") or not self.service else _BREAKER_LOOKS[self.effective]
+
+    @property
     def breaker_word(self) -> str:
         return BreakerState(self.breaker).label if self.mode == Mode.AUTO else BreakerMode(self.mode).label
 
@@ -159,6 +172,8 @@ class NodeRow:
             )
         elif self.health == Health.RECOVERING:
             parts.append(f"{self.passes} of {self.recovery_threshold} good checks")
+        elif self.opened and self.mode == Mode.AUTO:
+            parts.append(f"its breaker was opened by {self.opened}")
         if self.message:
             parts.append(self.message)
         return ": ".join(parts[-2:]) if len(parts) < 3 else f"{parts[0]}; {': '.join(parts[1:])}"
@@ -275,6 +290,7 @@ SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
        s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, s.stale, s.share,
        s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait,
+       s.breaker_opened_by, s.breaker_opened_why,
        s.last_message, s.last_latency, s.recent
 FROM ({_FLEET}) fleet
 LEFT JOIN (nodes_pool p JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id)
@@ -367,6 +383,7 @@ def _node(row: dict[str, Any]) -> NodeRow:
         mode=Mode(row["breaker_mode"]),
         mode_until=row["breaker_mode_until"],
         trial_at=opened + timedelta(seconds=row["breaker_wait"]) if breaker == State.OPEN and opened else None,
+        opened=f"{row['breaker_opened_by']}: {row['breaker_opened_why']}" if row["breaker_opened_by"] else "",
         message=row["last_message"],
         latency=row["last_latency"],
         recent=row["recent"],

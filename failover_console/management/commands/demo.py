@@ -15,10 +15,11 @@ from django.db import DatabaseError, connection
 from failover_console import demo
 from failover_console.demo.fleet import Fleet
 from failover_console.demo.http import serve
-from failover_console.demo.layout import receiver_port, switches_port
+from failover_console.demo.layout import HOST, receiver_port, switches_port
 from failover_console.demo.pages import Pages
 from failover_console.demo.receiver import Receiver
-from failover_console.demo.records import base_port
+from failover_console.demo.records import base_port, traffic_token
+from failover_console.demo.traffic import Traffic
 
 LOOK_EVERY = 2.0  # s between looks whether the demo was removed
 
@@ -26,7 +27,9 @@ LOOK_EVERY = 2.0  # s between looks whether the demo was removed
 class Command(BaseCommand):
     """Adds or removes the demo's records, or runs its servers."""
 
-    help = "A demo fleet: nine servers with switches and a receiver that behaves as Slack and PagerDuty do."
+    help = (
+        "A demo fleet: nine servers with switches, callers of three of them, and a receiver that behaves as Slack and PagerDuty do."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("act", choices=["add", "remove", "serve"])
@@ -58,9 +61,13 @@ async def _serve_while_wanted(base: int, stop: asyncio.Event) -> None:
     await fleet.start()
     await receiver.start(receiver_port(base))
     pages = await serve(switches_port(base), Pages(fleet, receiver, base).answer)
+    traffic = asyncio.create_task(Traffic(f"http://{HOST}:{settings.PORT}", await asyncio.to_thread(_token)).run())
     print(f"demo switches at http://127.0.0.1:{switches_port(base)}", flush=True)
     while not stop.is_set() and await asyncio.to_thread(_wanted):
         await _until(stop)
+    traffic.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await traffic
     pages.close()
     await receiver.stop()
     await fleet.stop()
@@ -71,6 +78,13 @@ async def _serve_while_wanted(base: int, stop: asyncio.Event) -> None:
 async def _until(stop: asyncio.Event) -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), LOOK_EVERY)
+
+
+def _token() -> str:
+    try:
+        return traffic_token()
+    finally:
+        connection.close()
 
 
 def _wanted() -> bool:
