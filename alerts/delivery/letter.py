@@ -70,12 +70,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class RetryAfter:
-    """Not now.  `seconds` is what the receiver asked for; `ambiguous`: the message may have arrived all the same."""
+    """Not now.  `seconds` is what the receiver asked for; `ambiguous`: the message may have arrived all the same.
+
+    `ours`: the trouble is the console's own and says nothing about the receiver.
+    """
 
     seconds: float | None
     reason: str
     ambiguous: bool = False
     status: int | None = None
+    ours: bool = False
 
 
 class Disable(StrEnum):

@@ -163,7 +163,7 @@ def _addressed(notification: Notification, now: datetime, owner: uuid.UUID) -> L
 def send_leased(leased: Leased, post: Post, now: float) -> Outcome:
     """Send outside any transaction; `now` in seconds."""
     if leased.account is None:
-        return RetryAfter(None, leased.trouble)
+        return RetryAfter(None, leased.trouble, ours=True)
     return send(leased.letter, leased.account, post, now)
 
 

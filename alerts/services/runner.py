@@ -109,7 +109,7 @@ class Dispatcher:
             outcome: Outcome = dispatch.send_leased(leased, self._post, now.timestamp())
         except Exception:  # a fault of ours must not swallow the lease
             _log.exception("notification %s cannot be sent", leased.notification)
-            outcome = RetryAfter(None, "the console could not make the message; its log says why")
+            outcome = RetryAfter(None, "the console could not make the message; its log says why", ours=True)
         self._answers.put(_Sent(leased, outcome, now, time.monotonic() - began))
 
     def _hint(self) -> None:
