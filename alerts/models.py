@@ -77,7 +77,8 @@ class Destination(models.Model):
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
     not_found = models.PositiveSmallIntegerField(default=0, editable=False)  # answers 404 in a row
-    next_send_at = models.DateTimeField(null=True, editable=False)  # its rate, or what its Retry-After asked
+    next_send_at = models.DateTimeField(null=True, editable=False)  # its rate, what its Retry-After asked, or its open circuit
+    breaker = models.JSONField(null=True, editable=False)  # a snapshot of nodes.circuit; null: closed and new
     last_success_at = models.DateTimeField(null=True, editable=False)
     last_failure_at = models.DateTimeField(null=True, editable=False)
     last_failure = models.CharField(max_length=300, blank=True, default="", editable=False)

@@ -1,18 +1,42 @@
-"""What becomes of destinations: switched on again, taken out."""
+"""What becomes of destinations: told in the history, at hand again, switched on again, taken out."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import F
+from psycopg.rows import dict_row
 
 from alerts.models import Destination, Notification, Page
+from nodes.engine.values import Event, EventType, Severity
+from nodes.ledger.history import append
+from nodes.ledger.rows import Cursor
+
+
+def tell(message: str, destination: Destination, severity: Severity, now: datetime) -> None:
+    """An event of the history; as a warning, the other destinations tell it to the people on call.
+
+    No event of breakers: those are of nodes, and the reports count them.
+    """
+    detail = {"object": f"destination {destination.name}", "destination": destination.pk}
+    event = Event(EventType.CONFIG_CHANGED, severity, message, actor="alerts", detail=detail)
+    with connection.cursor() as wrapper:
+        cursor: Cursor = wrapper.cursor
+        cursor.row_factory = dict_row
+        append(cursor, event, now.timestamp())
+
+
+def flush(destination_id: int) -> None:
+    """What failed while it was away is due at once, in the order of its writing: what it waited for is over."""
+    failed = Notification.objects.filter(destination_id=destination_id, status=Notification.Status.PENDING, attempts__gt=0)
+    failed.update(due_at=F("created_at"))
 
 
 def switched_on(destination_id: int, now: datetime) -> None:
     """Forget why it was switched off; what waits for it is due at once."""
     with transaction.atomic():
-        Destination.objects.filter(pk=destination_id).update(disabled_reason="", not_found=0, next_send_at=None)
+        Destination.objects.filter(pk=destination_id).update(disabled_reason="", not_found=0, next_send_at=None, breaker=None)
         Notification.objects.filter(destination_id=destination_id, status=Notification.Status.PENDING, due_at__gt=now).update(
             due_at=now
         )

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from psycopg.rows import dict_row
 
 from alerts.delivery import SPACING, Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, RetryAfter, send
 from alerts.delivery.answers import HORIZON, pause_before
 from alerts.models import Attempt, Destination, Notification, Page
 from alerts.rules import Action, Kind
-from nodes.engine.values import Event, EventType, Severity
-from nodes.ledger.history import append
-from nodes.ledger.rows import Cursor
+from alerts.services import destinations, guarding
+from alerts.services.facts import spoken
+from alerts.services.guarding import Turn
+from nodes.engine.values import Severity
 from nodes.models.sealed import SealedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10
@@ -103,11 +103,11 @@ def tidy(now: datetime) -> int:
 
 
 def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
-    """Lease the next due message of each free destination, `room` of them at the most."""
+    """Lease the next due message of each free destination whose circuit lets it through, `room` of them at the most."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_READY, {"now": now, "room": room})
-            ready = [row[0] for row in cursor.fetchall()]
+            ready = guarding.admitted([row[0] for row in cursor.fetchall()], now)
             if not ready:
                 return []
             # Asked after the lock, so that a lease that another dispatcher has just committed is seen.
@@ -214,6 +214,7 @@ def _conclude(notification: Notification, destination: Destination, outcome: Out
     if notification.status != Notification.Status.DELIVERED:
         destination.last_failure_at, destination.last_failure = now, notification.outcome
         _forget_key(notification)
+    _guard(notification, destination, outcome, now)
     notification.save(
         update_fields=["attempts", "lease_owner", "lease_until", "outcome", "status", "delivered_at", "due_at", "may_have_arrived"]
     )
@@ -224,6 +225,7 @@ def _conclude(notification: Notification, destination: Destination, outcome: Out
             "last_failure",
             "not_found",
             "next_send_at",
+            "breaker",
             "enabled",
             "disabled_reason",
         ]
@@ -252,19 +254,24 @@ def _refuse(notification: Notification, destination: Destination, outcome: Refus
     gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
     if gone and destination.enabled:
         destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
-        message = f"Alerts to {destination.name} are switched off: {outcome.reason}"
-        _tell_admin(message, destination, now)
+        destinations.tell(f"Alerts to {destination.name} are switched off: {outcome.reason}", destination, Severity.WARNING, now)
 
 
-def _tell_admin(message: str, destination: Destination, now: datetime) -> None:
-    """An event of the history; a warning, so that the other destinations tell the people on call."""
-    event = Event(
-        EventType.CONFIG_CHANGED, Severity.WARNING, message, actor="alerts", detail={"object": f"destination {destination.name}"}
-    )
-    with connection.cursor() as wrapper:
-        cursor: Cursor = wrapper.cursor
-        cursor.row_factory = dict_row
-        append(cursor, event, now.timestamp())
+def _guard(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
+    """Count the outcome in the destination's breaker, and say once that its circuit opened, once that it closed."""
+    opened_at = guarding.look(destination.breaker, now).opened_at
+    turn = guarding.count(destination, outcome, now, by_hand=notification.action == Action.TEST)
+    if not destination.enabled:  # it has just been said why nothing goes there
+        return
+    if turn is Turn.OPENED:
+        failed = f"{guarding.POLICY.failure_threshold} sends in a row failed, the last: {notification.outcome}"
+        said = f"Alerts to {destination.name} wait: {failed}. Next try in {guarding.POLICY.timeout:.0f} s"
+        destinations.tell(said, destination, Severity.WARNING, now)
+    elif turn is Turn.CLOSED:
+        destination.next_send_at = now + timedelta(seconds=SPACING[Kind(destination.kind)])
+        destinations.flush(destination.pk)
+        said = f"Alerts to {destination.name} go out again: it answered after {spoken(now, opened_at or now)}"
+        destinations.tell(said, destination, Severity.INFO, now)
 
 
 def _forget_key(notification: Notification) -> None:

@@ -101,10 +101,16 @@ def _tell(event: Event, happening: Happening, book: _Book, now: datetime) -> Non
     pages = Page.objects.filter(subject=subject).defer("opened_with").order_by("pk")
     found = {page.destination_id: page for page in (pages if happening.incident else pages.filter(resolved_at=None))}
     told = {place: _told(page, book) for place, page in found.items() if place in book.kinds}
-    for telling in rules.tell(happening, book.rules, book.places, told.values()):
+    for telling in rules.tell(happening, book.rules, _others(event, book), told.values()):
         after = rules.remember(told.get(telling.destination), telling, happening, book.kinds[telling.destination])
         page = None if telling.action is Action.INFO else _turn(found.get(telling.destination), after, event, subject, book, now)
         _write(telling, event, page, book, now)
+
+
+def _others(event: Event, book: _Book) -> dict[int, Kind]:
+    """Where to tell it: not to the destination that the event is about, which hears nothing or would hear it too late."""
+    about = event.detail.get("destination") if isinstance(event.detail, dict) else None
+    return {place: kind for place, kind in book.places.items() if place != about}
 
 
 def _told(page: Page, book: _Book) -> Told:

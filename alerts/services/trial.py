@@ -29,6 +29,8 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     recent = Notification.objects.filter(action=Action.TEST, requested_by=actor, created_at__gt=now - _WINDOW)
     if recent.count() >= LIMIT:
         raise TooManyTestsError
+    # Past `claim`, and so past an open circuit: whoever mends a receiver asks to see it now, and a test that is accepted
+    # closes the circuit, so that what waits goes out as well.
     leased = dispatch.lease(_write(destination, actor, now), now, uuid.uuid4())
     began = time.monotonic()
     outcome = dispatch.send_leased(leased, post, now.timestamp())
