@@ -99,6 +99,8 @@ class DestinationAdmin(_Told):
             obj.save(update_fields=[*columns, *form.changed_secrets])
             if "enabled" in form.changed_data and obj.enabled:
                 destinations.switched_on(obj.pk, timezone.now())
+            elif form.changed_secrets or {"kind", "base_url"} & set(form.changed_data):
+                destinations.moved(obj.pk)
         else:
             obj.save()
         if form.made_secret:

@@ -17,6 +17,7 @@ from alerts.delivery.outward import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, hint_of
 from alerts.services.again import NotAgainError, send_again
+from alerts.services.guarding import look
 from alerts.services.trial import TooManyTestsError, send_test
 from nodes.models import Incident
 
@@ -49,7 +50,9 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
     said = [
         (name.replace("_", " "), value) for name, value in Facts.load(found.payload).stored().items() if value not in ("", None)
     ]
-    return render(request, "alerts/notification.html", {"notification": found, "tries": found.tries.all(), "said": said})
+    circuit = look(found.destination.breaker, timezone.now())
+    shown = {"notification": found, "tries": found.tries.all(), "said": said, "circuit": circuit}
+    return render(request, "alerts/notification.html", shown)
 
 
 @login_required
@@ -70,7 +73,8 @@ def destinations(request: HttpRequest) -> HttpResponse:
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
     dead = Count("notifications", filter=Q(notifications__status="dead"))
     listed = Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead)
-    rows = [(each, hint_of(each, "key" if each.kind == Kind.PAGERDUTY else "address")) for each in listed]
+    now = timezone.now()
+    rows = [(each, hint_of(each, "key" if each.kind == Kind.PAGERDUTY else "address"), look(each.breaker, now)) for each in listed]
     return render(
         request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unheard": _unheard()}
     )

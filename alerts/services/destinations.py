@@ -1,4 +1,4 @@
-"""What becomes of destinations: told in the history, at hand again, switched on again, taken out."""
+"""What becomes of destinations: told in the history, at hand again, switched on again, moved, taken out."""
 
 from __future__ import annotations
 
@@ -40,6 +40,12 @@ def switched_on(destination_id: int, now: datetime) -> None:
         Notification.objects.filter(destination_id=destination_id, status=Notification.Status.PENDING, due_at__gt=now).update(
             due_at=now
         )
+
+
+def moved(destination_id: int) -> None:
+    """Forget what was learnt at its former address: the new one may well answer."""
+    Destination.objects.filter(pk=destination_id).update(not_found=0, next_send_at=None, breaker=None)
+    flush(destination_id)
 
 
 def remove(destination_id: int, now: datetime) -> bool:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
 
 from alerts.delivery import Accepted, Disable, Facts, Refused, Reply, RetryAfter
 from alerts.delivery.letter import Post
@@ -325,6 +328,42 @@ def test_a_breaker_that_cannot_be_read_begins_anew(hook: Destination, caplog: py
     write(hook, 9)
     assert turn(Receiver(), at(0)) == 1
     assert "begins anew" in caplog.text
+
+
+def test_a_new_address_forgets_the_circuit_of_the_old_one(hook: Destination, admin: Client) -> None:
+    open_circuit(hook)
+    form = {"name": "hook", "kind": "webhook", "enabled": "on", "base_url": hook.base_url, "new_key": ""}
+    admin.post(reverse("admin:alerts_destination_change", args=[hook.pk]), form | {"new_address": ""})
+    assert Destination.objects.get().breaker is not None
+    admin.post(reverse("admin:alerts_destination_change", args=[hook.pk]), form | {"new_address": "https://new.test/"})
+    assert Destination.objects.get().breaker is None
+    assert turn(Receiver(), at(OPENED_AT + 1)) == 1
+
+
+def page(viewer: Client) -> str:
+    return " ".join(viewer.get(reverse("alerts:destinations")).content.decode().split())
+
+
+def test_the_page_says_in_words_how_the_circuit_stands(hook: Destination, viewer: Client) -> None:
+    assert "circuit" not in page(viewer)
+    now = timezone.now()
+    for _ in range(5):
+        guarding.count(hook, DEAD, now, by_hand=False)
+    hook.save(update_fields=["breaker"])
+    first = write(hook, 1)
+    assert "1 message waits" in page(viewer)
+    write(hook, 2)
+    for said in ("circuit open</span> since <time", "next try in <time", "2 messages wait "):
+        assert said in page(viewer)
+    assert b"held back by the open circuit of hook" in viewer.get(first.get_absolute_url()).content
+
+
+def test_the_page_says_that_the_next_message_is_the_trial(hook: Destination, viewer: Client) -> None:
+    for _ in range(5):
+        guarding.count(hook, DEAD, timezone.now() - timedelta(minutes=1), by_hand=False)
+    hook.save(update_fields=["breaker"])
+    assert "circuit half-open" in page(viewer)
+    assert "the next message is the trial" in page(viewer)
 
 
 def test_an_event_about_a_node_still_reaches_everybody(hook: Destination) -> None:
