@@ -24,8 +24,8 @@ from nodes.circuit import BreakerPolicy, CallRejectedError, CircuitBreaker, Stat
 
 _log = logging.getLogger(__name__)
 
-# The wait doubles with each trial that fails, up to 5 minutes; one message that is accepted closes the circuit.
-POLICY = BreakerPolicy(failure_threshold=5, success_threshold=1, timeout=15.0, timeout_multiplier=2.0, max_timeout=300.0)
+# The wait doubles with each trial that fails, up to a minute, for the page behind it may be urgent; an accepted message closes it.
+POLICY = BreakerPolicy(failure_threshold=5, success_threshold=1, timeout=15.0, timeout_multiplier=2.0, max_timeout=60.0)
 _ASKS_FOR_QUIET = frozenset({425, 429})
 
 
