@@ -97,16 +97,23 @@ def _go_on(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None
 
 
 def _due_step(ramp: Ramp, slow_start: float, now: float) -> int:
-    if slow_start <= 0:
-        return TENTHS  # switched off meanwhile
-    return min(TENTHS, 1 + int(max(0.0, now - ramp.since) * TENTHS / slow_start))
+    """Found by the very instants that `next_step_at` names: a step that a rounding missed would be woken for no more."""
+    step = ramp.step
+    while step < TENTHS and _step_at(ramp, step, slow_start) <= now:
+        step += 1
+    return step
+
+
+def _step_at(ramp: Ramp, after: int, slow_start: float) -> float:
+    """When the step after this one is due; at once if slow starts were switched off meanwhile."""
+    return ramp.since + after * slow_start / TENTHS
 
 
 def next_step_at(node: Member, pool: Pool) -> float | None:
     """When the node's slow start has its next step."""
     if node.ramp is None or not node.ramp.step or not able(node):
         return None
-    return node.ramp.since + node.ramp.step * pool.policy.slow_start / TENTHS
+    return _step_at(node.ramp, node.ramp.step, pool.policy.slow_start)
 
 
 def _try_out(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None:

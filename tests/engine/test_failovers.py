@@ -232,3 +232,18 @@ def test_a_failing_node_counts_as_moved_out_whoever_moved_it() -> None:
     failure = driver.node("A").failure
     assert failure is not None
     assert (failure.moved_at, driver.shares) == (driver.now, [0])
+
+
+@pytest.mark.parametrize("start", [1_795_495_030.213438, 1_795_495_030.7, 3.3])
+def test_each_step_of_a_slow_start_is_taken_at_the_instant_it_is_woken_for(start: float) -> None:
+    """Instants of our time are no round numbers: adding and subtracting them must not lose a step."""
+    driver = Driver(make_pool(2, policy=PoolPolicy(slow_start=7.7)))
+    driver.now = start
+    driver.batch("A=p")
+    done = driver.batch("B=p")
+    steps = [driver.node("B").share]
+    while done.wake_at is not None and driver.node("B").ramp is not None:
+        driver.now = done.wake_at
+        done = driver.take(step(driver.pool, driver.fleet, driver.now))
+        steps.append(driver.node("B").share)
+    assert steps == [500 * tenth for tenth in range(1, 11)]
