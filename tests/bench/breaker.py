@@ -54,6 +54,7 @@ TARGETS = [
     Target("rejected_ratio", 2.0, at_least=True),
     Target("rejected_decorator_ratio", 2.0, at_least=True),
     Target("state_ns", 100),
+    Target("state_open_ns", 100),
     Target("bytes", 1024),
     Target("with_times_bare", 3.0),
     Target("growth_bytes", 0.01),

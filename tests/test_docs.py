@@ -1,0 +1,50 @@
+"""What the papers print of the code is what the code says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from nodes.engine import breaker, health
+from nodes.engine.values import BreakerPolicy
+
+ROOT = Path(__file__).parent.parent
+ENGINE = (ROOT / "docs/engine.md").read_text()
+PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("table", [breaker.rule_table(), health.rule_table()], ids=["breaker", "health"])
+def test_the_tables_of_rules_are_printed_from_the_code(table: str) -> None:
+    assert f"```\n{table}\n```" in ENGINE
+
+
+def test_every_field_of_a_breaker_policy_is_explained() -> None:
+    assert [
+        field.name for field in fields(BreakerPolicy) if f"| `{field.name}`" not in ENGINE and f"`{field.name}`" not in ENGINE
+    ] == []
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.name)
+def test_every_link_within_the_project_leads_somewhere(paper: Path) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", paper.read_text())
+    assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+def test_the_example_of_protecting_a_call_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    example = re.search(r"```python\n(.*?)```", ENGINE, re.DOTALL)
+    assert example is not None
+    fails = example[1].replace("def order(item): ...", "def order(item): raise ValueError").replace('order("tea")', "again()")
+    names: dict[str, object] = {}
+
+    def again() -> None:
+        for _ in range(4):
+            try:
+                names["order"]("tea")  # type: ignore[operator]  # the example's function
+            except ValueError:
+                continue
+
+    exec(compile(fails, "docs/engine.md", "exec"), names | {"again": again}, names)
+    assert re.fullmatch(r"come back in (9\.9\d*|10\.0) s\n", capsys.readouterr().out)
