@@ -54,7 +54,7 @@ def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: f
         _try_out(course, now, answers)
     course.events += told.values()
     for node in course.pool.members:
-        if able(node) and not node.health.ever_able:
+        if not node.health.ever_able and able(node):
             course.set(replace(node, health=replace(node.health, ever_able=True)))
 
 
@@ -119,7 +119,7 @@ def next_step_at(node: Member, pool: Pool) -> float | None:
 def _try_out(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None:
     """A little traffic for nodes that only calls can heal."""
     for node in course.pool.members:
-        if node.share or node.ramp is not None or not _healed_by_calls(node) or not _in_reach(course.pool, node):
+        if not _healed_by_calls(node) or node.share or node.ramp is not None or not _in_reach(course.pool, node):
             continue
         after = trial_shares(course.pool, node)
         if after[node.id] == 0:
@@ -135,7 +135,7 @@ def _try_out(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> No
 
 
 def _healed_by_calls(node: Member) -> bool:
-    return on_trial(node) and node.breaker.mode == Mode.AUTO and node.breaker.opened_by == Origin.CALLS
+    return node.breaker.opened_by == Origin.CALLS and node.breaker.mode == Mode.AUTO and on_trial(node)
 
 
 def _in_reach(pool: Pool, node: Member) -> bool:

@@ -20,7 +20,8 @@ _ENABLED, _CLOSED = AdminState.ENABLED, State.CLOSED  # asked of every node at e
 
 def able(node: Member) -> bool:
     """Whether the node may hold its share of the traffic."""
-    return not node.health.stale and in_service(node)
+    health = node.health
+    return node.admin is _ENABLED and health.status in WELL and not health.stale and effective(node.breaker) is _CLOSED
 
 
 def on_trial(node: Member) -> bool:
