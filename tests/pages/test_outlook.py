@@ -1,0 +1,89 @@
+"""What would happen now, as the pool's page says it: the engine's own answer, and then what really happens."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import datetime, timedelta
+from html import unescape
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from nodes import operations
+from nodes.engine.reporting import Calls, Report
+from nodes.engine.values import Verdict
+from nodes.models import Failover, FailoverPolicy, FleetState, Node, NodeState, Pool
+from tests.pages import fleet
+
+
+def panel(client: Client, pool: Pool) -> str:
+    """The text of the panel, each node's line on a line."""
+    body = client.get(pool.get_absolute_url()).content.decode()
+    found = re.search(r'id="outlook".*?</section>', body, re.DOTALL)
+    assert found is not None
+    lines = re.findall(r'<li class="decision">(.*?)</li>', found[0], re.DOTALL)
+    return unescape("\n".join(" ".join(re.sub(r"<[^>]+>", " ", line).split()) for line in lines))
+
+
+@pytest.fixture
+def pool(db: None, now: datetime) -> Pool:
+    made = fleet.pool("Models", "models", ["m-1", "m-2", "m-3"], now)
+    fleet.rounds(made, now - timedelta(seconds=10), 2)
+    return made
+
+
+def test_it_names_the_nodes_that_then_really_take_over(viewer: Client, pool: Pool, now: datetime) -> None:
+    assert "would move m-2 to m-1 +16.67 %, m-3 +16.66 % 33.33 %" in panel(viewer, pool)
+    fleet.rounds(pool, now, 3, {"m-2": (Verdict.FAIL, "connection refused")})
+    after = Failover.objects.get(kind="failover").shares_after
+    names = dict(Node.objects.values_list("pk", "name"))
+    assert {names[int(pk)]: share for pk, share in after.items()} == {"m-1": 5001, "m-2": 0, "m-3": 4999}
+
+
+def test_it_changes_with_the_pool(viewer: Client, pool: Pool, now: datetime) -> None:
+    panel(viewer, pool)
+    fleet.rounds(pool, now, 3, {"m-2": (Verdict.FAIL, "connection refused")})
+    assert panel(viewer, pool).splitlines() == [
+        "would move m-1 to m-3 +50.01 % 50.01 %",
+        "would move m-3 to m-1 +49.99 % 49.99 %",
+    ]
+
+
+def test_it_says_which_guard_would_hold_it(viewer: Client, pool: Pool) -> None:
+    operations.pause(pool.pk, actor="alice", reason="change freeze", until=None)
+    assert panel(viewer, pool).count("paused would hold it: alice paused this pool's automation: change freeze") == 3
+
+
+def test_it_follows_an_edit_of_the_policy(viewer: Client, pool: Pool) -> None:
+    assert "would hold it" not in panel(viewer, pool)
+    FailoverPolicy.objects.update(panic_threshold=0.9)
+    FleetState.objects.update(config_version=99)
+    assert panel(viewer, pool).count("panic threshold would hold it: 2 of 3 nodes would be left") == 3
+
+
+def test_a_pool_without_traffic_has_nothing_to_move(viewer: Client, db: None, now: datetime) -> None:
+    empty = fleet.pool("Empty", "empty", ["e-1"], now)
+    assert panel(viewer, empty) == ""
+    assert "nothing could move" in viewer.get(empty.get_absolute_url()).content.decode()
+
+
+def test_the_nodes_page_says_that_calls_opened_its_breaker_while_checks_pass(viewer: Client, pool: Pool) -> None:
+    node = Node.objects.get(name="m-2")
+    operations.report_outcomes(node.pk, Report((Calls(0, 5, time.time()),), 42.0))
+    body = " ".join(re.sub(r"<[^>]+>", " ", viewer.get(node.get_absolute_url()).content.decode()).split())
+    assert "healthy but out of service" in body
+    assert "opened by calls: 5 failures in a row" in body
+    assert "Load 42" in body
+    assert NodeState.objects.get(node=node).share == 0
+
+
+def test_the_window_of_calls_is_on_the_page(viewer: Client, pool: Pool) -> None:
+    pool.breaker_policy.failure_rate, pool.breaker_policy.window_calls = 0.5, 100
+    pool.breaker_policy.save()
+    node = Node.objects.get(name="m-2")
+    operations.report_outcomes(node.pk, Report((Calls(8, 2, time.time()),)))
+    body = viewer.get(reverse("nodes:node", args=[node.pk])).content.decode()
+    assert "<dt>Calls</dt><dd>1 of 5 failures in a row; 2 of 10 calls in the window failed</dd>" in body
+    assert "50% of the last 100 calls failing" in body
