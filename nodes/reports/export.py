@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import asdict, fields
+from datetime import datetime
 
 from nodes.reports.figures import Report, Row
 from nodes.reports.rules import RULES
@@ -23,6 +24,7 @@ def as_json(report: Report) -> str:
             "rows": [asdict(row) for row in report.rows],
         },
         indent=1,
+        default=datetime.isoformat,
     )
 
 
@@ -41,4 +43,6 @@ def as_csv(report: Report) -> str:
 
 
 def _inert(cell: object) -> object:
+    if isinstance(cell, datetime):
+        return cell.isoformat()
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

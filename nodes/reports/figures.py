@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from django.db.models import Count, Q
+from django.db.models import Count, Max, Q, QuerySet
 
-from nodes.models import Event, EventType, Failure, Incident, Node, Pool
+from nodes.engine.values import ChangeKind
+from nodes.models import Event, EventType, Failover, Failure, Incident, Node, Pool
 from nodes.reports.rolled import Seen, seen, silences
 from nodes.reports.spans import Parts, Span, divide, length, subtract, union
 from nodes.rollups import quantile
@@ -33,7 +34,15 @@ class Row:
     unwatched: float
     unknown: float | None
     failures: int
+    last_failure: datetime | None
     incidents: int
+    failovers: int
+    last_failover: datetime | None
+    moved_out: int
+    recoveries: int
+    last_recovery: datetime | None
+    rebalances: int
+    last_rebalance: datetime | None
     to_detect: float | None
     to_fail_over: float | None
     to_recover: float | None
@@ -66,6 +75,9 @@ class _Past:
     incidents: set[int] = field(default_factory=set)
     events: Counter[str] = field(default_factory=Counter)
     rejected: int = 0
+    changes: Counter[str] = field(default_factory=Counter)  # of shares, by kind
+    last: dict[str, datetime] = field(default_factory=dict)  # change of each kind
+    moved_out: int = 0  # failures whose share is elsewhere at the end of the range
     seen: Seen = field(default_factory=Seen)
 
 
@@ -82,9 +94,11 @@ def report(start: datetime, end: datetime, *, now: datetime, pool: str = "") -> 
     for node in found:
         by_pool[node.pool].append(node)
     pool_incidents = _pool_incidents(by_pool, start, end)
+    by_nobody = _changes(Failover.objects.filter(pool__in=[each.pk for each in by_pool], node=None), "pool_id", start, end)
     for each, members in by_pool.items():
         together = _together([pasts[node.pk] for node in members])
         together.incidents = pool_incidents[each.pk]
+        _add_changes(together, by_nobody.get(each.pk, ()))
         rows.append(_row(each.name, None, together))
         rows += [_row(each.name, node.name, pasts[node.pk]) for node in members]
     return Report(start, end, tuple(rows))
@@ -94,6 +108,8 @@ def _pasts(nodes: Sequence[Node], start: datetime, end: datetime, now: datetime)
     pasts = {node.pk: _Past() for node in nodes}
     _add_failures(pasts, start, end)
     _add_events(pasts, start, end)
+    for pk, changes in _changes(Failover.objects.filter(node__in=pasts.keys()), "node_id", start, end).items():
+        _add_changes(pasts[pk], changes)
     for pk, checks in seen(pasts, start, end).items():
         pasts[pk].seen = checks
     aside = _time_aside(nodes, start, end)
@@ -143,6 +159,26 @@ def _add_failures(pasts: Mapping[int, _Past], start: datetime, end: datetime) ->
             past.incidents.add(failure.incident_id)
         if failure.recovered_at is not None and start <= failure.recovered_at < end:
             past.ended.append(failure)
+        gone = failure.moved_at is not None and failure.moved_at < end
+        past.moved_out += gone and (failure.recovered_at is None or failure.recovered_at >= end)
+
+
+_Change = tuple[str, int, datetime]  # kind, how many, the last
+
+
+def _changes(made: QuerySet[Failover], whose: str, start: datetime, end: datetime) -> dict[int, list[_Change]]:
+    """Changes of shares that were carried out, counted by whose they are."""
+    found: dict[int, list[_Change]] = defaultdict(list)
+    carried_out = made.filter(at__gte=start, at__lt=end).exclude(status=Failover.Status.REFUSED)
+    for key, kind, n, last in carried_out.values_list(whose, "kind").annotate(n=Count("pk"), last=Max("at")).order_by():
+        found[key].append((kind, n, last))
+    return found
+
+
+def _add_changes(past: _Past, changes: Iterable[_Change]) -> None:
+    for kind, n, last in changes:
+        past.changes[kind] += n
+        past.last[kind] = max(last, past.last.get(kind, last))
 
 
 def _pool_incidents(pools: Iterable[Pool], start: datetime, end: datetime) -> dict[int, set[int]]:
@@ -194,6 +230,8 @@ def _together(pasts: Sequence[_Past]) -> _Past:
         whole.ended += past.ended
         whole.events += past.events
         whole.rejected += past.rejected
+        whole.moved_out += past.moved_out
+        _add_changes(whole, [(kind, n, past.last[kind]) for kind, n in past.changes.items()])
         whole.seen.add(past.seen)
     return whole
 
@@ -211,6 +249,14 @@ def _row(pool: str, node: str | None, past: _Past) -> Row:
         unwatched=length(past.time.unwatched),
         unknown=past.seen.unknowns / past.seen.checks if past.seen.checks else None,
         failures=len(past.marked),
+        last_failure=max((failure.marked_at for failure in past.marked), default=None),
+        failovers=past.changes[ChangeKind.FAILOVER],
+        last_failover=past.last.get(ChangeKind.FAILOVER),
+        moved_out=past.moved_out,
+        recoveries=len(past.ended),
+        last_recovery=max((failure.recovered_at for failure in past.ended if failure.recovered_at), default=None),
+        rebalances=past.changes[ChangeKind.REBALANCE],
+        last_rebalance=past.last.get(ChangeKind.REBALANCE),
         incidents=len(past.incidents),
         to_detect=_mean((f.first_bad_at, f.marked_at) for f in past.marked),
         to_fail_over=_mean((f.marked_at, f.moved_at) for f in past.marked if f.had_share),

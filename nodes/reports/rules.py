@@ -10,7 +10,7 @@ class Figure(NamedTuple):
 
     key: str
     title: str
-    unit: str  # "percent", "seconds", "count" or "latency"
+    unit: str  # "percent", "seconds", "count", "latency" or "moment"
     rule: str
 
 
@@ -63,12 +63,37 @@ RULES = (
         "count",
         "Failures marked inside the range. Pool: failures of its nodes; incidents are counted beside them.",
     ),
+    Figure("last_failure", "Last failure", "moment", "When the last of these failures was marked."),
     Figure(
         "incidents",
         "Incidents",
         "count",
         "Incidents of the pool detected inside the range. Node: incidents that one of its failures belongs to.",
     ),
+    Figure(
+        "failovers",
+        "Failovers",
+        "count",
+        "Failovers in the range that moved a share, by automation or by a person who overrode a guard; refusals, drains and the "
+        "share of a failed trial are none.",
+    ),
+    Figure("last_failover", "Last failover", "moment", "When the last of these failovers moved its share."),
+    Figure(
+        "moved_out",
+        "Moved out",
+        "count",
+        "Failures whose share had moved and which were still open at the end of the range.",
+    ),
+    Figure("recoveries", "Recoveries", "count", "Failures that ended inside the range, the node being able again or set aside."),
+    Figure("last_recovery", "Last recovery", "moment", "When the last of these failures ended."),
+    Figure(
+        "rebalances",
+        "Rebalances",
+        "count",
+        "Changes of shares in the range that brought them to their weights, by schedule or by hand, and first shares of new nodes. "
+        "Node: those that were about it alone.",
+    ),
+    Figure("last_rebalance", "Last rebalance", "moment", "When the last of these rebalances was made."),
     Figure(
         "to_detect",
         "Time to detect",

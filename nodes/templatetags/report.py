@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+
 from django import template
 
 from nodes.reports import Figure, Row
@@ -24,4 +26,6 @@ def figure(row: Row, column: Figure) -> str:
             return f"{value:.1f}\u00a0s" if value < 10 else duration(value)
         case "latency":
             return latency(value)
+        case "moment":
+            return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     return f"{value:,}"

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from nodes import reports
-from nodes.models import Event, EventType, Failure, Incident, Node, Pool, RollupProgress
+from nodes.models import Event, EventType, Failover, Failure, Incident, Node, Pool, RollupProgress
 from nodes.reports import Row
 from nodes.rollups import BUCKETS, bucket
 from tests.pages import fleet
@@ -91,6 +91,14 @@ class History:
 
     def rows(self, start: datetime = MIDNIGHT, end: datetime = MIDNIGHT + DAY) -> list[Row]:
         return list(reports.report(start, end, now=self.now, pool=self.pool.slug).rows)
+
+    def change(self, node: Node | None, kind: str, clock: str, *, status: str = "completed") -> None:
+        """A change of shares, or the refusal of one."""
+        self.epoch = getattr(self, "epoch", 0) + 1
+        Failover.objects.create(
+            kind=kind, status=status, pool=self.pool, node=node, epoch=None if status == "refused" else self.epoch, at=at(clock),
+            actor="engine", reason="test", shares_before={}, shares_after={}, record={},
+        )  # fmt: skip  # what it is on one line, what every one has on the next
 
     def of_node(self, start: datetime = MIDNIGHT, end: datetime = MIDNIGHT + DAY, *, name: str = "a") -> Row:
         """The row of a node, over the day unless said otherwise."""

@@ -144,3 +144,26 @@ def test_rejected_trials_from_before_the_range_are_not_counted_again(history: Hi
     reopened(history, node, "23:00", (1, MIDNIGHT - DAY / 24), (11, at("01:00")))
     assert history.of_node().rejected_trials == 10
     assert history.of_node(at("02:00"), at("03:00")).rejected_trials == 0
+
+
+def test_changes_of_shares_are_counted_by_kind_with_the_last_of_each(history: History) -> None:
+    node, other = history.node("a"), history.node("b")
+    history.change(node, "failover", "01:00")
+    history.change(node, "failover", "02:00", status="failed")
+    history.change(node, "failover", "03:00", status="refused")
+    history.change(node, "recovery", "04:00")
+    history.change(other, "rebalance", "05:00")
+    history.change(None, "rebalance", "06:00")
+    row, whole = history.of_node(), history.of_pool()
+    assert (row.failovers, row.last_failover, row.rebalances, row.last_rebalance) == (2, at("02:00"), 0, None)
+    assert (whole.failovers, whole.last_failover, whole.rebalances, whole.last_rebalance) == (2, at("02:00"), 2, at("06:00"))
+
+
+def test_the_last_failure_and_recovery_and_who_is_moved_out(history: History) -> None:
+    node, other = history.node("a"), history.node("b")
+    history.failure(node, "02:00", "02:01", "02:10", moved="02:01")
+    together = history.failure(node, "04:00", "04:01", None, moved="04:02")
+    history.failure(other, "05:00", "05:01", None, incident=together)
+    row, whole = history.of_node(), history.of_pool()
+    assert (row.last_failure, row.recoveries, row.last_recovery, row.moved_out) == (at("04:01"), 1, at("02:10"), 1)
+    assert (whole.last_failure, whole.recoveries, whole.last_recovery, whole.moved_out) == (at("05:01"), 1, at("02:10"), 1)

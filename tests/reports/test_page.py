@@ -68,7 +68,7 @@ def test_json_holds_the_range_and_every_figure(viewer: Client, busy: History) ->
     expected = report(MIDNIGHT, MIDNIGHT + timedelta(days=1), now=timezone.now())
     assert answer["Content-Type"] == "application/json"
     assert (told["start"], told["end"]) == ("2025-06-02T00:00:00+00:00", "2025-06-03T00:00:00+00:00")
-    assert told["rows"] == [asdict(row) for row in expected.rows]
+    assert told["rows"] == json.loads(json.dumps([asdict(row) for row in expected.rows], default=datetime.isoformat))
     assert told["rows"][1]["downtime"] == 36 * 60
 
 
@@ -96,12 +96,13 @@ def test_the_page_reads_as_a_person_counts(viewer: Client, busy: History) -> Non
     assert plain["Availability"] == "97 %"
     assert (plain["Downtime"], plain["Counted time"], plain["Set aside"]) == ("36 min 0 s", "20 h 0 min", "4 h 0 min")
     assert (plain["Time to fail over"], plain["Failures"], plain["Recovery success"]) == ("0.5 s", "1", "100 %")
+    assert (plain["Recoveries"], plain["Last failure"]) == ("1", "2025-06-02 10:01:00")
     assert (plain["Unknown checks"], plain["Checks"], plain["Rejected trials"]) == ("25 %", "4", "0")
 
 
 def test_nothing_to_count_is_a_dash(viewer: Client, history: History) -> None:
     history.node()
-    assert cells(ask(viewer, **QUERY).content.decode())[1].count("–") == 9
+    assert cells(ask(viewer, **QUERY).content.decode())[1].count("–") == 13
 
 
 def test_one_pool_can_be_asked_for_alone(viewer: Client, busy: History) -> None:
