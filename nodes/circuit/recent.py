@@ -6,6 +6,7 @@ A call that fails, or by which a rate would reach its limit, goes the long way; 
 from __future__ import annotations
 
 from collections import deque
+from typing import Any
 
 from nodes.engine.breaker import Permit
 from nodes.engine.values import BreakerPolicy, Window
@@ -21,7 +22,7 @@ class Recent:
         self.policy, self.grant = policy, grant
         self.begun = self.good = 0
         self._numbers = deque(window.calls, maxlen=policy.window_calls) if policy.window_calls is not None else None
-        self._spans = deque(list(span) for span in window.spans)
+        self._spans: deque[list[Any]] = deque(list(span) for span in window.spans)
         self._calls, self._failed, self._slow = self._sums()
 
     def take_good(self, now: float, duration: float | None) -> bool:
@@ -47,13 +48,13 @@ class Recent:
 
     def _by_time(self, now: float, slow: bool) -> bool:
         spans, tenth = self._spans, tenth_of(self.policy, now)
-        if spans and not (within(spans[0][0], tenth) and spans[-1][0] <= tenth):
-            self._spans = spans = deque(span for span in spans if within(span[0], tenth))
+        if spans and not (within(tenth_of(self.policy, spans[0][0]), tenth) and spans[-1][0] <= now):
+            self._spans = spans = deque(span for span in spans if within(tenth_of(self.policy, span[0]), tenth))
             self._calls, self._failed, self._slow = self._sums()
         if opens(self.policy, self._calls + 1, self._failed, self._slow + slow):
             return False
-        if not spans or spans[-1][0] != tenth:
-            spans.append([tenth, 0, 0, 0])
+        if not spans or tenth_of(self.policy, spans[-1][0]) != tenth:
+            spans.append([now, 0, 0, 0])
         spans[-1][1] += 1
         spans[-1][3] += slow
         self._calls, self._slow = self._calls + 1, self._slow + slow
@@ -62,9 +63,9 @@ class Recent:
     def _sums(self) -> tuple[int, int, int]:
         if self._numbers is not None:
             return len(self._numbers), sum(call & FAILED for call in self._numbers), sum(call >> 1 for call in self._numbers)
-        return tuple(sum(span[field] for span in self._spans) for field in (1, 2, 3))  # type: ignore[return-value]  # three
+        return tuple(sum(span[field] for span in self._spans) for field in (1, 2, 3))
 
     def window(self) -> Window:
         """The window as the rules take it."""
-        spans = tuple((number, calls, failed, slow) for number, calls, failed, slow in self._spans)
+        spans = tuple((at, calls, failed, slow) for at, calls, failed, slow in self._spans)
         return Window(bytes(self._numbers) if self._numbers is not None else b"", spans)

@@ -12,7 +12,7 @@ from typing import Any
 
 from nodes.engine.breaker import deadline, tick
 from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Mode, State, Window
-from nodes.engine.window import aged, dated
+from nodes.engine.window import shifted
 
 
 def take(breaker: Breaker, policy: BreakerPolicy, now: float, wall: float) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def take(breaker: Breaker, policy: BreakerPolicy, now: float, wall: float) -> di
         "successes": breaker.successes,
         "opened_why": breaker.opened_why,
         "calls": breaker.window.calls.hex(),
-        "spans": aged(breaker.window, policy, now),
+        "spans": shifted(breaker.window.spans, -now),
         "reopened": breaker.reopened,
         "wait": breaker.wait,
         "remaining": deadline(breaker, policy) - now if breaker.state == State.OPEN else None,
@@ -52,7 +52,7 @@ def restore(policy: BreakerPolicy, snapshot: Mapping[str, Any], now: float, wall
         failures=snapshot["failures"],
         successes=snapshot["successes"],
         opened_why=snapshot["opened_why"],
-        window=Window(bytes.fromhex(snapshot["calls"]), dated(snapshot["spans"], policy, then)),
+        window=Window(bytes.fromhex(snapshot["calls"]), shifted(snapshot["spans"], then)),
         reopened=snapshot["reopened"],
         wait=wait,
         opened_at=None if remaining is None else then + remaining - wait,

@@ -254,12 +254,15 @@ class BreakerStats:
         return self.open_seconds / self.closings if self.closings else None
 
 
+Span = tuple[float, int, int, int]  # when its first call ended, calls, failed, slow
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Recent calls; the rules are in `window.py`."""
 
     calls: bytes = b""  # of a count window, oldest first: 1 failed, 2 slow, 3 both
-    spans: tuple[tuple[int, int, int, int], ...] = ()  # of a time window: number of the tenth, calls, failed, slow
+    spans: tuple[Span, ...] = ()  # of a time window, one for each tenth of it that has calls
 
 
 @dataclass(frozen=True, slots=True)

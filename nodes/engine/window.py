@@ -1,14 +1,16 @@
 """The calls of the recent past: the last so many, or those of the last so many seconds, with what their rates say.
 
 A count window holds one byte a call.  A time window is cut into tenths, numbered by the clock; a tenth that ends exactly
-the window ago is out.
+the window ago is out.  A span keeps the instant of its first call rather than the number, so that a window that is edited
+keeps what it holds.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from nodes.engine.values import BreakerPolicy, Window
+from nodes.engine.values import BreakerPolicy, Span, Window
 
 TENTHS = 10
 FAILED, SLOW = 1, 2  # bits of a call's byte
@@ -35,10 +37,11 @@ def record(window: Window, policy: BreakerPolicy, now: float, *, failed: bool, s
     if policy.window_seconds is None:
         return window
     tenth = tenth_of(policy, now)
-    kept = _within(window, tenth)
-    last = kept[-1] if kept and kept[-1][0] == tenth else (tenth, 0, 0, 0)
-    spans = kept[:-1] if last[1] else kept
-    return Window(spans=(*spans, (tenth, last[1] + 1, last[2] + failed, last[3] + slow)))
+    kept = _within(window, policy, tenth)
+    same = bool(kept) and tenth_of(policy, kept[-1][0]) == tenth
+    last = kept[-1] if same else (now, 0, 0, 0)
+    spans = kept[:-1] if same else kept
+    return Window(spans=(*spans, (last[0], last[1] + 1, last[2] + failed, last[3] + slow)))
 
 
 def tally(window: Window, policy: BreakerPolicy, now: float) -> Tally:
@@ -49,8 +52,8 @@ def tally(window: Window, policy: BreakerPolicy, now: float) -> Tally:
         return Tally(len(calls), calls.count(FAILED) + both, calls.count(SLOW) + both)
     if policy.window_seconds is None:
         return Tally()
-    spans = _within(window, tenth_of(policy, now))
-    return Tally(*(sum(span[field] for span in spans) for field in (1, 2, 3)))
+    spans = _within(window, policy, tenth_of(policy, now))
+    return Tally(sum(span[1] for span in spans), sum(span[2] for span in spans), sum(span[3] for span in spans))
 
 
 def opens(policy: BreakerPolicy, calls: int, failed: int, slow: int) -> str:
@@ -84,18 +87,9 @@ def words(window: Window, policy: BreakerPolicy, now: float) -> str:
     return f"{found.failed} of {found.calls} calls in the window failed{slow}"
 
 
-def aged(window: Window, policy: BreakerPolicy, now: float) -> list[tuple[int, int, int, int]]:
-    """The spans with their age in tenths in the place of their number, for a snapshot."""
-    tenth = tenth_of(policy, now) if policy.window_seconds is not None else 0
-    return [(tenth - number, calls, failed, slow) for number, calls, failed, slow in window.spans]
-
-
-def dated(spans: list[tuple[int, int, int, int]], policy: BreakerPolicy, then: float) -> tuple[tuple[int, int, int, int], ...]:
-    """The spans of a snapshot that was taken at `then`."""
-    if policy.window_seconds is None:
-        return ()
-    tenth = tenth_of(policy, then)
-    return tuple((tenth - age, calls, failed, slow) for age, calls, failed, slow in spans)
+def shifted(spans: Iterable[Span], by: float) -> tuple[Span, ...]:
+    """The spans on a clock that runs so many seconds ahead."""
+    return tuple((at + by, calls, failed, slow) for at, calls, failed, slow in spans)
 
 
 def tenth_of(policy: BreakerPolicy, now: float) -> int:
@@ -108,5 +102,5 @@ def within(number: int, tenth: int) -> bool:
     return tenth - TENTHS < number <= tenth
 
 
-def _within(window: Window, tenth: int) -> tuple[tuple[int, int, int, int], ...]:
-    return tuple(span for span in window.spans if within(span[0], tenth))
+def _within(window: Window, policy: BreakerPolicy, tenth: int) -> tuple[Span, ...]:
+    return tuple(span for span in window.spans if within(tenth_of(policy, span[0]), tenth))

@@ -129,7 +129,7 @@ def window(stored: Any) -> values.Window:
     if not (loaded := plain(stored)):
         return values.Window()
     calls, spans = loaded
-    return values.Window(bytes.fromhex(calls), tuple((number, seen, failed, slow) for number, seen, failed, slow in spans))
+    return values.Window(bytes.fromhex(calls), tuple((at, seen, failed, slow) for at, seen, failed, slow in spans))
 
 
 def run(stored: Any) -> values.Run:

@@ -250,3 +250,24 @@ def test_doubtful_policies_are_legal_and_warned_of() -> None:
     rules.validate(doubtful)
     assert len(rules.warnings(doubtful)) == 4
     assert rules.warnings(BreakerPolicy()) == ()
+
+
+def test_a_window_that_is_edited_keeps_what_it_holds() -> None:
+    driver = Driver(BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_seconds=10.0, minimum_calls=6), now=1_000.0)
+    for _ in range(5):
+        driver.call(Outcome.FAILURE)
+        driver.wait(1.0)
+    driver.policy = BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_seconds=60.0, minimum_calls=6)
+    driver.breaker = rules.edit(driver.breaker, driver.policy, driver.now)
+    driver.wait(20.0)
+    driver.call(Outcome.FAILURE)
+    assert driver.breaker.opened_why == "6 of 6 calls in the window failed, the limit is 50%"
+
+
+def test_an_edited_count_window_looks_at_its_last_calls() -> None:
+    driver = Driver(BreakerPolicy(failure_threshold=None, failure_rate=0.9, window_calls=20, minimum_calls=4))
+    for outcome in (*[Outcome.SUCCESS] * 10, *[Outcome.FAILURE] * 3):
+        driver.call(outcome)
+    driver.policy = BreakerPolicy(failure_threshold=None, failure_rate=0.9, window_calls=4, minimum_calls=4)
+    driver.call(Outcome.FAILURE)
+    assert driver.breaker.state == State.OPEN
