@@ -21,8 +21,9 @@ from nodes.engine import pool as engine
 from nodes.engine.pool import Refused
 from nodes.engine.record import Step
 from nodes.engine.reporting import Report
-from nodes.engine.values import AdminState, Event, EventType, Fleet, Guard, Hold, Member, Mode, Severity
+from nodes.engine.values import Event, Fleet, Hold, Member
 from nodes.engine.values import Pool as PoolValue
+from nodes.engine.words import AdminState, EventType, Guard, Mode, Severity
 from nodes.ledger import PoolGoneError, fleet, transact
 from nodes.ledger.claims import beat
 from nodes.ledger.history import append

@@ -23,7 +23,8 @@ from nodes.circuit import BreakerPolicy, CallPermit, CallRejectedError, CircuitB
 from nodes.engine import breaker as rules
 from nodes.engine import snapshot
 from nodes.engine.breaker import Permit, Refusal
-from nodes.engine.values import Breaker, Mode, Outcome
+from nodes.engine.values import Breaker
+from nodes.engine.words import Mode, Outcome
 
 WALL = 1_000_000.0
 POLICIES = (

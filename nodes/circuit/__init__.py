@@ -13,7 +13,8 @@ from __future__ import annotations
 from nodes.circuit.breaker import CircuitBreaker
 from nodes.circuit.permit import CallPermit
 from nodes.circuit.rejection import CallRejectedError, CircuitOpenError, TooManyRequestsError
-from nodes.engine.values import BreakerPolicy, BreakerStats, Mode, PolicyError, State
+from nodes.engine.values import BreakerPolicy, BreakerStats, PolicyError
+from nodes.engine.words import Mode, State
 
 __all__ = [
     "BreakerPolicy",

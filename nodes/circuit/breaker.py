@@ -39,7 +39,8 @@ from nodes.circuit.ways import (
 from nodes.engine import breaker as rules
 from nodes.engine import snapshot as snapshots
 from nodes.engine.breaker import Change, Refusal, Rejection, Shift
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Mode, Outcome, State
+from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats
+from nodes.engine.words import Mode, Outcome, State
 
 P = ParamSpec("P")
 R = TypeVar("R")

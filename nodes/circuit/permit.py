@@ -7,7 +7,7 @@ from typing import Protocol
 from nodes.circuit.recent import Recent
 from nodes.circuit.ways import Way
 from nodes.engine.breaker import Permit
-from nodes.engine.values import Outcome
+from nodes.engine.words import Outcome
 
 
 class Reporting(Protocol):

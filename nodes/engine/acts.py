@@ -14,21 +14,8 @@ from nodes.engine.record import Step
 from nodes.engine.returning import give_back
 from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
 from nodes.engine.step import begin, climb, moved, put_right, settle
-from nodes.engine.values import (
-    AdminState,
-    ChangeKind,
-    Event,
-    EventType,
-    Fleet,
-    Guard,
-    HealthState,
-    Hold,
-    Member,
-    Mode,
-    Pool,
-    Severity,
-    Strategy,
-)
+from nodes.engine.values import Event, Fleet, HealthState, Hold, Member, Pool
+from nodes.engine.words import AdminState, ChangeKind, EventType, Guard, Mode, Severity, Strategy
 
 
 def _because(reason: str) -> str:

@@ -16,7 +16,8 @@ from enum import StrEnum
 from nodes.engine.backoff import open_wait
 from nodes.engine.breaker_policy import validate, warnings
 from nodes.engine.transitions import RULES, Cause, Change, NoRuleError, Shift, Signal, apply, rule_table
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, Mode, Origin, Outcome, PolicyError, State
+from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, PolicyError
+from nodes.engine.words import Mode, Origin, Outcome, State
 
 __all__ = [
     "RULES",

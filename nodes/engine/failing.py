@@ -9,20 +9,8 @@ from nodes.engine.breaker import effective
 from nodes.engine.course import Course
 from nodes.engine.decide import run_of
 from nodes.engine.shares import first_bad, well
-from nodes.engine.values import (
-    AdminState,
-    Event,
-    EventType,
-    Failure,
-    Health,
-    Member,
-    Mode,
-    Observation,
-    Pool,
-    Severity,
-    State,
-    Verdict,
-)
+from nodes.engine.values import Event, Failure, Member, Observation, Pool
+from nodes.engine.words import AdminState, EventType, Health, Mode, Severity, State, Verdict
 
 _WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import in_service, receivers
-from nodes.engine.values import AdminState, Fleet, Guard, Hold, Member, Pool
+from nodes.engine.values import Fleet, Hold, Member, Pool
+from nodes.engine.words import AdminState, Guard
 
 ISOLATION_NODES, ISOLATION_POOLS = 5, 2
 ISOLATION_END = 0.25

@@ -13,7 +13,8 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
-from nodes.engine.values import Health, HealthPolicy, HealthState, Observation, PolicyError, Verdict
+from nodes.engine.values import HealthPolicy, HealthState, Observation, PolicyError
+from nodes.engine.words import Health, Verdict
 
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s

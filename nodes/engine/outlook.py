@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from nodes.engine.record import Decision
 from nodes.engine.shares import owed
 from nodes.engine.step import decide
-from nodes.engine.values import Failure, Fleet, Health, Member, Pool
+from nodes.engine.values import Failure, Fleet, Member, Pool
+from nodes.engine.words import Health
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nodes.engine.values import ChangeKind, Event, Guard, Pool
+from nodes.engine.values import Event, Pool
+from nodes.engine.words import ChangeKind, Guard
 
 
 class Considered(NamedTuple):

@@ -17,22 +17,8 @@ from nodes.engine.course import Course
 from nodes.engine.observing import breaker_events
 from nodes.engine.record import Step
 from nodes.engine.step import begin, settle
-from nodes.engine.values import (
-    AdminState,
-    Breaker,
-    BreakerPolicy,
-    Event,
-    EventType,
-    Fleet,
-    Load,
-    Member,
-    Mode,
-    Origin,
-    Outcome,
-    Pool,
-    Severity,
-    State,
-)
+from nodes.engine.values import Breaker, BreakerPolicy, Event, Fleet, Load, Member, Pool
+from nodes.engine.words import AdminState, EventType, Mode, Origin, Outcome, Severity, State
 
 OLDEST = 60.0  # s; what ended longer ago says nothing about now
 HIGH_LOAD = 0.8  # of the capacity

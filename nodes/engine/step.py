@@ -19,25 +19,9 @@ from nodes.engine.observing import observe, quiet_health
 from nodes.engine.record import Decision, GuardAnswer, Step
 from nodes.engine.returning import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.shares import able, active_tier, off_ideal, owed
-from nodes.engine.values import (
-    AdminState,
-    ChangeKind,
-    Event,
-    EventType,
-    Failback,
-    Fleet,
-    Guard,
-    Health,
-    Member,
-    Mode,
-    Observation,
-    Pool,
-    Severity,
-    State,
-    Strategy,
-    Verdict,
-)
+from nodes.engine.values import Event, Fleet, Member, Observation, Pool
 from nodes.engine.window import windowed
+from nodes.engine.words import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Severity, State, Strategy, Verdict
 
 NOTHING: Mapping[int, Observation] = {}
 

@@ -12,7 +12,8 @@ from types import MappingProxyType
 
 from nodes.engine import window as windows
 from nodes.engine.backoff import open_wait
-from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, Run, State, Window
+from nodes.engine.values import Breaker, BreakerPolicy, Run, Window
+from nodes.engine.words import Mode, Origin, State
 
 
 class Signal(StrEnum):

@@ -1,4 +1,4 @@
-"""The words of the engine: enumerations and frozen values, nothing that acts.
+"""What the engine looks at: frozen values, nothing that acts.
 
 Times are seconds since the epoch (float), durations are seconds, shares are basis points of a pool's
 traffic.  Nothing here reads a clock, draws a random number or knows that a database exists; a change is a
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
+
+from nodes.engine.words import AdminState, EventType, Failback, Guard, Health, Mode, Origin, Severity, State, Strategy, Verdict
 
 FULL_SHARE = 10_000  # basis points
 TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
@@ -18,132 +19,6 @@ TENTHS = 10  # steps of a slow start
 
 class PolicyError(ValueError):
     """A policy cannot work; the message is a sentence that says why."""
-
-
-class Verdict(StrEnum):
-    """The outcome of one check."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
-    WARN = "warn"
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-
-
-class Health(StrEnum):
-    UNKNOWN = "unknown"
-    HEALTHY = "healthy"
-    DEGRADED = "degraded"
-    FAILED = "failed"
-    RECOVERING = "recovering"
-
-
-class AdminState(StrEnum):
-    ENABLED = "enabled"
-    DRAINING = "draining"
-    MAINTENANCE = "maintenance"
-    DISABLED = "disabled"
-
-
-class Outcome(StrEnum):
-    """How a call ended; an ignored one moves no counter."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    IGNORED = "ignored"
-
-
-class State(StrEnum):
-    """The computed state of a circuit breaker."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half_open"
-
-
-class Mode(StrEnum):
-    """Who rules a circuit breaker: its own counts, or a person."""
-
-    AUTO = "auto"
-    FORCED_OPEN = "forced_open"
-    FORCED_CLOSED = "forced_closed"
-    METRICS_ONLY = "metrics_only"
-
-
-class Origin(StrEnum):
-    """What opened a node's breaker, and so what may heal it."""
-
-    CHECKS = "checks"
-    CALLS = "calls"  # real traffic, reported by those who send it
-    OPERATOR = "operator"
-
-
-class Strategy(StrEnum):
-    WEIGHTED = "weighted"
-    ACTIVE_PASSIVE = "active_passive"
-
-
-class Failback(StrEnum):
-    AUTOMATIC = "automatic"
-    MANUAL = "manual"
-
-
-class Severity(StrEnum):
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
-
-
-class Guard(StrEnum):
-    """A rule that may hold automation back, in the order asked."""
-
-    PAUSED = "paused"
-    CHECKER_ISOLATED = "checker_isolated"
-    PANIC = "panic"
-    MAX_FAILED_PERCENT = "max_failed_percent"
-    COOLDOWN = "cooldown"
-    NO_CANDIDATE = "no_candidate"
-
-
-class ChangeKind(StrEnum):
-    """Why the shares of a pool changed."""
-
-    FAILOVER = "failover"
-    RECOVERY = "recovery"
-    REBALANCE = "rebalance"
-    FAILBACK = "failback"
-    MANUAL = "manual"
-
-
-class EventType(StrEnum):
-    HEALTH_CHECK_FAILED = "health_check_failed"
-    NODE_MARKED_FAILED = "node_marked_failed"
-    NODE_DEGRADED = "node_degraded"
-    NODE_STALE = "node_stale"
-    NODE_ADDED = "node_added"
-    NODE_REMOVED = "node_removed"
-    FAILOVER_STARTED = "failover_started"
-    FAILOVER_COMPLETED = "failover_completed"
-    FAILOVER_FAILED = "failover_failed"
-    FAILOVER_REFUSED = "failover_refused"
-    RECOVERY_STARTED = "recovery_started"
-    RECOVERY_FAILED = "recovery_failed"
-    RECOVERY_COMPLETED = "recovery_completed"
-    REBALANCED = "rebalanced"
-    FAILBACK_DUE = "failback_due"
-    BREAKER_OPENED = "breaker_opened"
-    BREAKER_REOPENED = "breaker_reopened"
-    BREAKER_HALF_OPENED = "breaker_half_opened"
-    BREAKER_CLOSED = "breaker_closed"
-    BREAKER_FORCED = "breaker_forced"
-    ADMIN_STATE_CHANGED = "admin_state_changed"
-    CONFIG_CHANGED = "config_changed"
-    HIGH_LOAD = "high_load"
-    LOW_CAPACITY = "low_capacity"
-    CHECKER_ISOLATED = "checker_isolated"
-    CHECKS_LATE = "checks_late"
-    AUTOMATION_PAUSED = "automation_paused"
-    AUTOMATION_RESUMED = "automation_resumed"
-    ACKNOWLEDGED = "acknowledged"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from nodes.engine import record, values
 from nodes.engine.pool import able
-from nodes.engine.values import ChangeKind, EventType, Severity
+from nodes.engine.words import ChangeKind, EventType, Severity
 from nodes.ledger.rows import Cursor, moment
 
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}

@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nodes.engine import record, values
+from nodes.engine import record, values, words
 from nodes.engine.health import next_interval
 from nodes.engine.pool import busy, step
 from nodes.ledger import rows
@@ -23,7 +23,7 @@ from nodes.ledger.rows import Cursor, Row, moment
 Act = Callable[[values.Pool, values.Fleet, Mapping[int, values.Observation]], record.Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
-_LETTER = {v: v.value[0] for v in values.Verdict}
+_LETTER = {v: v.value[0] for v in words.Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
     past = Past(
         pool_row["incident_id"],
-        values.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
+        words.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
         {node: rows.plain(row["failure"])["id"] for node, row in node_rows.items() if row["failure"] is not None},
     )
     after = remember(cursor, before, step, past, now)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.types.json import Jsonb
 
-from nodes.engine import values
+from nodes.engine import values, words
 
 Row = dict[str, Any]
 V = TypeVar("V")
@@ -55,7 +55,7 @@ def failure(value: Any) -> values.Failure | None:
         return None
     fields = {name: part for name, part in loaded.items() if name != "id"}
     fields["receivers"] = tuple(fields["receivers"])
-    fields["refused_by"] = fields["refused_by"] and values.Guard(fields["refused_by"])
+    fields["refused_by"] = fields["refused_by"] and words.Guard(fields["refused_by"])
     return values.Failure(**fields)
 
 
@@ -66,11 +66,11 @@ def member(row: Mapping[str, Any]) -> values.Member:
         name=row["name"],
         weight=row["weight"],
         priority=row["priority"],
-        admin=values.AdminState(row["admin_state"]),
+        admin=words.AdminState(row["admin_state"]),
         health_policy=health_policy(row),
         breaker_policy=breaker_policy(row),
         health=values.HealthState(
-            status=values.Health(row["health"]),
+            status=words.Health(row["health"]),
             fails=row["fails"],
             passes=row["passes"],
             since=seconds(row["health_since"]) or 0.0,
@@ -90,7 +90,7 @@ def member(row: Mapping[str, Any]) -> values.Member:
 
 def _breaker(row: Mapping[str, Any]) -> values.Breaker:
     return values.Breaker(
-        state=values.State(row["breaker_state"]),
+        state=words.State(row["breaker_state"]),
         generation=row["breaker_generation"],
         failures=row["breaker_failures"],
         successes=row["breaker_successes"],
@@ -98,13 +98,13 @@ def _breaker(row: Mapping[str, Any]) -> values.Breaker:
         first_opened_at=seconds(row["breaker_first_opened_at"]),
         reopened=row["breaker_reopened"],
         wait=row["breaker_wait"],
-        opened_by=values.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
+        opened_by=words.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
         opened_why=row["breaker_opened_why"],
         window=window(row["breaker_window"]),
         reported=run(row["breaker_reported"]),
         trials=tuple(values.Lease(*lease) for lease in plain(row["breaker_trials"])),
         last_permit=row["breaker_last_permit"],
-        mode=values.Mode(row["breaker_mode"]),
+        mode=words.Mode(row["breaker_mode"]),
         mode_reason=row["breaker_mode_reason"],
         mode_owner=row["breaker_mode_owner"],
         mode_until=seconds(row["breaker_mode_until"]),
@@ -240,12 +240,12 @@ def pool(row: Mapping[str, Any], members: tuple[values.Member, ...]) -> values.P
         id=row["pool_id"],
         name=row["name"],
         members=members,
-        strategy=values.Strategy(row["strategy"]),
+        strategy=words.Strategy(row["strategy"]),
         policy=values.PoolPolicy(
             panic_threshold=row["panic_threshold"],
             max_failed_percent=row["max_failed_percent"],
             cooldown=row["cooldown"],
-            failback=values.Failback(row["failback"]),
+            failback=words.Failback(row["failback"]),
             failback_delay=row["failback_delay"],
             auto_rebalance=row["auto_rebalance"],
             rebalance_interval=row["rebalance_interval"],

@@ -13,7 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.urls import reverse
 
-from nodes.engine import values
+from nodes.engine import values, words
 from nodes.engine.breaker_policy import opens_after
 from nodes.models.sealed import SealedTextField
 
@@ -23,13 +23,13 @@ _TENTH = MinValueValidator(0.1)
 
 
 class Strategy(models.TextChoices):
-    WEIGHTED = values.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
-    ACTIVE_PASSIVE = values.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
+    WEIGHTED = words.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
+    ACTIVE_PASSIVE = words.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
 
 
 class Failback(models.TextChoices):
-    AUTOMATIC = values.Failback.AUTOMATIC, "Automatic, after the failback delay"
-    MANUAL = values.Failback.MANUAL, "Manual: say once that it is due and wait"
+    AUTOMATIC = words.Failback.AUTOMATIC, "Automatic, after the failback delay"
+    MANUAL = words.Failback.MANUAL, "Manual: say once that it is due and wait"
 
 
 class BreakerPolicy(models.Model):

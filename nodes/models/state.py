@@ -9,36 +9,36 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from nodes.engine import values
+from nodes.engine import words
 from nodes.models.inventory import Node, Pool
 
 
 class AdminState(models.TextChoices):
-    ENABLED = values.AdminState.ENABLED, "enabled"
-    DRAINING = values.AdminState.DRAINING, "draining"
-    MAINTENANCE = values.AdminState.MAINTENANCE, "maintenance"
-    DISABLED = values.AdminState.DISABLED, "disabled"
+    ENABLED = words.AdminState.ENABLED, "enabled"
+    DRAINING = words.AdminState.DRAINING, "draining"
+    MAINTENANCE = words.AdminState.MAINTENANCE, "maintenance"
+    DISABLED = words.AdminState.DISABLED, "disabled"
 
 
 class Health(models.TextChoices):
-    UNKNOWN = values.Health.UNKNOWN, "unknown"
-    HEALTHY = values.Health.HEALTHY, "healthy"
-    DEGRADED = values.Health.DEGRADED, "degraded"
-    FAILED = values.Health.FAILED, "failed"
-    RECOVERING = values.Health.RECOVERING, "recovering"
+    UNKNOWN = words.Health.UNKNOWN, "unknown"
+    HEALTHY = words.Health.HEALTHY, "healthy"
+    DEGRADED = words.Health.DEGRADED, "degraded"
+    FAILED = words.Health.FAILED, "failed"
+    RECOVERING = words.Health.RECOVERING, "recovering"
 
 
 class BreakerState(models.TextChoices):
-    CLOSED = values.State.CLOSED, "closed"
-    OPEN = values.State.OPEN, "open"
-    HALF_OPEN = values.State.HALF_OPEN, "half-open"
+    CLOSED = words.State.CLOSED, "closed"
+    OPEN = words.State.OPEN, "open"
+    HALF_OPEN = words.State.HALF_OPEN, "half-open"
 
 
 class BreakerMode(models.TextChoices):
-    AUTO = values.Mode.AUTO, "automatic"
-    FORCED_OPEN = values.Mode.FORCED_OPEN, "forced open"
-    FORCED_CLOSED = values.Mode.FORCED_CLOSED, "forced closed"
-    METRICS_ONLY = values.Mode.METRICS_ONLY, "metrics only"
+    AUTO = words.Mode.AUTO, "automatic"
+    FORCED_OPEN = words.Mode.FORCED_OPEN, "forced open"
+    FORCED_CLOSED = words.Mode.FORCED_CLOSED, "forced closed"
+    METRICS_ONLY = words.Mode.METRICS_ONLY, "metrics only"
 
 
 class NodeState(models.Model):

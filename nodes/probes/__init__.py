@@ -7,7 +7,8 @@ import time
 
 from nodes.egress import Egress
 from nodes.engine.health import aggregate
-from nodes.engine.values import Observation, Verdict
+from nodes.engine.values import Observation
+from nodes.engine.words import Verdict
 from nodes.probes import http, plain
 from nodes.probes.outcome import clean, explain
 from nodes.probes.spec import CheckSpec

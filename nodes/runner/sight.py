@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nodes.engine.pool import isolation
-from nodes.engine.values import Observation, Verdict
+from nodes.engine.values import Observation
+from nodes.engine.words import Verdict
 
 TICK = 0.1  # s between two looks of the loop at itself
 STALL = 0.5  # s without a look after which failures seen meanwhile prove nothing

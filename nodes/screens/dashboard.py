@@ -9,11 +9,12 @@ from typing import Any
 
 from django.db.models import Case, IntegerField, Value, When
 
-from nodes.engine.values import Severity
+from nodes.engine.words import Severity
 from nodes.models import Event, Incident
 from nodes.screens.lines import EventLine, IncidentRow, event_lines, incident_rows
+from nodes.screens.node_row import DOUBT, FAILING, TROUBLE, WELL, NodeRow
 from nodes.screens.pieces import Piece, Screen, by_id
-from nodes.screens.rows import DOUBT, FAILING, TROUBLE, WELL, Board, NodeRow, PoolRow, Standing, board
+from nodes.screens.rows import Board, PoolRow, Standing, board
 
 EVENTS_SHOWN = 15
 INCIDENTS_SHOWN = 20

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nodes.engine import window as windows
-from nodes.engine.values import AdminState, BreakerPolicy, Mode, Origin, Run, State, Strategy
+from nodes.engine.values import BreakerPolicy, Run
+from nodes.engine.words import AdminState, Mode, Origin, State, Strategy
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
 from nodes.screens.lines import event_lines, failure_lines
+from nodes.screens.node_row import NodeRow
 from nodes.screens.pieces import Piece, Screen, by_id
-from nodes.screens.rows import NodeRow, PoolRow, board
+from nodes.screens.rows import PoolRow, board
 
 CHECKS_SHOWN = 50
 CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nodes.engine.values import Strategy
+from nodes.engine.words import Strategy
 from nodes.models import Event, Failover, Incident, Pool
 from nodes.screens.dashboard import node_piece
 from nodes.screens.lines import event_lines, incident_rows
+from nodes.screens.node_row import NodeRow
 from nodes.screens.outlook import pool_outlook
 from nodes.screens.pieces import Piece, Screen, by_id
 from nodes.screens.records import records
-from nodes.screens.rows import NodeRow, PoolRow, Standing, board
+from nodes.screens.rows import PoolRow, Standing, board
 
 EVENTS_SHOWN = 15
 FAILOVERS_SHOWN = 20

@@ -15,7 +15,8 @@ from rig import Target, conclude, parser
 
 from nodes.engine.outlook import outlook
 from nodes.engine.pool import decide, step
-from nodes.engine.values import Failure, Fleet, Health, HealthState, Member, Observation, Pool, PoolPolicy, Verdict
+from nodes.engine.values import Failure, Fleet, HealthState, Member, Observation, Pool, PoolPolicy
+from nodes.engine.words import Health, Verdict
 
 NOW = 1_000_000.0
 SIZES = (3, 100, 1000)

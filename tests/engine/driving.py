@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Change, Permit, Refusal
-from nodes.engine.values import Breaker, BreakerPolicy, Outcome, State
+from nodes.engine.values import Breaker, BreakerPolicy
+from nodes.engine.words import Outcome, State
 
 
 class Driver:

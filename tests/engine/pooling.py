@@ -7,19 +7,8 @@ from typing import Any
 
 from nodes.engine.pool import step
 from nodes.engine.record import Step
-from nodes.engine.values import (
-    BreakerPolicy,
-    Event,
-    EventType,
-    Fleet,
-    HealthPolicy,
-    Member,
-    Observation,
-    Pool,
-    PoolPolicy,
-    Strategy,
-    Verdict,
-)
+from nodes.engine.values import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
+from nodes.engine.words import EventType, Strategy, Verdict
 
 START = 1_000_000.0
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}

@@ -20,21 +20,8 @@ from nodes.engine.pool import (
     resume,
     set_admin,
 )
-from nodes.engine.values import (
-    AdminState,
-    BreakerPolicy,
-    ChangeKind,
-    EventType,
-    Failback,
-    Fleet,
-    Guard,
-    Health,
-    HealthPolicy,
-    Hold,
-    Mode,
-    PoolPolicy,
-    State,
-)
+from nodes.engine.values import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
+from nodes.engine.words import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
 from tests.engine.pooling import Driver, make_pool
 
 A, B, C = 1, 2, 3

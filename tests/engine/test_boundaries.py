@@ -10,7 +10,8 @@ from nodes.engine import breaker, health
 from nodes.engine.guards import low_capacity
 from nodes.engine.pool import acknowledge, decide, step
 from nodes.engine.shares import off_ideal
-from nodes.engine.values import BreakerPolicy, EventType, Guard, HealthPolicy, PoolPolicy, State
+from nodes.engine.values import BreakerPolicy, HealthPolicy, PoolPolicy
+from nodes.engine.words import EventType, Guard, State
 from tests.engine.pooling import Driver, make_pool, seen
 
 

@@ -10,7 +10,8 @@ from nodes.engine import breaker as rules
 from nodes.engine.backoff import open_wait, retry_delay
 from nodes.engine.breaker import NoRuleError, Permit, PolicyError, Refusal, Rejection, Shift
 from nodes.engine.transitions import Cause, Signal, apply
-from nodes.engine.values import Breaker, BreakerPolicy, Mode, Origin, Outcome, Run, State, Window
+from nodes.engine.values import Breaker, BreakerPolicy, Run, Window
+from nodes.engine.words import Mode, Origin, Outcome, State
 from tests.engine.driving import Driver
 
 

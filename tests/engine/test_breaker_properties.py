@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import Breaker, BreakerPolicy, Mode, Outcome, State
+from nodes.engine.values import Breaker, BreakerPolicy
+from nodes.engine.words import Mode, Outcome, State
 from tests.engine.driving import Driver
 
 policies = st.builds(

@@ -10,7 +10,8 @@ import yaml
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import BreakerPolicy, Mode, Outcome, PolicyError, State
+from nodes.engine.values import BreakerPolicy, PolicyError
+from nodes.engine.words import Mode, Outcome, State
 from tests.engine.driving import Driver
 
 ROWS = yaml.safe_load((Path(__file__).parent / "scenarios.yaml").read_text())

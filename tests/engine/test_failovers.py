@@ -8,18 +8,8 @@ import pytest
 
 from nodes.engine.guards import isolation
 from nodes.engine.pool import decide, set_admin, step
-from nodes.engine.values import (
-    AdminState,
-    BreakerPolicy,
-    EventType,
-    Fleet,
-    Guard,
-    HealthPolicy,
-    Hold,
-    PoolPolicy,
-    Severity,
-    State,
-)
+from nodes.engine.values import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
+from nodes.engine.words import AdminState, EventType, Guard, Severity, State
 from tests.engine.pooling import Driver, make_pool, seen
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from nodes.engine import health as rules
 from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, next_interval
-from nodes.engine.values import Health, HealthPolicy, HealthState, Observation, PolicyError, Verdict
+from nodes.engine.values import HealthPolicy, HealthState, Observation, PolicyError
+from nodes.engine.words import Health, Verdict
 
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
 POLICY = HealthPolicy()

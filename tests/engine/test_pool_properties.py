@@ -18,19 +18,16 @@ from nodes.engine.reporting import Calls, Report
 from nodes.engine.values import (
     FULL_SHARE,
     TRIAL_SHARE,
-    AdminState,
     BreakerPolicy,
     Fleet,
-    Guard,
     HealthPolicy,
     Hold,
     Member,
     Observation,
     Pool,
     PoolPolicy,
-    State,
-    Strategy,
 )
+from nodes.engine.words import AdminState, Guard, State, Strategy
 from tests.engine.pooling import START, make_pool, seen
 
 FLEET = Fleet()

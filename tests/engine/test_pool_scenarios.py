@@ -11,7 +11,8 @@ import yaml
 from nodes.engine.pool import report
 from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import BreakerPolicy, Event, EventType, Failback, PoolPolicy
+from nodes.engine.values import BreakerPolicy, Event, PoolPolicy
+from nodes.engine.words import EventType, Failback
 from tests.engine.pooling import NEVER_OPENS, Driver, make_pool
 
 ROWS = yaml.safe_load((Path(__file__).parent / "pool_scenarios.yaml").read_text())

@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from nodes import operations
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import Observation, Verdict
+from nodes.engine.values import Observation
+from nodes.engine.words import Verdict
 from nodes.ledger import Result, advance, claim, open_session
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row

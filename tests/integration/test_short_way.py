@@ -12,8 +12,9 @@ from django.forms.models import model_to_dict
 
 from nodes.engine.pool import quiet
 from nodes.engine.record import Step
-from nodes.engine.values import Fleet, Observation, Verdict
+from nodes.engine.values import Fleet, Observation
 from nodes.engine.values import Pool as EnginePool
+from nodes.engine.words import Verdict
 from nodes.ledger import Result, advance, claim, open_session, pass_calmly
 from nodes.ledger.claims import CalmPass
 from nodes.ledger.pools import transact

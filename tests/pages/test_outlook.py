@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from nodes import operations
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import Verdict
+from nodes.engine.words import Verdict
 from nodes.models import Failover, FailoverPolicy, FleetState, Node, NodeState, Pool
 from tests.pages import fleet
 

@@ -10,7 +10,8 @@ from django.core.management.base import BaseCommand
 from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
 from nodes.engine.pool import step
 from nodes.engine.record import Step
-from nodes.engine.values import ChangeKind, Fleet, HealthPolicy, Member, Observation, Pool, Verdict
+from nodes.engine.values import Fleet, HealthPolicy, Member, Observation, Pool
+from nodes.engine.words import ChangeKind, Verdict
 
 Lines = Iterator[str]
 
