@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from nodes.engine.reporting import Calls, Report
@@ -33,8 +33,8 @@ def parse(body: bytes, now: float) -> Report:
     """The report of a body; raises `UnreadableError`."""
     try:
         told = json.loads(body)
-    except ValueError:
-        raise UnreadableError("the body is not JSON") from None
+    except (ValueError, RecursionError):
+        raise UnreadableError("the body is not JSON that could be read") from None
     if not isinstance(told, dict) or not told or told.keys() - {"outcomes", "load"}:
         raise UnreadableError('the body is an object with "outcomes", a list, or "load", a number, or both')
     entries = told.get("outcomes", [])
@@ -72,9 +72,13 @@ def _count(where: str, entry: Mapping[str, Any], name: str) -> int:
 
 
 def _number(where: str, value: Any) -> float:
-    if type(value) not in (int, float) or not isfinite(value) or value < 0:
+    try:
+        number = float(value) if type(value) in (int, float) else -1.0
+    except OverflowError:  # JSON knows no largest number
+        number = inf
+    if not isfinite(number) or number < 0:
         raise UnreadableError(f"{where} is a number, 0 or above")
-    return float(value)
+    return number
 
 
 def _instant(where: str, entry: Mapping[str, Any], now: float) -> float:

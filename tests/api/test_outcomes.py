@@ -125,6 +125,9 @@ def test_a_batch_with_one_bad_entry_counts_nothing(node: Node, token: Token) -> 
         ('{"outcomes": [{"success": 5000}, {"success": 1}]}', "5000 calls at the most"),
         ('{"load": -1}', "load is a number"),
         ('{"load": "high"}', "load is a number"),
+        (f'{{"load": 1{"0" * 400}}}', "load is a number"),
+        (f'{{"outcomes": [{{"success": 1, "at": 1{"0" * 400}}}]}}', "at is a number"),
+        ('{"outcomes": ' + "[" * 50_000, "not JSON"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_the_sentence_why(body: str, sentence: str) -> None:
