@@ -226,7 +226,8 @@ def _steps(decision: record.Decision, failure: values.Failure | None) -> list[di
     """The way to this decision, each step with its time; what comes later is added as it happens."""
     steps: list[dict[str, object]] = []
     if failure is not None and decision.kind == ChangeKind.FAILOVER:
-        steps.append({"at": failure.first_bad_at, "text": "first bad check"})
+        if failure.cause == "health":
+            steps.append({"at": failure.first_bad_at, "text": "first bad check"})
         steps.append({"at": failure.marked_at, "text": "marked failed" if failure.cause == "health" else "breaker opened"})
     text = f"refused by {decision.refused_by}" if decision.refused_by else f"shares moved, epoch {decision.epoch}"
     steps.append({"at": decision.at, "text": text})
