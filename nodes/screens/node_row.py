@@ -125,7 +125,7 @@ class NodeRow:
     @property
     def service(self) -> str:
         """What its breaker makes of a node whose health says nothing against it."""
-        if self.admin != AdminState.ENABLED or self.effective == State.CLOSED:
+        if self.admin != AdminState.ENABLED or self.health == Health.FAILED or self.effective == State.CLOSED:
             return ""
         return "but out of service" if self.effective == State.OPEN else "but on trial"
 
