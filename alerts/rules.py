@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 
 
 class Kind(StrEnum):

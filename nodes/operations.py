@@ -18,12 +18,12 @@ from psycopg.rows import dict_row
 
 from nodes import live
 from nodes.engine import pool as engine
+from nodes.engine.enums import AdminState, EventType, Guard, Mode, Severity
 from nodes.engine.pool import Refused
 from nodes.engine.record import Step
 from nodes.engine.reporting import Report
-from nodes.engine.values import Event, Fleet, Hold, Member
-from nodes.engine.values import Pool as PoolValue
-from nodes.engine.words import AdminState, EventType, Guard, Mode, Severity
+from nodes.engine.types import Event, Fleet, Hold, Member
+from nodes.engine.types import Pool as PoolValue
 from nodes.ledger import PoolGoneError, fleet, transact
 from nodes.ledger.claims import beat
 from nodes.ledger.history import append

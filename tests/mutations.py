@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from nodes.engine import health, transitions  # noqa: E402 - found by the path above
-from nodes.engine.words import Guard  # noqa: E402 - as above
+from nodes.engine.enums import Guard  # noqa: E402 - as above
 
 ENGINE = Path("nodes/engine")
 BOUNDARIES: dict[type[ast.cmpop], ast.cmpop] = {

@@ -23,8 +23,8 @@ from nodes.circuit import BreakerPolicy, CallPermit, CallRejectedError, CircuitB
 from nodes.engine import breaker as rules
 from nodes.engine import snapshot
 from nodes.engine.breaker import Permit, Refusal
-from nodes.engine.values import Breaker
-from nodes.engine.words import Mode, Outcome
+from nodes.engine.enums import Mode, Outcome
+from nodes.engine.types import Breaker
 
 WALL = 1_000_000.0
 POLICIES = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.engine import breaker, health
-from nodes.engine.values import BreakerPolicy
+from nodes.engine.types import BreakerPolicy
 
 ROOT = Path(__file__).parent.parent
 ENGINE = (ROOT / "docs/engine.md").read_text()

@@ -9,8 +9,8 @@ from django.db.models import F
 from psycopg.rows import dict_row
 
 from alerts.models import Destination, Notification, Page
-from nodes.engine.values import Event
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
+from nodes.engine.types import Event
 from nodes.ledger.history import append
 from nodes.ledger.rows import Cursor
 

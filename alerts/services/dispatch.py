@@ -21,7 +21,7 @@ from alerts.rules import Action, Kind
 from alerts.services import destinations, guarding
 from alerts.services.facts import spoken
 from alerts.services.guarding import Turn
-from nodes.engine.words import Severity
+from nodes.engine.enums import Severity
 from nodes.models.sealed import SealedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10

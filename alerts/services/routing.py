@@ -11,7 +11,7 @@ from alerts import rules
 from alerts.models import Destination, Installation, Notification, Page, Rule
 from alerts.rules import Action, Happening, Kind, Telling, Told
 from alerts.services.facts import facts_of
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Outbox
 
 ROUTING_LOCK = 0x0FA14  # advisory lock: one router at a time, so that an end is never decided before its beginning

@@ -10,7 +10,7 @@ from alerts.models import Destination, Kind
 from alerts.services import destinations
 from failover_console.demo.layout import CHECK_PATH, HOST, MODEL_KEY, NODES, OFFSET, ROUTING_KEY, SLACK_PATH, TAG, receiver_port
 from nodes import operations
-from nodes.engine.words import Guard
+from nodes.engine.enums import Guard
 from nodes.models import ApiToken, BreakerPolicy, Check, FailoverPolicy, Node, Pool, Scope, Strategy
 
 ACTOR = "demo"

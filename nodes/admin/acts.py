@@ -12,7 +12,7 @@ from django.template.response import TemplateResponse
 
 from nodes import operations
 from nodes.admin.removal import overrides
-from nodes.engine.words import AdminState
+from nodes.engine.enums import AdminState
 from nodes.forms.inventory import ReasonForm
 from nodes.models import Node
 from nodes.operations import Refused

@@ -18,7 +18,7 @@ from nodes import operations
 from nodes.admin.acts import ACTS
 from nodes.admin.removal import RemovesSoftly, overrides
 from nodes.admin.shown import badge, percent
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 

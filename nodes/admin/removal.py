@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from nodes.admin.edits import TellsEdits
-from nodes.engine.words import Guard
+from nodes.engine.enums import Guard
 from nodes.forms.inventory import ReasonForm
 from nodes.operations import Refused
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from nodes.circuit.breaker import CircuitBreaker
 from nodes.circuit.permit import CallPermit
 from nodes.circuit.rejection import CallRejectedError, CircuitOpenError, TooManyRequestsError
-from nodes.engine.values import BreakerPolicy, BreakerStats, PolicyError
-from nodes.engine.words import Mode, State
+from nodes.engine.enums import Mode, State
+from nodes.engine.types import BreakerPolicy, BreakerStats, PolicyError
 
 __all__ = [
     "BreakerPolicy",

@@ -39,8 +39,8 @@ from nodes.circuit.ways import (
 from nodes.engine import breaker as rules
 from nodes.engine import snapshot as snapshots
 from nodes.engine.breaker import Change, Refusal, Rejection, Shift
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats
-from nodes.engine.words import Mode, Outcome, State
+from nodes.engine.enums import Mode, Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy, BreakerStats
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,7 +7,7 @@ from typing import Protocol
 from nodes.circuit.recent import Recent
 from nodes.circuit.ways import Way
 from nodes.engine.breaker import Permit
-from nodes.engine.words import Outcome
+from nodes.engine.enums import Outcome
 
 
 class Reporting(Protocol):

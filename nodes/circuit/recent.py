@@ -9,7 +9,7 @@ from collections import deque
 from typing import Any
 
 from nodes.engine.breaker import Permit
-from nodes.engine.values import BreakerPolicy, Window
+from nodes.engine.types import BreakerPolicy, Window
 from nodes.engine.window import FAILED, SLOW, opens, tenth_of, within
 
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from nodes.circuit.recent import Recent
 from nodes.engine.breaker import Permit, deadline
-from nodes.engine.values import Breaker, BreakerPolicy
+from nodes.engine.enums import Mode, State
+from nodes.engine.types import Breaker, BreakerPolicy
 from nodes.engine.window import windowed
-from nodes.engine.words import Mode, State
 
 Way = list[Any]
 BEGUN, GOOD, OTHER, GRANT, MARK = range(5)  # OTHER ended the long way; MARK is the breaker's, to know it by

@@ -9,13 +9,13 @@ from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.course import Course, Refused, member_of
 from nodes.engine.decide import decide_failover
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Severity, Strategy
 from nodes.engine.observing import observe
 from nodes.engine.record import Step
 from nodes.engine.returning import give_back
 from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
 from nodes.engine.step import begin, climb, moved, put_right, settle
-from nodes.engine.values import Event, Fleet, HealthState, Hold, Member, Pool
-from nodes.engine.words import AdminState, ChangeKind, EventType, Guard, Mode, Severity, Strategy
+from nodes.engine.types import Event, Fleet, HealthState, Hold, Member, Pool
 
 
 def _because(reason: str) -> str:

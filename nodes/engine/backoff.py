@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.engine.values import BreakerPolicy
+from nodes.engine.types import BreakerPolicy
 
 DEFAULT_MAX_TIMEOUT = 300.0  # s, cap of a breaker's wait unless its timeout is longer
 RETRY_FIRST = 2.0  # s, upper end of the delay before the second attempt

@@ -15,9 +15,9 @@ from enum import StrEnum
 
 from nodes.engine.backoff import open_wait
 from nodes.engine.breaker_policy import validate, warnings
+from nodes.engine.enums import Mode, Origin, Outcome, State
 from nodes.engine.transitions import RULES, Cause, Change, NoRuleError, Shift, Signal, apply, rule_table
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Lease, PolicyError
-from nodes.engine.words import Mode, Origin, Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy, BreakerStats, Lease, PolicyError
 
 __all__ = [
     "RULES",

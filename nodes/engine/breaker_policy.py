@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 
 from nodes.engine.backoff import longest_wait
-from nodes.engine.values import BreakerPolicy, PolicyError
+from nodes.engine.types import BreakerPolicy, PolicyError
 
 
 def validate(policy: BreakerPolicy) -> None:

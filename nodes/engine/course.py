@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from nodes.engine.decide import carry_out
 from nodes.engine.record import Decision
-from nodes.engine.values import Event, Member, Pool
+from nodes.engine.types import Event, Member, Pool
 
 
 class Refused(Exception):  # noqa: N818 - the word of the page

@@ -8,9 +8,9 @@ from dataclasses import replace
 from nodes.engine.breaker import effective
 from nodes.engine.course import Course
 from nodes.engine.decide import run_of
+from nodes.engine.enums import AdminState, EventType, Health, Mode, Severity, State, Verdict
 from nodes.engine.shares import first_bad, well
-from nodes.engine.values import Event, Failure, Member, Observation, Pool
-from nodes.engine.words import AdminState, EventType, Health, Mode, Severity, State, Verdict
+from nodes.engine.types import Event, Failure, Member, Observation, Pool
 
 _WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
 

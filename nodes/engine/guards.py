@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nodes.engine.enums import AdminState, Guard
 from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import in_service, receivers
-from nodes.engine.values import Fleet, Hold, Member, Pool
-from nodes.engine.words import AdminState, Guard
+from nodes.engine.types import Fleet, Hold, Member, Pool
 
 ISOLATION_NODES, ISOLATION_POOLS = 5, 2
 ISOLATION_END = 0.25

@@ -13,8 +13,8 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
-from nodes.engine.values import HealthPolicy, HealthState, Observation, PolicyError
-from nodes.engine.words import Health, Verdict
+from nodes.engine.enums import Health, Verdict
+from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s

@@ -7,8 +7,8 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import health as healths
 from nodes.engine.breaker import Change, Permit, Shift
-from nodes.engine.values import Breaker, Event, HealthState, Member, Observation
-from nodes.engine.words import AdminState, EventType, Health, Mode, Origin, Outcome, Severity, State, Verdict
+from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, Severity, State, Verdict
+from nodes.engine.types import Breaker, Event, HealthState, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nodes.engine.enums import Health
 from nodes.engine.record import Decision
 from nodes.engine.shares import owed
 from nodes.engine.step import decide
-from nodes.engine.values import Failure, Fleet, Member, Pool
-from nodes.engine.words import Health
+from nodes.engine.types import Failure, Fleet, Member, Pool
 
 
 @dataclass(frozen=True, slots=True)

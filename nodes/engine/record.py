@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nodes.engine.values import Event, Pool
-from nodes.engine.words import ChangeKind, Guard
+from nodes.engine.enums import ChangeKind, Guard
+from nodes.engine.types import Event, Pool
 
 
 class Considered(NamedTuple):

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Change, Permit
 from nodes.engine.course import Course
+from nodes.engine.enums import AdminState, EventType, Mode, Origin, Outcome, Severity, State
 from nodes.engine.observing import breaker_events
 from nodes.engine.record import Step
 from nodes.engine.step import begin, settle
-from nodes.engine.values import Breaker, BreakerPolicy, Event, Fleet, Load, Member, Pool
-from nodes.engine.words import AdminState, EventType, Mode, Origin, Outcome, Severity, State
+from nodes.engine.types import Breaker, BreakerPolicy, Event, Fleet, Load, Member, Pool
 
 OLDEST = 60.0  # s; what ended longer ago says nothing about now
 HIGH_LOAD = 0.8  # of the capacity

@@ -13,11 +13,11 @@ from dataclasses import replace
 from nodes.engine import guards
 from nodes.engine.course import Course
 from nodes.engine.decide import change, decide_failover
+from nodes.engine.enums import ChangeKind, EventType, Guard, Mode, Origin, Severity, Strategy
 from nodes.engine.observing import REOPENINGS_TOLD
 from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import able, due_a_share, on_trial, only_stale, shares, taken_back, trial_shares
-from nodes.engine.values import TENTHS, Event, Fleet, Member, Pool, Ramp
-from nodes.engine.words import ChangeKind, EventType, Guard, Mode, Origin, Severity, Strategy
+from nodes.engine.types import TENTHS, Event, Fleet, Member, Pool, Ramp
 
 _NOT_FOR_TRIALS = frozenset({Guard.PANIC, Guard.MAX_FAILED_PERCENT, Guard.COOLDOWN})  # its failover has passed them already
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nodes.engine.breaker import effective
-from nodes.engine.values import FULL_SHARE, TENTHS, TRIAL_SHARE, Member, Pool
-from nodes.engine.words import AdminState, Health, Mode, State, Strategy
+from nodes.engine.enums import AdminState, Health, Mode, State, Strategy
+from nodes.engine.types import FULL_SHARE, TENTHS, TRIAL_SHARE, Member, Pool
 
 Shares = dict[int, int]
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from nodes.engine.breaker import deadline, tick
-from nodes.engine.values import Breaker, BreakerPolicy, BreakerStats, Window
+from nodes.engine.enums import Mode, State
+from nodes.engine.types import Breaker, BreakerPolicy, BreakerStats, Window
 from nodes.engine.window import shifted
-from nodes.engine.words import Mode, State
 
 
 def take(breaker: Breaker, policy: BreakerPolicy, now: float, wall: float) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.course import Course
 from nodes.engine.decide import decide_failover, to_targets, withheld
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Severity, State, Strategy, Verdict
 from nodes.engine.failing import end_failures, mark_failures, verify
 from nodes.engine.observing import observe, quiet_health
 from nodes.engine.record import Decision, GuardAnswer, Step
 from nodes.engine.returning import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.shares import able, active_tier, off_ideal, owed
-from nodes.engine.values import Event, Fleet, Member, Observation, Pool
+from nodes.engine.types import Event, Fleet, Member, Observation, Pool
 from nodes.engine.window import windowed
-from nodes.engine.words import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Severity, State, Strategy, Verdict
 
 NOTHING: Mapping[int, Observation] = {}
 

@@ -12,8 +12,8 @@ from types import MappingProxyType
 
 from nodes.engine import window as windows
 from nodes.engine.backoff import open_wait
-from nodes.engine.values import Breaker, BreakerPolicy, Run, Window
-from nodes.engine.words import Mode, Origin, State
+from nodes.engine.enums import Mode, Origin, State
+from nodes.engine.types import Breaker, BreakerPolicy, Run, Window
 
 
 class Signal(StrEnum):

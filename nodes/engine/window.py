@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from nodes.engine.values import BreakerPolicy, Span, Window
+from nodes.engine.types import BreakerPolicy, Span, Window
 
 TENTHS = 10
 FAILED, SLOW = 1, 2  # bits of a call's byte

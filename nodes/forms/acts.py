@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from nodes.engine.words import Guard
+from nodes.engine.enums import Guard
 
 LASTING = (("", "until somebody ends it"), ("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
 NODE_ACTS = (

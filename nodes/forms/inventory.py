@@ -13,7 +13,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 
-from nodes.engine import breaker, health, values
+from nodes.engine import breaker, health, types
 from nodes.engine.breaker import PolicyError
 from nodes.models import BreakerPolicy, Check, CheckKind, FailoverPolicy, Node, Pool, Scope
 from nodes.models.access import ApiToken
@@ -27,15 +27,15 @@ else:
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
 _OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
-_HEALTH_FIELDS = tuple(field.name for field in fields(values.HealthPolicy))
-_GUARD_FIELDS = tuple(field.name for field in fields(values.PoolPolicy))
-_BREAKER_FIELDS = tuple(field.name for field in fields(values.BreakerPolicy))
+_HEALTH_FIELDS = tuple(field.name for field in fields(types.HealthPolicy))
+_GUARD_FIELDS = tuple(field.name for field in fields(types.PoolPolicy))
+_BREAKER_FIELDS = tuple(field.name for field in fields(types.BreakerPolicy))
 
 
-def policy_in_force(policy: FailoverPolicy, node: Node | None = None) -> values.HealthPolicy:
+def policy_in_force(policy: FailoverPolicy, node: Node | None = None) -> types.HealthPolicy:
     """The health policy as the engine takes it: what the node overrides, else the pool's policy."""
     chosen = {name: getattr(node, name, None) for name in _HEALTH_FIELDS}
-    return values.HealthPolicy(**{name: getattr(policy, name) if value is None else value for name, value in chosen.items()})
+    return types.HealthPolicy(**{name: getattr(policy, name) if value is None else value for name, value in chosen.items()})
 
 
 class BreakerPolicyForm(AnyForm):

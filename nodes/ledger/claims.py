@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.ledger.pools import Result
 from nodes.ledger.rows import Cursor, Row, moment
 

@@ -5,8 +5,8 @@ Each change is made under the row's lock and writes its one event; asking for wh
 
 from __future__ import annotations
 
-from nodes.engine.values import Event, Hold
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
+from nodes.engine.types import Event, Hold
 from nodes.ledger import rows
 from nodes.ledger.history import append
 from nodes.ledger.pools import lock_fleet

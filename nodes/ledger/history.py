@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from psycopg.types.json import Jsonb
 
-from nodes.engine import record, values
+from nodes.engine import record, types
+from nodes.engine.enums import ChangeKind, EventType, Severity
 from nodes.engine.pool import able
-from nodes.engine.words import ChangeKind, EventType, Severity
 from nodes.ledger.rows import Cursor, moment
 
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
@@ -26,7 +26,7 @@ class Past:
     failures: Mapping[int, int]  # node id -> id of its open Failure row
 
 
-def remember(cursor: Cursor, before: values.Pool, step: record.Step, past: Past, now: float) -> Past:
+def remember(cursor: Cursor, before: types.Pool, step: record.Step, past: Past, now: float) -> Past:
     """Write the step's history; returns the open incident and failures after it."""
     old = {m.id: m.failure for m in before.members if m.failure}
     new = {m.id: m.failure for m in step.pool.members if m.failure}
@@ -47,7 +47,7 @@ def remember(cursor: Cursor, before: values.Pool, step: record.Step, past: Past,
 
 def append(
     cursor: Cursor,
-    event: values.Event,
+    event: types.Event,
     now: float,
     *,
     pool: int | None = None,
@@ -69,10 +69,10 @@ def append(
 
 def _incident(
     cursor: Cursor,
-    pool: values.Pool,
+    pool: types.Pool,
     past: Past,
-    failing: Mapping[int, values.Failure],
-    told: list[values.Event],
+    failing: Mapping[int, types.Failure],
+    told: list[types.Event],
     now: float,
 ) -> int | None:
     """Open the pool's incident with its first failure, dated back to the first bad check; raise it when worse comes."""
@@ -105,9 +105,9 @@ def _failures(
     cursor: Cursor,
     past: Past,
     incident: int | None,
-    old: Mapping[int, values.Failure],
-    new: Mapping[int, values.Failure],
-    told: list[values.Event],
+    old: Mapping[int, types.Failure],
+    new: Mapping[int, types.Failure],
+    told: list[types.Event],
     now: float,
 ) -> dict[int, int]:
     """Open, move and close the rows of the nodes' failures."""
@@ -141,10 +141,10 @@ _MARKS = frozenset({EventType.NODE_MARKED_FAILED, EventType.BREAKER_OPENED})
 
 def _change(
     cursor: Cursor,
-    pool: values.Pool,
+    pool: types.Pool,
     decision: record.Decision,
     incident: int | None,
-    failing: Mapping[int, values.Failure],
+    failing: Mapping[int, types.Failure],
     now: float,
 ) -> int:
     """Write one decision with its record, or a further step to the record of the first."""
@@ -175,7 +175,7 @@ def _change(
     return int(row["id"])
 
 
-def _status(pool: values.Pool, decision: record.Decision) -> str:
+def _status(pool: types.Pool, decision: record.Decision) -> str:
     """A failover stays `started` until a receiver has been verified, a recovery `ramping` while the node's share grows."""
     if decision.refused_by is not None:
         return "refused"
@@ -185,7 +185,7 @@ def _status(pool: values.Pool, decision: record.Decision) -> str:
     return "ramping" if ramping else "completed"
 
 
-def _further(cursor: Cursor, pool: values.Pool, decision: record.Decision, now: float) -> int | None:
+def _further(cursor: Cursor, pool: types.Pool, decision: record.Decision, now: float) -> int | None:
     """Add a step to the recovery that began at an earlier epoch; None when that row is no longer there."""
     cursor.execute(
         """UPDATE nodes_failover SET shares_after = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
@@ -205,7 +205,7 @@ def _held(decision: record.Decision) -> str:
     return f"{decision.after.get(decision.node or 0, 0) / 100:g} %"
 
 
-def _end_ramps(cursor: Cursor, before: values.Pool, after: values.Pool, now: float) -> None:
+def _end_ramps(cursor: Cursor, before: types.Pool, after: types.Pool, now: float) -> None:
     """Complete the recoveries of nodes that have their share again, and end those of nodes that lost it on the way."""
     left = {node.id: node for node in after.members}
     for old in before.members:
@@ -222,7 +222,7 @@ def _end_ramps(cursor: Cursor, before: values.Pool, after: values.Pool, now: flo
         )
 
 
-def _steps(decision: record.Decision, failure: values.Failure | None) -> list[dict[str, object]]:
+def _steps(decision: record.Decision, failure: types.Failure | None) -> list[dict[str, object]]:
     """The way to this decision, each step with its time; what comes later is added as it happens."""
     steps: list[dict[str, object]] = []
     if failure is not None and decision.kind == ChangeKind.FAILOVER:
@@ -245,7 +245,7 @@ _TELLS = {
 }
 
 
-def _failover_of(cursor: Cursor, event: values.Event, step: record.Step, changes: list[int], now: float) -> int | None:
+def _failover_of(cursor: Cursor, event: types.Event, step: record.Step, changes: list[int], now: float) -> int | None:
     """The decision that an event tells of; the end of a failover is written to the row of its start."""
     if event.type in _ENDS:
         cursor.execute(
@@ -265,7 +265,7 @@ def _failover_of(cursor: Cursor, event: values.Event, step: record.Step, changes
     return None
 
 
-def _close(cursor: Cursor, incident: int, events: list[values.Event], touched: set[int], now: float) -> list[values.Event]:
+def _close(cursor: Cursor, incident: int, events: list[types.Event], touched: set[int], now: float) -> list[types.Event]:
     """End the incident; the last event about its nodes says so, which is what resolves the page."""
     cursor.execute("UPDATE nodes_incident SET closed_at = %s WHERE id = %s AND closed_at IS NULL", (moment(now), incident))
     last = max(i for i, event in enumerate(events) if event.node in touched)

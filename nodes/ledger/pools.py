@@ -13,17 +13,17 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nodes.engine import record, values, words
+from nodes.engine import enums, record, types
 from nodes.engine.health import next_interval
 from nodes.engine.pool import busy, step
 from nodes.ledger import rows
 from nodes.ledger.history import Past, remember
 from nodes.ledger.rows import Cursor, Row, moment
 
-Act = Callable[[values.Pool, values.Fleet, Mapping[int, values.Observation]], record.Step]
+Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation]], record.Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
-_LETTER = {v: v.value[0] for v in words.Verdict}
+_LETTER = {v: v.value[0] for v in enums.Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Result:
 
     node: int
     token: int
-    observation: values.Observation
+    observation: types.Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
     past = Past(
         pool_row["incident_id"],
-        words.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
+        enums.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
         {node: rows.plain(row["failure"])["id"] for node, row in node_rows.items() if row["failure"] is not None},
     )
     after = remember(cursor, before, step, past, now)
@@ -83,13 +83,13 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
 def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Result] = ()) -> Applied:
     """Apply results, or with none of them let time alone do its work."""
 
-    def act(pool: values.Pool, fleet: values.Fleet, seen: Mapping[int, values.Observation]) -> record.Step:
+    def act(pool: types.Pool, fleet: types.Fleet, seen: Mapping[int, types.Observation]) -> record.Step:
         return step(pool, fleet, now, observations=seen, jitter=random.random())
 
     return transact(cursor, pool_id, act, now=now, results=results)
 
 
-def look(cursor: Cursor, pool_id: int) -> tuple[values.Pool, values.Fleet]:
+def look(cursor: Cursor, pool_id: int) -> tuple[types.Pool, types.Fleet]:
     """The pool and the fleet as they are, nothing locked; the caller's transaction says how consistent.  Raises `PoolGoneError`."""
     cursor.execute("SELECT paused, isolated FROM nodes_fleetstate WHERE id = 1")
     fleet = _fleet(cursor.fetchone() or {"paused": None, "isolated": None})
@@ -97,8 +97,8 @@ def look(cursor: Cursor, pool_id: int) -> tuple[values.Pool, values.Fleet]:
     return rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values())), fleet
 
 
-def _fleet(row: Row) -> values.Fleet:
-    return values.Fleet(paused=rows.hold(row["paused"]), isolated=rows.hold(row["isolated"]))
+def _fleet(row: Row) -> types.Fleet:
+    return types.Fleet(paused=rows.hold(row["paused"]), isolated=rows.hold(row["isolated"]))
 
 
 def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict[int, Row]]:
@@ -138,7 +138,7 @@ ORDER BY s.node_id
 """
 
 
-def due_after(node: values.Member, observation: values.Observation, *, awaited: bool, now: float) -> float:
+def due_after(node: types.Member, observation: types.Observation, *, awaited: bool, now: float) -> float:
     """When to ask again: by the interval in force from the start of this check, at once if a failover awaits this node."""
     if awaited:
         return now
@@ -153,7 +153,7 @@ def jittered(interval: float) -> float:
     return interval * (1 - JITTER * random.random())
 
 
-def awaited_nodes(members: Iterable[values.Member]) -> dict[int, float]:
+def awaited_nodes(members: Iterable[types.Member]) -> dict[int, float]:
     """Receivers whose next check decides over a failover: node id -> a check begun after this instant counts."""
     waiting: dict[int, float] = {}
     for node in members:
@@ -165,8 +165,8 @@ def awaited_nodes(members: Iterable[values.Member]) -> dict[int, float]:
 
 def _write_nodes(
     cursor: Cursor,
-    before: values.Pool,
-    after: values.Pool,
+    before: types.Pool,
+    after: types.Pool,
     failures: Mapping[int, int],
     fresh: Mapping[int, Result],
     now: float,
@@ -199,14 +199,14 @@ def _write_nodes(
 _ABSENT = object()
 
 
-def _failure_json(node: values.Member, failures: Mapping[int, int]) -> Jsonb | None:
+def _failure_json(node: types.Member, failures: Mapping[int, int]) -> Jsonb | None:
     if node.failure is None:
         return None
-    fields: dict[str, Any] = {name: getattr(node.failure, name) for name in values.Failure.__dataclass_fields__}
+    fields: dict[str, Any] = {name: getattr(node.failure, name) for name in types.Failure.__dataclass_fields__}
     return Jsonb(fields | {"id": failures[node.id]})
 
 
-def _seen(observation: values.Observation, due: float) -> dict[str, Any]:
+def _seen(observation: types.Observation, due: float) -> dict[str, Any]:
     return {
         "owner": None,
         "due_at": moment(due),
@@ -226,7 +226,7 @@ def _update(cursor: Cursor, node: int, changes: Mapping[str, Any], expressions: 
     cursor.execute(query, [*values_given, node])
 
 
-def _write_pool(cursor: Cursor, row: Row, before: values.Pool, step: record.Step, past: Past, now: float) -> None:
+def _write_pool(cursor: Cursor, row: Row, before: types.Pool, step: record.Step, past: Past, now: float) -> None:
     """Write the pool's row by name; its version tells readers that something is to be seen."""
     after = step.pool
     was, new = rows.pool_columns(before), rows.pool_columns(after)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.types.json import Jsonb
 
-from nodes.engine import values, words
+from nodes.engine import enums, types
 
 Row = dict[str, Any]
 V = TypeVar("V")
@@ -36,8 +36,8 @@ def plain(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def hold(value: Any) -> values.Hold | None:
-    return _loaded(values.Hold, value)
+def hold(value: Any) -> types.Hold | None:
+    return _loaded(types.Hold, value)
 
 
 def as_json(value: Any) -> Jsonb | None:
@@ -49,28 +49,28 @@ def _loaded(kind: Callable[..., V], value: Any) -> V | None:
     return None if value is None else kind(**plain(value))
 
 
-def failure(value: Any) -> values.Failure | None:
+def failure(value: Any) -> types.Failure | None:
     loaded = plain(value)
     if loaded is None:
         return None
     fields = {name: part for name, part in loaded.items() if name != "id"}
     fields["receivers"] = tuple(fields["receivers"])
-    fields["refused_by"] = fields["refused_by"] and words.Guard(fields["refused_by"])
-    return values.Failure(**fields)
+    fields["refused_by"] = fields["refused_by"] and enums.Guard(fields["refused_by"])
+    return types.Failure(**fields)
 
 
-def member(row: Mapping[str, Any]) -> values.Member:
+def member(row: Mapping[str, Any]) -> types.Member:
     """One node as the engine sees it, from the join of its configuration, its policies and its hot row."""
-    return values.Member(
+    return types.Member(
         id=row["node_id"],
         name=row["name"],
         weight=row["weight"],
         priority=row["priority"],
-        admin=words.AdminState(row["admin_state"]),
+        admin=enums.AdminState(row["admin_state"]),
         health_policy=health_policy(row),
         breaker_policy=breaker_policy(row),
-        health=values.HealthState(
-            status=words.Health(row["health"]),
+        health=types.HealthState(
+            status=enums.Health(row["health"]),
             fails=row["fails"],
             passes=row["passes"],
             since=seconds(row["health_since"]) or 0.0,
@@ -82,15 +82,15 @@ def member(row: Mapping[str, Any]) -> values.Member:
         breaker=_breaker(row),
         share=row["share"],
         failure=failure(row["failure"]),
-        ramp=_loaded(values.Ramp, row["ramp"]),
+        ramp=_loaded(types.Ramp, row["ramp"]),
         capacity=row["capacity"],
-        load=_loaded(values.Load, row["load"]),
+        load=_loaded(types.Load, row["load"]),
     )
 
 
-def _breaker(row: Mapping[str, Any]) -> values.Breaker:
-    return values.Breaker(
-        state=words.State(row["breaker_state"]),
+def _breaker(row: Mapping[str, Any]) -> types.Breaker:
+    return types.Breaker(
+        state=enums.State(row["breaker_state"]),
         generation=row["breaker_generation"],
         failures=row["breaker_failures"],
         successes=row["breaker_successes"],
@@ -98,17 +98,17 @@ def _breaker(row: Mapping[str, Any]) -> values.Breaker:
         first_opened_at=seconds(row["breaker_first_opened_at"]),
         reopened=row["breaker_reopened"],
         wait=row["breaker_wait"],
-        opened_by=words.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
+        opened_by=enums.Origin(row["breaker_opened_by"]) if row["breaker_opened_by"] else None,
         opened_why=row["breaker_opened_why"],
         window=window(row["breaker_window"]),
         reported=run(row["breaker_reported"]),
-        trials=tuple(values.Lease(*lease) for lease in plain(row["breaker_trials"])),
+        trials=tuple(types.Lease(*lease) for lease in plain(row["breaker_trials"])),
         last_permit=row["breaker_last_permit"],
-        mode=words.Mode(row["breaker_mode"]),
+        mode=enums.Mode(row["breaker_mode"]),
         mode_reason=row["breaker_mode_reason"],
         mode_owner=row["breaker_mode_owner"],
         mode_until=seconds(row["breaker_mode_until"]),
-        stats=values.BreakerStats(
+        stats=types.BreakerStats(
             total=row["breaker_total"],
             successful=row["breaker_successful"],
             failed=row["breaker_failed"],
@@ -124,31 +124,31 @@ def _breaker(row: Mapping[str, Any]) -> values.Breaker:
     )
 
 
-def window(stored: Any) -> values.Window:
+def window(stored: Any) -> types.Window:
     """The window of recent calls as it is stored."""
     if not (loaded := plain(stored)):
-        return values.Window()
+        return types.Window()
     calls, spans = loaded
-    return values.Window(bytes.fromhex(calls), tuple((at, seen, failed, slow) for at, seen, failed, slow in spans))
+    return types.Window(bytes.fromhex(calls), tuple((at, seen, failed, slow) for at, seen, failed, slow in spans))
 
 
-def run(stored: Any) -> values.Run:
+def run(stored: Any) -> types.Run:
     """The run of reported calls as it is stored."""
     loaded = plain(stored)
-    return values.Run(loaded[0], window(loaded[1])) if loaded else values.Run()
+    return types.Run(loaded[0], window(loaded[1])) if loaded else types.Run()
 
 
-def _stored(window: values.Window) -> tuple[Any, ...]:
+def _stored(window: types.Window) -> tuple[Any, ...]:
     return (window.calls.hex(), window.spans) if window.calls or window.spans else ()
 
 
-def health_policy(row: Mapping[str, Any]) -> values.HealthPolicy:
+def health_policy(row: Mapping[str, Any]) -> types.HealthPolicy:
     """The policy in force: what the node overrides, else its pool's."""
 
     def first(name: str) -> Any:
         return row[f"pool_{name}"] if row[f"node_{name}"] is None else row[f"node_{name}"]
 
-    return values.HealthPolicy(
+    return types.HealthPolicy(
         interval=first("interval"),
         fast_interval=first("fast_interval"),
         down_interval=first("down_interval"),
@@ -159,15 +159,15 @@ def health_policy(row: Mapping[str, Any]) -> values.HealthPolicy:
     )
 
 
-def breaker_policy(row: Mapping[str, Any]) -> values.BreakerPolicy:
-    return values.BreakerPolicy(**{name: row[f"breaker_policy_{name}"] for name in BREAKER_POLICY_FIELDS})
+def breaker_policy(row: Mapping[str, Any]) -> types.BreakerPolicy:
+    return types.BreakerPolicy(**{name: row[f"breaker_policy_{name}"] for name in BREAKER_POLICY_FIELDS})
 
 
-BREAKER_POLICY_FIELDS = tuple(values.BreakerPolicy.__dataclass_fields__)
-HEALTH_POLICY_FIELDS = tuple(values.HealthPolicy.__dataclass_fields__)
+BREAKER_POLICY_FIELDS = tuple(types.BreakerPolicy.__dataclass_fields__)
+HEALTH_POLICY_FIELDS = tuple(types.HealthPolicy.__dataclass_fields__)
 
 
-def columns(node: values.Member) -> Row:
+def columns(node: types.Member) -> Row:
     """The hot row's columns that the engine rules, as the database takes them."""
     health = node.health
     return _breaker_columns(node.breaker) | {
@@ -186,7 +186,7 @@ def columns(node: values.Member) -> Row:
     }
 
 
-def _breaker_columns(breaker: values.Breaker) -> Row:
+def _breaker_columns(breaker: types.Breaker) -> Row:
     reported = breaker.reported
     return {
         "breaker_state": breaker.state.value,
@@ -200,7 +200,7 @@ def _breaker_columns(breaker: values.Breaker) -> Row:
         "breaker_opened_by": breaker.opened_by.value if breaker.opened_by else "",
         "breaker_opened_why": breaker.opened_why[:120],
         "breaker_window": _stored(breaker.window),
-        "breaker_reported": (reported.failures, _stored(reported.window)) if reported != values.Run() else (),
+        "breaker_reported": (reported.failures, _stored(reported.window)) if reported != types.Run() else (),
         "breaker_trials": tuple((lease.permit, lease.ends_at, lease.generation) for lease in breaker.trials),
         "breaker_last_permit": breaker.last_permit,
         "breaker_mode": breaker.mode.value,
@@ -221,7 +221,7 @@ def _breaker_columns(breaker: values.Breaker) -> Row:
     }
 
 
-def pool_columns(pool: values.Pool) -> Row:
+def pool_columns(pool: types.Pool) -> Row:
     """The pool's state row as the database takes it, without what only the ledger knows."""
     return {
         "epoch": pool.epoch,
@@ -235,17 +235,17 @@ def pool_columns(pool: values.Pool) -> Row:
     }
 
 
-def pool(row: Mapping[str, Any], members: tuple[values.Member, ...]) -> values.Pool:
-    return values.Pool(
+def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Pool:
+    return types.Pool(
         id=row["pool_id"],
         name=row["name"],
         members=members,
-        strategy=words.Strategy(row["strategy"]),
-        policy=values.PoolPolicy(
+        strategy=enums.Strategy(row["strategy"]),
+        policy=types.PoolPolicy(
             panic_threshold=row["panic_threshold"],
             max_failed_percent=row["max_failed_percent"],
             cooldown=row["cooldown"],
-            failback=words.Failback(row["failback"]),
+            failback=enums.Failback(row["failback"]),
             failback_delay=row["failback_delay"],
             auto_rebalance=row["auto_rebalance"],
             rebalance_interval=row["rebalance_interval"],

@@ -6,12 +6,12 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.urls import reverse
 
-from nodes.engine import words
+from nodes.engine import enums
 from nodes.models.inventory import Node, Pool
 
-EventType = models.TextChoices("EventType", [(t.name, (t.value, t.value.replace("_", " "))) for t in words.EventType])  # type: ignore[call-overload]  # django-stubs wants a literal; the engine's list is the one list
-Severity = models.TextChoices("Severity", [(s.name, (s.value, s.value)) for s in words.Severity])  # type: ignore[call-overload]  # as above
-ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for k in words.ChangeKind])  # type: ignore[call-overload]  # as above
+EventType = models.TextChoices("EventType", [(t.name, (t.value, t.value.replace("_", " "))) for t in enums.EventType])  # type: ignore[call-overload]  # django-stubs wants a literal; the engine's list is the one list
+Severity = models.TextChoices("Severity", [(s.name, (s.value, s.value)) for s in enums.Severity])  # type: ignore[call-overload]  # as above
+ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for k in enums.ChangeKind])  # type: ignore[call-overload]  # as above
 
 
 class Incident(models.Model):

@@ -13,7 +13,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.urls import reverse
 
-from nodes.engine import values, words
+from nodes.engine import enums, types
 from nodes.engine.breaker_policy import opens_after
 from nodes.models.sealed import SealedTextField
 
@@ -23,13 +23,13 @@ _TENTH = MinValueValidator(0.1)
 
 
 class Strategy(models.TextChoices):
-    WEIGHTED = words.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
-    ACTIVE_PASSIVE = words.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
+    WEIGHTED = enums.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
+    ACTIVE_PASSIVE = enums.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
 
 
 class Failback(models.TextChoices):
-    AUTOMATIC = words.Failback.AUTOMATIC, "Automatic, after the failback delay"
-    MANUAL = words.Failback.MANUAL, "Manual: say once that it is due and wait"
+    AUTOMATIC = enums.Failback.AUTOMATIC, "Automatic, after the failback delay"
+    MANUAL = enums.Failback.MANUAL, "Manual: say once that it is due and wait"
 
 
 class BreakerPolicy(models.Model):
@@ -97,9 +97,9 @@ class BreakerPolicy(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    def value(self) -> values.BreakerPolicy:
+    def value(self) -> types.BreakerPolicy:
         """The policy as the engine takes it."""
-        return values.BreakerPolicy(**{name: getattr(self, name) for name in values.BreakerPolicy.__dataclass_fields__})
+        return types.BreakerPolicy(**{name: getattr(self, name) for name in types.BreakerPolicy.__dataclass_fields__})
 
     @property
     def opens_after(self) -> str:

@@ -1,6 +1,6 @@
 """Live state: one narrow row a node, one a pool, one for the fleet.  Written by the ledger alone.
 
-The rows mirror the values of `nodes.engine.values` field by field.  `NodeState` is updated at every check, so it has a
+The rows mirror the values of `nodes.engine.types` field by field.  `NodeState` is updated at every check, so it has a
 fillfactor of 50 and no index but its key: an update then touches one page and no index.
 """
 
@@ -9,36 +9,36 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from nodes.engine import words
+from nodes.engine import enums
 from nodes.models.inventory import Node, Pool
 
 
 class AdminState(models.TextChoices):
-    ENABLED = words.AdminState.ENABLED, "enabled"
-    DRAINING = words.AdminState.DRAINING, "draining"
-    MAINTENANCE = words.AdminState.MAINTENANCE, "maintenance"
-    DISABLED = words.AdminState.DISABLED, "disabled"
+    ENABLED = enums.AdminState.ENABLED, "enabled"
+    DRAINING = enums.AdminState.DRAINING, "draining"
+    MAINTENANCE = enums.AdminState.MAINTENANCE, "maintenance"
+    DISABLED = enums.AdminState.DISABLED, "disabled"
 
 
 class Health(models.TextChoices):
-    UNKNOWN = words.Health.UNKNOWN, "unknown"
-    HEALTHY = words.Health.HEALTHY, "healthy"
-    DEGRADED = words.Health.DEGRADED, "degraded"
-    FAILED = words.Health.FAILED, "failed"
-    RECOVERING = words.Health.RECOVERING, "recovering"
+    UNKNOWN = enums.Health.UNKNOWN, "unknown"
+    HEALTHY = enums.Health.HEALTHY, "healthy"
+    DEGRADED = enums.Health.DEGRADED, "degraded"
+    FAILED = enums.Health.FAILED, "failed"
+    RECOVERING = enums.Health.RECOVERING, "recovering"
 
 
 class BreakerState(models.TextChoices):
-    CLOSED = words.State.CLOSED, "closed"
-    OPEN = words.State.OPEN, "open"
-    HALF_OPEN = words.State.HALF_OPEN, "half-open"
+    CLOSED = enums.State.CLOSED, "closed"
+    OPEN = enums.State.OPEN, "open"
+    HALF_OPEN = enums.State.HALF_OPEN, "half-open"
 
 
 class BreakerMode(models.TextChoices):
-    AUTO = words.Mode.AUTO, "automatic"
-    FORCED_OPEN = words.Mode.FORCED_OPEN, "forced open"
-    FORCED_CLOSED = words.Mode.FORCED_CLOSED, "forced closed"
-    METRICS_ONLY = words.Mode.METRICS_ONLY, "metrics only"
+    AUTO = enums.Mode.AUTO, "automatic"
+    FORCED_OPEN = enums.Mode.FORCED_OPEN, "forced open"
+    FORCED_CLOSED = enums.Mode.FORCED_CLOSED, "forced closed"
+    METRICS_ONLY = enums.Mode.METRICS_ONLY, "metrics only"
 
 
 class NodeState(models.Model):

@@ -6,9 +6,9 @@ import asyncio
 import time
 
 from nodes.egress import Egress
+from nodes.engine.enums import Verdict
 from nodes.engine.health import aggregate
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.types import Observation
 from nodes.probes import http, plain
 from nodes.probes.outcome import clean, explain
 from nodes.probes.spec import CheckSpec

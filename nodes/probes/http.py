@@ -16,7 +16,7 @@ import httptools
 
 from nodes.egress import Egress, target
 from nodes.egress.policy import EgressRefusedError
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.probes.outcome import ProbeFailure
 from nodes.probes.spec import CheckSpec, parse_status_set
 from nodes.probes.wire import certificate_warning, connect

@@ -7,7 +7,7 @@ import re
 import ssl
 
 from nodes.egress import EgressRefusedError, NameUnknownError, ResolverTroubleError
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 
 MESSAGE = 200  # characters
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff]+")

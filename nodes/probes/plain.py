@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from nodes.egress import Egress
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.probes.spec import CheckSpec
 from nodes.probes.wire import certificate_warning, connect
 

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from django.db.models import Count, Max, Q, QuerySet
 
-from nodes.engine.words import ChangeKind
+from nodes.engine.enums import ChangeKind
 from nodes.models import Event, EventType, Failover, Failure, Incident, Node, Pool
 from nodes.reports.rolled import Seen, seen, silences
 from nodes.reports.spans import Parts, Span, divide, length, subtract, union

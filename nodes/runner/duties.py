@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import psycopg
 
 from nodes.egress import Egress
-from nodes.engine.values import Hold
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
+from nodes.engine.types import Hold
 from nodes.ledger import fleet, pools_needing_attention, rows
 from nodes.ledger.claims import SLOT_LOCKS, slot_holder
 from nodes.ledger.rows import Row

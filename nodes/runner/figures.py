@@ -9,7 +9,7 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from nodes.engine.values import Observation
+from nodes.engine.types import Observation
 from nodes.ledger.rows import Cursor
 from nodes.rollups import histogram
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nodes.engine.enums import Verdict
 from nodes.engine.pool import isolation
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.types import Observation
 
 TICK = 0.1  # s between two looks of the loop at itself
 STALL = 0.5  # s without a look after which failures seen meanwhile prove nothing

@@ -19,8 +19,8 @@ import psycopg
 
 from nodes import live
 from nodes.egress import Egress
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
+from nodes.engine.types import Observation
 from nodes.ledger import CalmPass, Claim, PoolGoneError, Result, advance, claim, open_session, pass_calmly, store_results
 from nodes.ledger.claims import release
 from nodes.ledger.pools import jittered

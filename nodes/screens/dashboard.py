@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import Case, IntegerField, Value, When
 
-from nodes.engine.words import Severity
+from nodes.engine.enums import Severity
 from nodes.models import Event, Incident
 from nodes.screens.lines import EventLine, IncidentRow, event_lines, incident_rows
 from nodes.screens.node_row import DOUBT, FAILING, TROUBLE, WELL, NodeRow

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Failure, Incident
 
 _GOOD = frozenset(

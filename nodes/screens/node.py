@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nodes.engine import window as windows
-from nodes.engine.values import BreakerPolicy, Run
-from nodes.engine.words import AdminState, Mode, Origin, State, Strategy
+from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy
+from nodes.engine.types import BreakerPolicy, Run
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
 from nodes.screens.lines import event_lines, failure_lines

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from nodes.engine.words import AdminState, Health, Mode, State
+from nodes.engine.enums import AdminState, Health, Mode, State
 from nodes.models import AdminState as AdminWords
 from nodes.models import BreakerMode, BreakerState
 

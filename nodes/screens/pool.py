@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from nodes.engine.words import Strategy
+from nodes.engine.enums import Strategy
 from nodes.models import Event, Failover, Incident, Pool
 from nodes.screens.dashboard import node_piece
 from nodes.screens.lines import event_lines, incident_rows

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from nodes.engine.words import ChangeKind, Guard
+from nodes.engine.enums import ChangeKind, Guard
 from nodes.ledger.rows import moment
 from nodes.models import Failover
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db import connection
 
+from nodes.engine.enums import AdminState, Health, Strategy
 from nodes.engine.guards import in_force
-from nodes.engine.values import Hold
-from nodes.engine.words import AdminState, Health, Strategy
+from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
 from nodes.screens.node_row import ASIDE, DOUBT, DOWN, FAILING, TROUBLE, UNSURE, WELL, NodeRow, node_row
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from nodes import operations
-from nodes.engine.words import AdminState, Mode
+from nodes.engine.enums import AdminState, Mode
 from nodes.forms.acts import AUTOMATION_ACTS, NODE_ACTS, POOL_ACTS, AcknowledgeForm, ActForm
 from nodes.models import Incident, Node, Pool
 from nodes.operations import Refused

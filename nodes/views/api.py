@@ -14,7 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from nodes import epochs, operations
-from nodes.engine.values import FULL_SHARE
+from nodes.engine.types import FULL_SHARE
 from nodes.models import NodeState, PoolState, Scope
 from nodes.views.bearer import refusal
 

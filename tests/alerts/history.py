@@ -11,7 +11,7 @@ from typing import Any
 
 from alerts.delivery import Refused, Reply, RetryAfter
 from alerts.models import Destination
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.models import BreakerPolicy, Event, FailoverPolicy, Incident, Node, Outbox, Pool
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

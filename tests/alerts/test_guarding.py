@@ -18,7 +18,7 @@ from alerts.models import Destination, Notification
 from alerts.services import destinations, dispatch, guarding, routing
 from alerts.services.runner import Dispatcher
 from alerts.services.trial import send_test
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.models import Event
 from tests.alerts import history
 from tests.alerts.history import Answer, Receiver, at, happen

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from alerts import rules
 from alerts.rules import Action, Happening, Kind, Rule, Telling, Told
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 
 CRITICAL = Rule(frozenset({Severity.CRITICAL}), kind=Kind.PAGERDUTY)
 WARNING = Rule(frozenset({Severity.WARNING, Severity.CRITICAL}), kind=Kind.SLACK)

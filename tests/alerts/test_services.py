@@ -16,7 +16,7 @@ from alerts.delivery import Accepted, Disable, Refused, Reply, RetryAfter
 from alerts.models import Destination, Installation, Notification, Page, Rule
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Incident, Outbox
 from tests.alerts import history
 from tests.alerts.history import Receiver, at, fail, happen, make_pool, open_incident, recover

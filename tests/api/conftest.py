@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.models import ApiToken, Pool
 from tests.pages import fleet
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alerts.models import Destination, Notification
 from alerts.services import dispatch
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
 from nodes.hub import hub
 from nodes.models import Event, Failover, Incident, Node, NodeState, Outbox, Pool, Runner
 from nodes.runner.figures import BUCKETS

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from nodes.engine.words import Origin
+from nodes.engine.enums import Origin
 from nodes.forms.outcomes import LARGEST_BODY, MOST_CALLS, UnreadableError, parse
 from nodes.models import Event, Failover, Node, NodeState, Pool
 from tests.api.conftest import Token

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from nodes.engine.values import FULL_SHARE
+from nodes.engine.types import FULL_SHARE
 from nodes.models import ApiToken, Node, NodeState, Pool, PoolState
 from tests.api.conftest import Token
 from tests.pages import fleet

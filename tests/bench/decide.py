@@ -13,10 +13,10 @@ from dataclasses import replace
 
 from rig import Target, conclude, parser
 
+from nodes.engine.enums import Health, Verdict
 from nodes.engine.outlook import outlook
 from nodes.engine.pool import decide, step
-from nodes.engine.values import Failure, Fleet, HealthState, Member, Observation, Pool, PoolPolicy
-from nodes.engine.words import Health, Verdict
+from nodes.engine.types import Failure, Fleet, HealthState, Member, Observation, Pool, PoolPolicy
 
 NOW = 1_000_000.0
 SIZES = (3, 100, 1000)

@@ -13,7 +13,7 @@ from failover_console.demo import fleet
 from failover_console.demo.fleet import Fleet, Mode, Server
 from failover_console.demo.layout import MODEL_KEY, NODES
 from nodes.egress import Egress
-from nodes.engine.values import Observation
+from nodes.engine.types import Observation
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from tests.demo.ports import free_base

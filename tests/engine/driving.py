@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Change, Permit, Refusal
-from nodes.engine.values import Breaker, BreakerPolicy
-from nodes.engine.words import Outcome, State
+from nodes.engine.enums import Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy
 
 
 class Driver:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from nodes.engine.enums import EventType, Strategy, Verdict
 from nodes.engine.pool import step
 from nodes.engine.record import Step
-from nodes.engine.values import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
-from nodes.engine.words import EventType, Strategy, Verdict
+from nodes.engine.types import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
 
 START = 1_000_000.0
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}

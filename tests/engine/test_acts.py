@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
 from nodes.engine.pool import (
     Refused,
     acknowledge,
@@ -20,8 +21,7 @@ from nodes.engine.pool import (
     resume,
     set_admin,
 )
-from nodes.engine.values import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
-from nodes.engine.words import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
+from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
 
 A, B, C = 1, 2, 3

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine import breaker, health
+from nodes.engine.enums import EventType, Guard, State
 from nodes.engine.guards import low_capacity
 from nodes.engine.pool import acknowledge, decide, step
 from nodes.engine.shares import off_ideal
-from nodes.engine.values import BreakerPolicy, HealthPolicy, PoolPolicy
-from nodes.engine.words import EventType, Guard, State
+from nodes.engine.types import BreakerPolicy, HealthPolicy, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
 
 

@@ -9,9 +9,9 @@ import pytest
 from nodes.engine import breaker as rules
 from nodes.engine.backoff import open_wait, retry_delay
 from nodes.engine.breaker import NoRuleError, Permit, PolicyError, Refusal, Rejection, Shift
+from nodes.engine.enums import Mode, Origin, Outcome, State
 from nodes.engine.transitions import Cause, Signal, apply
-from nodes.engine.values import Breaker, BreakerPolicy, Run, Window
-from nodes.engine.words import Mode, Origin, Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy, Run, Window
 from tests.engine.driving import Driver
 
 

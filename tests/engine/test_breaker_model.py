@@ -11,8 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import Breaker, BreakerPolicy
-from nodes.engine.words import Mode, Outcome, State
+from nodes.engine.enums import Mode, Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy
 
 POLICIES = (
     BreakerPolicy(failure_threshold=2, timeout=4.0, trial_timeout=8.0),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import Breaker, BreakerPolicy
-from nodes.engine.words import Mode, Outcome, State
+from nodes.engine.enums import Mode, Outcome, State
+from nodes.engine.types import Breaker, BreakerPolicy
 from tests.engine.driving import Driver
 
 policies = st.builds(

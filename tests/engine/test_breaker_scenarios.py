@@ -10,8 +10,8 @@ import yaml
 
 from nodes.engine import breaker as rules
 from nodes.engine.breaker import Permit
-from nodes.engine.values import BreakerPolicy, PolicyError
-from nodes.engine.words import Mode, Outcome, State
+from nodes.engine.enums import Mode, Outcome, State
+from nodes.engine.types import BreakerPolicy, PolicyError
 from tests.engine.driving import Driver
 
 ROWS = yaml.safe_load((Path(__file__).parent / "scenarios.yaml").read_text())

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from nodes.circuit import BreakerPolicy, CallRejectedError, CircuitBreaker, State
-from nodes.engine.values import HealthPolicy
-from nodes.engine.words import EventType, Severity
+from nodes.engine.enums import EventType, Severity
+from nodes.engine.types import HealthPolicy
 from tests.engine.pooling import Driver, make_pool
 
 THREADS = 50

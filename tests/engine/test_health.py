@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.engine import health as rules
+from nodes.engine.enums import Health, Verdict
 from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, next_interval
-from nodes.engine.values import HealthPolicy, HealthState, Observation, PolicyError
-from nodes.engine.words import Health, Verdict
+from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
 POLICY = HealthPolicy()

@@ -10,12 +10,13 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodes.engine.enums import AdminState, Guard, State, Strategy
 from nodes.engine.health import stale
 from nodes.engine.outlook import outlook
 from nodes.engine.pool import Refused, able, decide, ideal_shares, on_trial, owed, quiet, receivers, report, set_admin, step
 from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import (
+from nodes.engine.types import (
     FULL_SHARE,
     TRIAL_SHARE,
     BreakerPolicy,
@@ -27,7 +28,6 @@ from nodes.engine.values import (
     Pool,
     PoolPolicy,
 )
-from nodes.engine.words import AdminState, Guard, State, Strategy
 from tests.engine.pooling import START, make_pool, seen
 
 FLEET = Fleet()

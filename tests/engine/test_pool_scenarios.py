@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from nodes.engine.enums import EventType, Failback
 from nodes.engine.pool import report
 from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import BreakerPolicy, Event, PoolPolicy
-from nodes.engine.words import EventType, Failback
+from nodes.engine.types import BreakerPolicy, Event, PoolPolicy
 from tests.engine.pooling import NEVER_OPENS, Driver, make_pool
 
 ROWS = yaml.safe_load((Path(__file__).parent / "pool_scenarios.yaml").read_text())

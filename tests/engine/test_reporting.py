@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Mode, Origin, Severity, State
 from nodes.engine.pool import Refused, force_breaker, release_breaker, report
 from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import BreakerPolicy, Event
-from nodes.engine.words import AdminState, ChangeKind, EventType, Mode, Origin, Severity, State
+from nodes.engine.types import BreakerPolicy, Event
 from tests.engine.pooling import START, Driver, make_pool
 
 OPENS_AT_THREE = BreakerPolicy(failure_threshold=3, timeout=10.0)

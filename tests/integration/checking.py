@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
+from nodes.engine.types import Observation
 from nodes.ledger import Result, advance, claim, open_session
 from nodes.ledger.rows import Row
 from nodes.models import Node, Pool

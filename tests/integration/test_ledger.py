@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from nodes import operations
-from nodes.engine.values import Observation
-from nodes.engine.words import AdminState, Verdict
+from nodes.engine.enums import AdminState, Verdict
+from nodes.engine.types import Observation
 from nodes.ledger import Result, advance, claim, open_session, pass_calmly, store_results
 from nodes.ledger.claims import CalmPass
 from nodes.ledger.connections import connect

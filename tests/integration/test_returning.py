@@ -14,9 +14,9 @@ from django.db import connections
 from django.utils import timezone
 
 from nodes import operations
+from nodes.engine.enums import Verdict
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.types import Observation
 from nodes.ledger import Result, advance, claim, open_session
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row

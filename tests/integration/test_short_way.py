@@ -10,11 +10,11 @@ import psycopg
 import pytest
 from django.forms.models import model_to_dict
 
+from nodes.engine.enums import Verdict
 from nodes.engine.pool import quiet
 from nodes.engine.record import Step
-from nodes.engine.values import Fleet, Observation
-from nodes.engine.values import Pool as EnginePool
-from nodes.engine.words import Verdict
+from nodes.engine.types import Fleet, Observation
+from nodes.engine.types import Pool as EnginePool
 from nodes.ledger import Result, advance, claim, open_session, pass_calmly
 from nodes.ledger.claims import CalmPass
 from nodes.ledger.pools import transact

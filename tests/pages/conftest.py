@@ -9,7 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.utils import timezone
 
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.models import Node, Pool
 from tests.pages import fleet
 

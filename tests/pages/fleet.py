@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from psycopg.rows import dict_row
 
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
+from nodes.engine.types import Observation
 from nodes.ledger import Result, advance
 from nodes.models import BreakerPolicy, Check, CheckResult, FailoverPolicy, FleetState, Node, NodeState, Pool, PoolState, Runner
 

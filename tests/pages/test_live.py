@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import timezone
 
 from nodes import consumers, operations
-from nodes.engine.words import AdminState, Verdict
+from nodes.engine.enums import AdminState, Verdict
 from nodes.hub import Reader, hub
 from nodes.models import Incident, Node, Pool
 from tests.pages import fleet

@@ -12,8 +12,8 @@ from django.test import Client
 from django.urls import reverse
 
 from nodes import operations
+from nodes.engine.enums import Verdict
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.words import Verdict
 from nodes.models import Failover, FailoverPolicy, FleetState, Node, NodeState, Pool
 from tests.pages import fleet
 

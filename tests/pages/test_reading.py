@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.models import Event, Failover, Incident, Node, NodeState, Pool
 from tests.pages import fleet
 

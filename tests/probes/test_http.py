@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from nodes.egress import Egress
-from nodes.engine.values import Observation
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
+from nodes.engine.types import Observation
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from tests.probes.servers import Served, Talk, hang, reply, reset, says, serving

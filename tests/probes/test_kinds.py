@@ -11,7 +11,7 @@ from ipaddress import ip_network
 import pytest
 
 from nodes.egress import Egress, ResolverTroubleError
-from nodes.engine.words import Verdict
+from nodes.engine.enums import Verdict
 from nodes.probes import probe
 from nodes.probes.outcome import explain
 from nodes.probes.spec import CheckSpec, parse_status_set

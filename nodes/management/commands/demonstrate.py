@@ -8,10 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
+from nodes.engine.enums import ChangeKind, Verdict
 from nodes.engine.pool import step
 from nodes.engine.record import Step
-from nodes.engine.values import Fleet, HealthPolicy, Member, Observation, Pool
-from nodes.engine.words import ChangeKind, Verdict
+from nodes.engine.types import Fleet, HealthPolicy, Member, Observation, Pool
 
 Lines = Iterator[str]
 

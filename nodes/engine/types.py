@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nodes.engine.words import AdminState, EventType, Failback, Guard, Health, Mode, Origin, Severity, State, Strategy, Verdict
+from nodes.engine.enums import AdminState, EventType, Failback, Guard, Health, Mode, Origin, Severity, State, Strategy, Verdict
 
 FULL_SHARE = 10_000  # basis points
 TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
