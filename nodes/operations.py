@@ -17,9 +17,9 @@ from django.utils import timezone
 from psycopg.rows import dict_row
 
 from nodes import live
-from nodes.engine import pool as engine
+from nodes.engine import commands, reporting
+from nodes.engine.course import Refused
 from nodes.engine.enums import AdminState, EventType, Guard, Mode, Severity
-from nodes.engine.pool import Refused
 from nodes.engine.record import Step
 from nodes.engine.reporting import Report
 from nodes.engine.types import Event, Fleet, Hold, Member
@@ -87,7 +87,7 @@ def set_admin_state(
     node_id: int, state: AdminState, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS
 ) -> None:
     """Drain, put in maintenance, disable or enable a node; its share moves at once."""
-    _act(_pool_of(node_id), lambda p, f, now: engine.set_admin(p, f, now, node_id, state, actor, reason, override=override))
+    _act(_pool_of(node_id), lambda p, f, now: commands.set_admin(p, f, now, node_id, state, actor, reason, override=override))
     if state == AdminState.ENABLED:
         _due_now([node_id])
 
@@ -96,7 +96,7 @@ def remove_node(node_id: int, *, actor: str, reason: str = "", override: frozens
     """Take a node out for good; its name is free again, its history stays."""
     pool_id = _pool_of(node_id)
     with transaction.atomic():
-        _act(pool_id, lambda p, f, now: engine.remove(p, f, now, node_id, actor, reason, override=override))
+        _act(pool_id, lambda p, f, now: commands.remove(p, f, now, node_id, actor, reason, override=override))
         Node.objects.filter(pk=node_id).update(removed_at=timezone.now())
 
 
@@ -117,32 +117,32 @@ def remove_pool(pool_id: int, *, actor: str) -> None:
 def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
     """Take the breaker out of automatic mode, for good or until an instant."""
     ends = until.timestamp() if until else None
-    _act(_pool_of(node_id), lambda p, f, now: engine.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
+    _act(_pool_of(node_id), lambda p, f, now: commands.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
 
 
 def release_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     """Give the breaker back to its own counts."""
-    _act(_pool_of(node_id), lambda p, f, now: engine.release_breaker(p, f, now, node_id, actor, reason))
+    _act(_pool_of(node_id), lambda p, f, now: commands.release_breaker(p, f, now, node_id, actor, reason))
 
 
 def reset_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     """Close the breaker and forget its counts."""
-    _act(_pool_of(node_id), lambda p, f, now: engine.reset_breaker(p, f, now, node_id, actor, reason))
+    _act(_pool_of(node_id), lambda p, f, now: commands.reset_breaker(p, f, now, node_id, actor, reason))
 
 
 def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
-    """Move an able node's share away now, by draining it."""
-    _act(_pool_of(node_id), lambda p, f, now: engine.fail_over(p, f, now, node_id, actor, reason, override=override))
+    """Move an eligible node's share away now, by draining it."""
+    _act(_pool_of(node_id), lambda p, f, now: commands.fail_over(p, f, now, node_id, actor, reason, override=override))
 
 
 def fail_back(node_id: int, *, actor: str, reason: str = "") -> None:
     """Bring a drained node back, or traffic back to the node's better tier."""
-    _act(_pool_of(node_id), lambda p, f, now: engine.fail_back(p, f, now, node_id, actor, reason))
+    _act(_pool_of(node_id), lambda p, f, now: commands.fail_back(p, f, now, node_id, actor, reason))
 
 
 def rebalance(pool_id: int, *, actor: str) -> None:
     """Bring the shares of a pool back to its weights."""
-    _act(pool_id, lambda p, f, now: engine.rebalance(p, f, now, actor))
+    _act(pool_id, lambda p, f, now: commands.rebalance(p, f, now, actor))
 
 
 def check_now(node_ids: Iterable[int], *, actor: str) -> int:
@@ -162,7 +162,7 @@ def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | Non
     """Hold automation back, in one pool or (None) everywhere."""
     now, ends = timezone.now().timestamp(), until.timestamp() if until else None
     if pool_id is not None:
-        _act(pool_id, lambda p, f, at: engine.pause(p, f, at, actor, reason, ends))
+        _act(pool_id, lambda p, f, at: commands.pause(p, f, at, actor, reason, ends))
         return
     with _ledger() as cursor:
         if not fleet.pause(cursor, Hold(reason, owner=actor, since=now, until=ends), now):
@@ -173,7 +173,7 @@ def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | Non
 def resume(pool_id: int | None, *, actor: str) -> None:
     """Let automation act again, in one pool or (None) everywhere."""
     if pool_id is not None:
-        _act(pool_id, lambda p, f, now: engine.resume(p, f, now, actor))
+        _act(pool_id, lambda p, f, now: commands.resume(p, f, now, actor))
         return
     with _ledger() as cursor:
         if not fleet.resume(cursor, actor, timezone.now().timestamp()):
@@ -189,7 +189,7 @@ def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
             raise Refused("This incident is closed.")
         if incident.acknowledged_at is not None:
             raise Refused(f"{incident.acknowledged_by} acknowledged this incident already.")
-        _act(incident.pool_id, lambda p, f, now: engine.acknowledge(p, f, now, actor, note))
+        _act(incident.pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note))
         incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = timezone.now(), actor, note[:500]
         incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
 
@@ -271,7 +271,7 @@ def _change_event(instance: models.Model, actor: str, before: Mapping[str, str],
 
 def report_outcomes(node_id: int, told: Report) -> Member:
     """Take reported calls and load of a node; returns the node after them."""
-    step = _act(_pool_of(node_id), lambda p, f, now: engine.report(p, f, now, node_id, told, jitter=random.random()))
+    step = _act(_pool_of(node_id), lambda p, f, now: reporting.report(p, f, now, node_id, told, jitter=random.random()))
     return next(node for node in step.pool.members if node.id == node_id)
 
 

@@ -75,7 +75,7 @@ def _consider(node: Member, then: int, tier: int | None, without: int | None) ->
     if why := left_out(node, tier):
         return Considered(node.id, node.name, False, f"left out: {why}", node.share, then)
     verb = "receives" if then > node.share else "gives" if then < node.share else "stays as it is"
-    return Considered(node.id, node.name, True, f"able, {verb}", node.share, then)
+    return Considered(node.id, node.name, True, f"eligible, {verb}", node.share, then)
 
 
 def _seen(node: Member) -> str:

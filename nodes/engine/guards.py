@@ -119,7 +119,7 @@ def isolation(observed: int, failing: int, pools: int, threshold: float, *, held
 
 
 def low_capacity(pool: Pool) -> tuple[int, int] | None:
-    """Able and enabled weight, when under half of the enabled weight that was ever able still is."""
-    enabled = [node for node in pool.members if node.admin == AdminState.ENABLED and node.health.ever_able]
+    """Eligible and enabled weight, when under half of the enabled weight that was ever eligible still is."""
+    enabled = [node for node in pool.members if node.admin == AdminState.ENABLED and node.health.ever_eligible]
     whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if in_service(node))
     return (left, whole) if whole and left * 2 < whole else None

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from nodes.engine import breaker as rules
+from nodes.engine.apply_checks import breaker_events
 from nodes.engine.breaker import Change, Permit
 from nodes.engine.course import Course
 from nodes.engine.enums import AdminState, EventType, Mode, Origin, Outcome, Severity, State
-from nodes.engine.observing import breaker_events
+from nodes.engine.pool_step import begin, settle
 from nodes.engine.record import Step
-from nodes.engine.step import begin, settle
 from nodes.engine.types import Breaker, BreakerPolicy, Event, Fleet, Load, Member, Pool
 
 OLDEST = 60.0  # s; what ended longer ago says nothing about now

@@ -19,19 +19,19 @@ WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
 _ENABLED, _CLOSED = AdminState.ENABLED, State.CLOSED  # asked of every node at every decision: a name is cheaper than a member
 
 
-def able(node: Member) -> bool:
+def eligible(node: Member) -> bool:
     """Whether the node may hold its share of the traffic."""
     health = node.health
     return node.admin is _ENABLED and health.status in WELL and not health.stale and effective(node.breaker) is _CLOSED
 
 
 def on_trial(node: Member) -> bool:
-    """Able but for a half-open breaker: it may hold a little, and is not owed a failover."""
+    """Eligible but for a half-open breaker: it may hold a little, and no failover is pending."""
     return _fit(node) and effective(node.breaker) == State.HALF_OPEN and not node.health.stale
 
 
 def in_service(node: Member) -> bool:
-    """Able as far as anybody knows: silence alone takes no capacity away."""
+    """Eligible as far as anybody knows: silence alone takes no capacity away."""
     return _fit(node) and effective(node.breaker) is _CLOSED
 
 
@@ -39,9 +39,9 @@ def _fit(node: Member) -> bool:
     return node.admin is _ENABLED and node.health.status in WELL
 
 
-def owed(pool: Pool) -> list[Member]:
+def failover_pending(pool: Pool) -> list[Member]:
     """Nodes that hold a share and may not, by first bad check, then id.  A silent node keeps what it holds."""
-    found = [node for node in pool.members if node.share > 0 and not able(node) and not on_trial(node) and not only_stale(node)]
+    found = [node for node in pool.members if node.share > 0 and not eligible(node) and not on_trial(node) and not only_stale(node)]
     return sorted(found, key=lambda node: (first_bad(node), node.id))
 
 
@@ -50,9 +50,9 @@ def only_stale(node: Member) -> bool:
     return node.health.stale and _fit(node) and effective(node.breaker) in (State.CLOSED, State.HALF_OPEN)
 
 
-def well(node: Member) -> bool:
-    """Able, but for what a person ordered: what ends a failure."""
-    return able(replace(node, admin=AdminState.ENABLED))
+def recovered(node: Member) -> bool:
+    """Eligible, but for what a person ordered: what ends a failure."""
+    return eligible(replace(node, admin=AdminState.ENABLED))
 
 
 def first_bad(node: Member) -> float:
@@ -62,22 +62,22 @@ def first_bad(node: Member) -> float:
 
 
 def active_tier(pool: Pool, without: int | None = None) -> int | None:
-    """The tier that serves: the stored one while it has an able node, else the best that has one."""
+    """The tier that serves: the stored one while it has an eligible node, else the best that has one."""
     if pool.strategy == Strategy.WEIGHTED:
         return None
-    tiers = sorted({node.priority for node in pool.members if node.id != without and able(node) and node.weight > 0})
+    tiers = sorted({node.priority for node in pool.members if node.id != without and eligible(node) and node.weight > 0})
     if pool.active_tier in tiers or not tiers:
         return pool.active_tier
     return tiers[0]
 
 
 def receivers(pool: Pool, without: int | None = None) -> list[Member]:
-    """Able nodes with weight, of the tier that would serve."""
+    """Eligible nodes with weight, of the tier that would serve."""
     tier = active_tier(pool, without)
     return [
         node
         for node in pool.members
-        if node.id != without and able(node) and node.weight > 0 and (tier is None or node.priority == tier)
+        if node.id != without and eligible(node) and node.weight > 0 and (tier is None or node.priority == tier)
     ]
 
 
@@ -117,9 +117,9 @@ def moved_away(pool: Pool, node: Member) -> Shares:
 
 
 def kept_shares(pool: Pool) -> Shares:
-    """What stays where it is: a silent node's share, a little on trial, all that is owed for now, a slow start's steps."""
-    kept = {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not able(node)}
-    if ramping := [node for node in pool.members if _ramping(node) and able(node)]:
+    """What stays where it is: a silent node's share, a little on trial, all that waits for a failover, a slow start's steps."""
+    kept = {node.id: min(node.share, TRIAL_SHARE) if on_trial(node) else node.share for node in pool.members if not eligible(node)}
+    if ramping := [node for node in pool.members if _ramping(node) and eligible(node)]:
         ideal = ideal_shares(pool)
         kept |= {node.id: min(node.share, ideal[node.id]) for node in ramping}
     return kept
@@ -173,8 +173,8 @@ def trial_shares(pool: Pool, node: Member) -> Shares:
     return after
 
 
-def due_a_share(pool: Pool) -> list[Member]:
-    """Able receivers that hold nothing, or what was for their trials, though their part is not nothing."""
+def awaiting_share(pool: Pool) -> list[Member]:
+    """Eligible receivers that hold nothing, or what was for their trials, though their part is not nothing."""
     ideal = target_shares(pool) if any(shares(pool).values()) else ideal_shares(pool)
     return [node for node in receivers(pool) if _waits(node) and ideal[node.id] > 0]
 
@@ -198,7 +198,7 @@ def _far_off(share: int, ideal: int) -> bool:
 
 def left_out(node: Member, tier: int | None) -> str:
     """Why a node is no receiver while this tier serves (None: all do), in words; empty when it is one."""
-    if able(node) and node.weight > 0 and tier in (None, node.priority):
+    if eligible(node) and node.weight > 0 and tier in (None, node.priority):
         return ""  # most nodes of a pool
     reasons = (
         (

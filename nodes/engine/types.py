@@ -76,7 +76,7 @@ class PoolPolicy:
     failback_delay: float = 60.0
     auto_rebalance: bool = True
     rebalance_interval: float = 300.0
-    slow_start: float = 0.0  # over which a node that became able gets its share back, in ten steps
+    slow_start: float = 0.0  # over which a node that became eligible gets its share back, in ten steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class HealthState:
     first_bad_at: float | None = None  # start of the run of failing checks
     observed_at: float | None = None  # start of the last check that was not unknown
     stale: bool = False
-    ever_able: bool = False
+    ever_eligible: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One node's failure, from marked or opened until able again."""
+    """One node's failure, from marked or opened until eligible again."""
 
     first_bad_at: float
     marked_at: float
@@ -248,7 +248,7 @@ class Pool:
     paused: Hold | None = None
     last_failover_at: float | None = None  # automatic ones only
     cooldown_lifted_at: float | None = None  # by an acknowledgement
-    better_tier_since: float | None = None  # a better tier has been able without a break
+    better_tier_since: float | None = None  # a better tier has been eligible without a break
     failback_told: bool = False
     rebalanced_at: float | None = None
     low_capacity: bool = False

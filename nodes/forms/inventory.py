@@ -232,5 +232,5 @@ class ReasonForm(forms.Form):
     override = forms.BooleanField(
         required=False,
         label="even when no other node can take over",
-        help_text="The share of the node then goes nowhere: the pool serves no traffic until a node is able.",
+        help_text="The share of the node then goes nowhere: the pool serves no traffic until a node is eligible.",
     )

@@ -9,7 +9,7 @@ from psycopg.types.json import Jsonb
 
 from nodes.engine import record, types
 from nodes.engine.enums import ChangeKind, EventType, Severity
-from nodes.engine.pool import able
+from nodes.engine.shares import eligible
 from nodes.ledger.rows import Cursor, moment
 
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
@@ -212,7 +212,7 @@ def _end_ramps(cursor: Cursor, before: types.Pool, after: types.Pool, now: float
         node = left.get(old.id)
         if old.ramp is None or (node is not None and node.ramp is not None and node.ramp.epoch == old.ramp.epoch):
             continue
-        back = node is not None and able(node)
+        back = node is not None and eligible(node)
         text = "the node holds its share again" if back else "the node may no longer serve, its return is over"
         cursor.execute(
             """UPDATE nodes_failover

@@ -15,7 +15,7 @@ from psycopg.types.json import Jsonb
 
 from nodes.engine import enums, record, types
 from nodes.engine.health import next_interval
-from nodes.engine.pool import busy, step
+from nodes.engine.pool_step import busy, step
 from nodes.ledger import rows
 from nodes.ledger.history import Past, remember
 from nodes.ledger.rows import Cursor, Row, moment

@@ -42,7 +42,7 @@ class Incident(models.Model):
 
 
 class Failure(models.Model):
-    """One node's failure, from marked (or opened) until able again."""
+    """One node's failure, from marked (or opened) until eligible again."""
 
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="failures", db_index=False)
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="failures")

@@ -23,7 +23,7 @@ _TENTH = MinValueValidator(0.1)
 
 
 class Strategy(models.TextChoices):
-    WEIGHTED = enums.Strategy.WEIGHTED, "Weighted: every able node serves by its weight"
+    WEIGHTED = enums.Strategy.WEIGHTED, "Weighted: every eligible node serves by its weight"
     ACTIVE_PASSIVE = enums.Strategy.ACTIVE_PASSIVE, "Active/passive: one tier serves, the next stands by"
 
 
@@ -150,14 +150,14 @@ class FailoverPolicy(models.Model):
     failback_delay = models.FloatField(
         default=60.0,
         validators=[_NOT_NEGATIVE],
-        help_text="Seconds a better tier must be able without a break before traffic returns.",
+        help_text="Seconds a better tier must be eligible without a break before traffic returns.",
     )
     auto_rebalance = models.BooleanField(default=True, help_text="Bring shares back to the weights from time to time.")
     rebalance_interval = models.FloatField(default=300.0, validators=[MinValueValidator(1.0)])
     slow_start = models.FloatField(
         default=0.0,
         validators=[_NOT_NEGATIVE],
-        help_text="Seconds over which a node that became able gets its share back, in ten steps. 0: at once.",
+        help_text="Seconds over which a node that became eligible gets its share back, in ten steps. 0: at once.",
     )
 
     class Meta:

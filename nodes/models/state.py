@@ -128,7 +128,7 @@ class PoolState(models.Model):
     low_capacity = models.BooleanField(default=False)
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
-    busy = models.BooleanField(default=False)  # something is failing, owed or unsure: every check takes the locked way
+    busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
 
     class Meta:
         verbose_name = "pool state"

@@ -26,8 +26,8 @@ RULES = (
         "downtime",
         "Downtime",
         "seconds",
-        "Node: from the first bad check of each failure until the node was able again, inside counted time; one that is still open "
-        "counts until now. Pool: time in which all its counted nodes were down together.",
+        "Node: from the first bad check of each failure until the node was eligible again, inside counted time; one that is still "
+        "open counts until now. Pool: time in which all its counted nodes were down together.",
     ),
     Figure(
         "counted",
@@ -84,7 +84,9 @@ RULES = (
         "count",
         "Failures whose share had moved and which were still open at the end of the range.",
     ),
-    Figure("recoveries", "Recoveries", "count", "Failures that ended inside the range, the node being able again or set aside."),
+    Figure(
+        "recoveries", "Recoveries", "count", "Failures that ended inside the range, the node being eligible again or set aside."
+    ),
     Figure("last_recovery", "Last recovery", "moment", "When the last of these failures ended."),
     Figure(
         "rebalances",
@@ -107,7 +109,10 @@ RULES = (
         "Mean of: failure marked → its share had moved, over failures marked in the range that had a share to move and moved it.",
     ),
     Figure(
-        "to_recover", "Time to recover", "seconds", "Mean of: failure marked → able again, over failures that ended in the range."
+        "to_recover",
+        "Time to recover",
+        "seconds",
+        "Mean of: failure marked → eligible again, over failures that ended in the range.",
     ),
     Figure(
         "between_failures",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nodes.engine.enums import Verdict
-from nodes.engine.pool import isolation
+from nodes.engine.guards import isolation
 from nodes.engine.types import Observation
 
 TICK = 0.1  # s between two looks of the loop at itself

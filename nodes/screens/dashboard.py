@@ -57,7 +57,7 @@ class PoolHead:
     word: str
     look: str
     strategy: str
-    able: int
+    eligible: int
     enabled: int
     epoch: int
     low_capacity: bool
@@ -175,7 +175,7 @@ def _cards(pools: list[PoolRow]) -> tuple[PoolCard, ...]:
 
 def pool_head(pool: PoolRow) -> PoolHead:
     return PoolHead(
-        pool.id, pool.name, pool.slug, pool.word, pool.look, pool.strategy_words, pool.able, len(pool.enabled), pool.epoch,
+        pool.id, pool.name, pool.slug, pool.word, pool.look, pool.strategy_words, pool.eligible, len(pool.enabled), pool.epoch,
         pool.low_capacity, pool.unserved, pool.holds,
     )  # fmt: skip  # what belongs together stays on a line
 

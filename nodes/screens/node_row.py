@@ -76,11 +76,11 @@ class NodeRow:
         )
 
     @property
-    def able(self) -> bool:
+    def eligible(self) -> bool:
         return self._fit and not self.stale and self.effective == State.CLOSED
 
     @property
-    def owed(self) -> bool:
+    def failover_pending(self) -> bool:
         """It holds traffic that it may not hold; a node that merely fell silent keeps what it has."""
         return self.share > 0 and not self._fit
 
@@ -93,7 +93,7 @@ class NodeRow:
     def rank(self) -> int:
         """How much this node needs a look, from WELL to FAILING."""
         if self.admin != AdminState.ENABLED:
-            return FAILING if self.owed else ASIDE
+            return FAILING if self.failover_pending else ASIDE
         if self.effective == State.OPEN:
             return FAILING
         rank = _HEALTH_LOOKS[self.health][1]
@@ -153,7 +153,7 @@ class NodeRow:
         if self.rank in (WELL, ASIDE):
             return ""
         parts = []
-        if self.owed:
+        if self.failover_pending:
             parts.append("holds traffic that it may not hold")
         if self.fails:
             parts.append(

@@ -46,7 +46,7 @@ class PoolFacts:
     word: str
     look: str
     strategy: str
-    able: int
+    eligible: int
     enabled: int
     total: int
     epoch: int
@@ -102,7 +102,7 @@ def _facts(row: PoolRow, fleet_holds: tuple[Standing, ...]) -> PoolFacts:
         word=row.word,
         look=row.look,
         strategy=row.strategy_words,
-        able=row.able,
+        eligible=row.eligible,
         enabled=len(row.enabled),
         total=len(row.nodes),
         epoch=row.epoch,

@@ -56,14 +56,14 @@ class PoolRow:
         return tuple(node for node in self.nodes if node.admin == AdminState.ENABLED)
 
     @property
-    def able(self) -> int:
-        return sum(node.able for node in self.nodes)
+    def eligible(self) -> int:
+        return sum(node.eligible for node in self.nodes)
 
     @property
     def rank(self) -> int:
-        """The rank of its worst node; DOWN when nobody is able though somebody should be."""
+        """The rank of its worst node; DOWN when nobody is eligible though somebody should be."""
         enabled = self.enabled
-        if enabled and not any(node.able for node in enabled):
+        if enabled and not any(node.eligible for node in enabled):
             return UNSURE if all(node.health == Health.UNKNOWN for node in enabled) else DOWN
         worst = max((node.rank for node in self.nodes), default=ASIDE)
         return max(worst, DOUBT) if self.low_capacity else WELL if worst == ASIDE and enabled else worst

@@ -64,7 +64,7 @@ def _fail_back(node: int, form: ActForm, actor: str, now: datetime) -> str:
 
 
 _NODE: dict[str, Act] = {
-    "enable": _admin(AdminState.ENABLED, "Enabled; it takes its share as soon as it is able."),
+    "enable": _admin(AdminState.ENABLED, "Enabled; it takes its share as soon as it is eligible."),
     "drain": _admin(AdminState.DRAINING, "Draining: its share has moved, it is still checked."),
     "maintenance": _admin(AdminState.MAINTENANCE, "In maintenance: its share has moved, it never alerts."),
     "disable": _admin(AdminState.DISABLED, "Disabled: its share has moved, it is no longer checked."),

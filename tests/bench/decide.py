@@ -1,7 +1,7 @@
 """What a decision costs: `decide` for a pool in which one node of many has failed and holds a share.
 
 Every node holds a share, every guard is asked, every node is considered with its rule.  The figure is the least of the
-rounds, in microseconds.  `step` is a whole batch of one passing check in a pool of which nothing is owed, `outlook` what the
+rounds, in microseconds.  `step` is a whole batch of one passing check in a pool of which no failover is pending, `outlook` what the
 page of such a pool asks for its 20 greatest shares.
 """
 
@@ -15,7 +15,7 @@ from rig import Target, conclude, parser
 
 from nodes.engine.enums import Health, Verdict
 from nodes.engine.outlook import outlook
-from nodes.engine.pool import decide, step
+from nodes.engine.pool_step import decide, step
 from nodes.engine.types import Failure, Fleet, HealthState, Member, Observation, Pool, PoolPolicy
 
 NOW = 1_000_000.0
@@ -27,7 +27,7 @@ TARGETS = [Target("decide_3_us", 20), Target("decide_100_us", 500), Target("deci
 
 def pool(size: int) -> Pool:
     """All nodes healthy, their shares by weight."""
-    well = HealthState(Health.HEALTHY, since=NOW - 100, observed_at=NOW - 1, ever_able=True)
+    well = HealthState(Health.HEALTHY, since=NOW - 100, observed_at=NOW - 1, ever_eligible=True)
     names = [f"node-{number}" for number in range(size)]
     members = tuple(Member(number, name, health=well) for number, name in enumerate(names, start=1))
     made = Pool(1, "bench", members, policy=POLICY)

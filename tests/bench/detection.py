@@ -100,7 +100,11 @@ def _trial(loop: asyncio.AbstractEventLoop, interval: float, way: str, number: i
     slug = f"{way}-{interval:g}-{number}".replace(".", "-")
     pool = declare(slug, [(f"{slug}-{i}", mortal.port, "/") for i, mortal in enumerate(mortals)], interval=interval)
     states = NodeState.objects.filter(pool_id=pool.pk).order_by("node_id")
-    until(lambda: [state.share > 0 for state in states.all()] == [True] * 3, 3 * interval + 10, lambda: "nodes did not become able")
+    until(
+        lambda: [state.share > 0 for state in states.all()] == [True] * 3,
+        3 * interval + 10,
+        lambda: "nodes did not become eligible",
+    )
     time.sleep(random.random() * interval)
     victim = states[0].pk
     mortals[0].die(way)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodes.engine.enums import EventType, Strategy, Verdict
-from nodes.engine.pool import step
+from nodes.engine.pool_step import step
 from nodes.engine.record import Step
 from nodes.engine.types import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
-from nodes.engine.pool import (
-    Refused,
+from nodes.engine.commands import (
     acknowledge,
-    decide,
     fail_back,
     fail_over,
     force_breaker,
-    owed,
     pause,
     rebalance,
     release_breaker,
@@ -21,6 +17,10 @@ from nodes.engine.pool import (
     resume,
     set_admin,
 )
+from nodes.engine.course import Refused
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
+from nodes.engine.pool_step import decide
+from nodes.engine.shares import failover_pending
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
 
@@ -180,7 +180,7 @@ def test_fail_over_now_drains_an_able_node_and_fail_back_enables_it(three: Drive
 def test_fail_over_now_pushes_a_failover_that_a_guard_holds() -> None:
     driver = Driver(make_pool(3, policy=PoolPolicy(panic_threshold=0.5))).up()
     driver.batch("B=f C=f")
-    assert [node.name for node in owed(driver.pool)] == ["C"]
+    assert [node.name for node in failover_pending(driver.pool)] == ["C"]
     driver.take(fail_over(driver.pool, driver.fleet, driver.now, C, "alice", "it is real"))
     assert driver.shares == [10_000, 0, 0]
     overridden = [answer.guard for answer in driver.steps[-1].decisions[0].guards if answer.overridden]
@@ -222,7 +222,7 @@ def test_rebalance_by_hand_follows_new_weights_and_is_refused_when_nothing_is_of
 
 def test_rebalance_needs_somebody_able() -> None:
     driver = Driver(make_pool(2))
-    with pytest.raises(Refused, match="No node of api is able"):
+    with pytest.raises(Refused, match="No node of api is eligible"):
         rebalance(driver.pool, driver.fleet, driver.now, "alice")
 
 

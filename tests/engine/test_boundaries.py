@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine import breaker, health
+from nodes.engine.commands import acknowledge
 from nodes.engine.enums import EventType, Guard, State
 from nodes.engine.guards import low_capacity
-from nodes.engine.pool import acknowledge, decide, step
+from nodes.engine.pool_step import decide, step
 from nodes.engine.shares import off_ideal
 from nodes.engine.types import BreakerPolicy, HealthPolicy, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
@@ -87,8 +88,8 @@ def test_a_decision_says_of_each_node_what_becomes_of_its_share() -> None:
     driver = Driver(make_pool(weights=[100, 100, 0])).up()
     moved = driver.batch("A=f").decisions[0]
     back = driver.batch("A=p").decisions[0]
-    assert [each.rule for each in moved.considered] == ["gives its share", "able, receives", "left out: its weight is 0"]
-    assert [each.rule for each in back.considered] == ["able, receives", "able, gives", "left out: its weight is 0"]
+    assert [each.rule for each in moved.considered] == ["gives its share", "eligible, receives", "left out: its weight is 0"]
+    assert [each.rule for each in back.considered] == ["eligible, receives", "eligible, gives", "left out: its weight is 0"]
 
 
 def test_a_decision_says_who_stays_as_it_is() -> None:
@@ -97,7 +98,7 @@ def test_a_decision_says_who_stays_as_it_is() -> None:
         driver.pool, members=tuple(replace(n, share=s) for n, s in zip(driver.pool.members, (1, 9998, 1), strict=True))
     )
     moved = driver.batch("C=f").decisions[0]
-    assert [each.rule for each in moved.considered] == ["able, stays as it is", "able, receives", "gives its share"]
+    assert [each.rule for each in moved.considered] == ["eligible, stays as it is", "eligible, receives", "gives its share"]
 
 
 def test_a_refused_node_keeps_its_share_in_words() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 from nodes.engine import breaker as rules
+from nodes.engine.commands import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Origin, Severity, State
-from nodes.engine.pool import acknowledge, fail_back, force_breaker, pause, remove, report, resume, set_admin
 from nodes.engine.record import Decision
-from nodes.engine.reporting import Calls, Report
+from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from nodes.engine.commands import set_admin
 from nodes.engine.enums import AdminState, EventType, Guard, Severity, State
 from nodes.engine.guards import isolation
-from nodes.engine.pool import decide, set_admin, step
+from nodes.engine.pool_step import decide, step
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
 

@@ -10,12 +10,15 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodes.engine.commands import set_admin
+from nodes.engine.course import Refused
 from nodes.engine.enums import AdminState, Guard, State, Strategy
 from nodes.engine.health import stale
 from nodes.engine.outlook import outlook
-from nodes.engine.pool import Refused, able, decide, ideal_shares, on_trial, owed, quiet, receivers, report, set_admin, step
+from nodes.engine.pool_step import decide, quiet, step
 from nodes.engine.record import Step
-from nodes.engine.reporting import Calls, Report
+from nodes.engine.reporting import Calls, Report, report
+from nodes.engine.shares import eligible, failover_pending, ideal_shares, on_trial, receivers
 from nodes.engine.types import (
     FULL_SHARE,
     TRIAL_SHARE,
@@ -125,7 +128,7 @@ def test_no_share_is_newly_given_to_a_node_that_may_not_serve(pool: Pool, script
         held = {node.id: node.share for node in before.members}
         for node in done.pool.members:
             tried = on_trial(node) and node.ramp is not None and node.share <= TRIAL_SHARE
-            assert node.share <= held[node.id] or ((able(node) or tried) and node.weight > 0)
+            assert node.share <= held[node.id] or ((eligible(node) or tried) and node.weight > 0)
 
 
 @given(pools, turns)
@@ -144,7 +147,7 @@ def test_each_decision_leads_from_the_last_and_considers_every_node(pool: Pool, 
 def test_owed_nodes_hold_nothing_while_anyone_can_receive_and_no_guard_holds(pool: Pool, script: Turns) -> None:
     free = replace(pool, policy=PoolPolicy())
     for _, done, _ in play(free, script):
-        assert not (owed(done.pool) and receivers(done.pool))
+        assert not (failover_pending(done.pool) and receivers(done.pool))
 
 
 @given(pools, turns)
@@ -201,7 +204,7 @@ def test_once_all_are_well_for_long_everybody_holds_the_ideal_and_no_failure_is_
         pool = step(pool, FLEET, now, observations=observations(pool, "ppppp", now)).pool
         for node in [node for node in pool.members if node.breaker.state == State.HALF_OPEN]:
             pool = report(pool, FLEET, now, node.id, Report((Calls(5, 0, now),))).pool
-    assert all(able(node) and node.failure is None and node.ramp is None for node in pool.members)
+    assert all(eligible(node) and node.failure is None and node.ramp is None for node in pool.members)
     assert {node.id: node.share for node in pool.members} == ideal_shares(pool) or not _far(pool)
 
 
@@ -243,7 +246,7 @@ def test_waking_early_or_at_the_named_instant_comes_to_the_same_shares(pool: Poo
 @given(pools, turns)
 def test_a_node_on_trial_is_never_owed(pool: Pool, script: Turns) -> None:
     for _, done, _ in play(pool, script):
-        assert not any(on_trial(node) for node in owed(done.pool))
+        assert not any(on_trial(node) for node in failover_pending(done.pool))
 
 
 @given(pools, turns, st.integers(0, 4))
@@ -251,7 +254,7 @@ def test_what_would_happen_now_is_what_then_happens(pool: Pool, script: Turns, c
     """The prospect of a node, and the decision when it really fails its checks at the same instant."""
     for _, done, now in play(pool, script):
         pool = done.pool
-        prospects = [each for each in outlook(pool, FLEET, now) if not each.waits and able(each.node)]
+        prospects = [each for each in outlook(pool, FLEET, now) if not each.waits and eligible(each.node)]
         if len(prospects) <= chosen:
             continue
         node, said = prospects[chosen].node, prospects[chosen].decision

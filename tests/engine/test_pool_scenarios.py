@@ -9,9 +9,8 @@ import pytest
 import yaml
 
 from nodes.engine.enums import EventType, Failback
-from nodes.engine.pool import report
 from nodes.engine.record import Step
-from nodes.engine.reporting import Calls, Report
+from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.types import BreakerPolicy, Event, PoolPolicy
 from tests.engine.pooling import NEVER_OPENS, Driver, make_pool
 

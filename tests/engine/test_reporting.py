@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from nodes.engine.commands import force_breaker, release_breaker
+from nodes.engine.course import Refused
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Mode, Origin, Severity, State
-from nodes.engine.pool import Refused, force_breaker, release_breaker, report
 from nodes.engine.record import Step
-from nodes.engine.reporting import Calls, Report
+from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.types import BreakerPolicy, Event
 from tests.engine.pooling import START, Driver, make_pool
 

@@ -148,7 +148,7 @@ def test_draining_moves_the_share_and_tells_who_and_why(connection: psycopg.Conn
 def test_the_last_able_node_is_not_drained_by_mistake(connection: psycopg.Connection[Row], pool: Pool) -> None:
     see(connection, pool, {"a": "pass"}, time.time())
 
-    with pytest.raises(operations.Refused, match="No other node is able"):
+    with pytest.raises(operations.Refused, match="No other node is eligible"):
         operations.set_admin_state(Node.objects.get(name="a").pk, AdminState.DRAINING, actor="ada")
 
     assert shares()["a"] == 10_000

@@ -48,7 +48,7 @@ def recovery() -> Failover:
 
 @pytest.fixture
 def slow(connection: psycopg.Connection[Row], pool: Pool) -> float:
-    """A slow start of 100 s; b has failed and just become able again; the instant of that."""
+    """A slow start of 100 s; b has failed and just become eligible again; the instant of that."""
     FailoverPolicy.objects.update(slow_start=100.0, recovery_threshold=1)
     now = time.time()
     see(connection, pool, ALL_WELL, now)

@@ -11,7 +11,7 @@ import pytest
 from django.forms.models import model_to_dict
 
 from nodes.engine.enums import Verdict
-from nodes.engine.pool import quiet
+from nodes.engine.pool_step import quiet
 from nodes.engine.record import Step
 from nodes.engine.types import Fleet, Observation
 from nodes.engine.types import Pool as EnginePool

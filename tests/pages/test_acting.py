@@ -92,7 +92,7 @@ def test_the_last_able_node_goes_only_with_the_override(operator: Client, api: P
     *others, last = Node.objects.filter(pool=api, state__health="healthy").order_by("pk")
     for node in others:
         act(operator, node, "drain")
-    assert "No other node is able" in act(operator, last, "drain")
+    assert "No other node is eligible" in act(operator, last, "drain")
     act(operator, last, "drain", override="no_candidate")
     assert sum(NodeState.objects.values_list("share", flat=True)) == 0
 

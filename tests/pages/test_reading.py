@@ -138,7 +138,7 @@ def test_text_of_a_node_is_never_markup(operator: Client, now: datetime) -> None
 def test_a_decision_record_shows_who_was_considered_and_which_guards_were_asked(viewer: Client, api: Pool) -> None:
     text = viewer.get(Failover.objects.get(kind="failover").get_absolute_url()).content.decode()
     assert "api-2 failed 3 checks in a row" in text
-    assert "able, receives" in text
+    assert "eligible, receives" in text
     assert "<strong>no candidate</strong> let it pass" in text
     assert "shares moved, epoch 5" in text
 
@@ -149,7 +149,7 @@ def test_events_are_filtered_by_the_address(viewer: Client, api: Pool, failed: N
     assert "No event matches" in viewer.get(events, {"severity": "critical", "text": "timed out"}).content.decode()
     assert "No event matches" in viewer.get(events, {"until": "2001-01-01T00:00"}).content.decode()
     only = viewer.get(events, {"node": failed.pk}).content.decode()
-    assert "api-1 is able" not in only
+    assert "api-1 is eligible" not in only
     assert "end of the range" in viewer.get(events, {"since": "2001-01-02T00:00", "until": "2001-01-01T00:00"}).content.decode()
 
 

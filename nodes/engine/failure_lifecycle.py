@@ -9,7 +9,7 @@ from nodes.engine.breaker import effective
 from nodes.engine.course import Course
 from nodes.engine.decide import run_of
 from nodes.engine.enums import AdminState, EventType, Health, Mode, Severity, State, Verdict
-from nodes.engine.shares import first_bad, well
+from nodes.engine.shares import first_bad, recovered
 from nodes.engine.types import Event, Failure, Member, Observation, Pool
 
 _WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
@@ -42,7 +42,7 @@ def _begin(course: Course, node: Member, cause: str, observation: Observation | 
 def _tell_marked(course: Course, node: Member, observation: Observation | None) -> None:
     message = observation.message if observation is not None and observation.message else "no answer"
     said = f"{node.name} failed {run_of(node.health.fails)}: {message}"
-    grave = node.share > 0 and node.health.ever_able
+    grave = node.share > 0 and node.health.ever_eligible
     detail = {"count": node.health.fails, "message": message, "share": node.share}
     course.tell(Event(EventType.NODE_MARKED_FAILED, Severity.CRITICAL if grave else Severity.WARNING, said, node.id, detail))
 
@@ -59,7 +59,7 @@ def _follow(course: Course, node: Member, before: Member, observation: Observati
         course.tell(Event(EventType.RECOVERY_FAILED, Severity.INFO, f"{node.name} failed again while recovering", node.id))
     elif failed and before.health.status != Health.RECOVERING:
         _tell_marked(course, node, observation)  # its breaker had opened before its health gave up
-    elif began and not failure.recovering and not well(node):
+    elif began and not failure.recovering and not recovered(node):
         _start_recovery(course, node)
 
 
@@ -76,7 +76,7 @@ def _turned(before: str, after: str, to: str) -> bool:
 
 
 def end_failures(course: Course, now: float) -> dict[int, Event]:
-    """End the failures of nodes that are able again or no longer watched; node -> the event to tell once its share is back."""
+    """End the failures of nodes that are eligible again or no longer watched; node -> the event to tell once its share is back."""
     ended: dict[int, Event] = {}
     for node in course.pool.members:
         failure = node.failure
@@ -85,7 +85,7 @@ def end_failures(course: Course, now: float) -> dict[int, Event]:
         if node.admin not in _WATCHED:
             _close_verification(course, node, failure, now)
             course.set(replace(node, failure=None))
-        elif well(node):
+        elif recovered(node):
             if not failure.recovering:
                 _start_recovery(course, node)
             _close_verification(course, node, failure, now)

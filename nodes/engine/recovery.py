@@ -11,26 +11,28 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from nodes.engine import guards
+from nodes.engine.apply_checks import REOPENINGS_TOLD
 from nodes.engine.course import Course
 from nodes.engine.decide import change, decide_failover
 from nodes.engine.enums import ChangeKind, EventType, Guard, Mode, Origin, Severity, Strategy
-from nodes.engine.observing import REOPENINGS_TOLD
 from nodes.engine.record import GuardAnswer
-from nodes.engine.shares import able, due_a_share, on_trial, only_stale, shares, taken_back, trial_shares
+from nodes.engine.shares import awaiting_share, eligible, on_trial, only_stale, shares, taken_back, trial_shares
 from nodes.engine.types import TENTHS, Event, Fleet, Member, Pool, Ramp
 
 _NOT_FOR_TRIALS = frozenset({Guard.PANIC, Guard.MAX_FAILED_PERCENT, Guard.COOLDOWN})  # its failover has passed them already
 
 
 def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: float) -> None:
-    """Able nodes that hold nothing take their part back; what ended well is told after the share is back."""
+    """Eligible nodes that hold nothing take their part back; what ended well is told after the share is back."""
     told = dict(ended)
     answers = guards.ask(course.pool, fleet, None, now)
     if guards.holder(answers) is None:
         _place_first(course)
         _go_on(course, now, answers)
-        for node in due_a_share(course.pool):
-            reason = f"{node.name} is able again" if node.health.ever_able else f"{node.name} is able for the first time"
+        for node in awaiting_share(course.pool):
+            reason = (
+                f"{node.name} is eligible again" if node.health.ever_eligible else f"{node.name} is eligible for the first time"
+            )
             if not give_back(course, node, now, actor="engine", reason=reason, answers=answers):
                 continue
             if node.id in told:
@@ -41,14 +43,14 @@ def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: f
         _try_out(course, now, answers)
     course.events += told.values()
     for node in course.pool.members:
-        if not node.health.ever_able and able(node):
-            course.set(replace(node, health=replace(node.health, ever_able=True)))
+        if not node.health.ever_eligible and eligible(node):
+            course.set(replace(node, health=replace(node.health, ever_eligible=True)))
 
 
 def give_back(course: Course, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> bool:
     """Let this node take its part, or the first step of it; False when nobody holds more than theirs.
 
-    What an owed node holds, only a failover brings.
+    What a node with a failover pending holds, only that failover brings.
     """
     slowly = course.pool.policy.slow_start > 0 and any(shares(course.pool).values())
     return _to_step(course, node, 1 if slowly else TENTHS, now, actor=actor, reason=reason, answers=answers)
@@ -61,7 +63,7 @@ def _to_step(
     after = taken_back(course.pool, node, tenths=step)
     given = after[node.id] != node.share
     if given:
-        kind = ChangeKind.RECOVERY if node.health.ever_able else ChangeKind.REBALANCE
+        kind = ChangeKind.RECOVERY if node.health.ever_eligible else ChangeKind.REBALANCE
         said = reason if step == TENTHS and not ramp.step else f"{reason}: step {step} of {TENTHS}"
         decision = change(course.pool, kind, now, after, node=node, reason=said, answers=answers, actor=actor)
         course.decided(replace(decision, continues=node.ramp.epoch if node.ramp else None))
@@ -75,7 +77,7 @@ def _to_step(
 def _go_on(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None:
     """Further steps of slow starts, as time passes."""
     for waiting in course.pool.members:
-        if waiting.ramp is None or not waiting.ramp.step or not able(waiting):
+        if waiting.ramp is None or not waiting.ramp.step or not eligible(waiting):
             continue
         step = _due_step(waiting.ramp, course.pool.policy.slow_start, now)
         if step > waiting.ramp.step:
@@ -98,7 +100,7 @@ def _step_at(ramp: Ramp, after: int, slow_start: float) -> float:
 
 def next_step_at(node: Member, pool: Pool) -> float | None:
     """When the node's slow start has its next step."""
-    if node.ramp is None or not node.ramp.step or not able(node):
+    if node.ramp is None or not node.ramp.step or not eligible(node):
         return None
     return _step_at(node.ramp, node.ramp.step, pool.policy.slow_start)
 
@@ -149,7 +151,7 @@ def withdraw(course: Course, fleet: Fleet, node: Member, now: float) -> bool:
 def end_ramps(course: Course) -> None:
     """A node that may no longer serve is no longer on its way back."""
     for node in course.pool.members:
-        if node.ramp is not None and not able(node) and not on_trial(node) and not only_stale(node):
+        if node.ramp is not None and not eligible(node) and not on_trial(node) and not only_stale(node):
             course.set(replace(node, ramp=None))
 
 
@@ -159,6 +161,6 @@ def _place_first(course: Course) -> None:
     if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
         return
     better = [node for node in pool.members if node.priority < pool.active_tier and node.weight > 0]
-    fresh = [node for node in better if able(node) and not node.health.ever_able]
-    if fresh and not any(node.health.ever_able for node in better):
+    fresh = [node for node in better if eligible(node) and not node.health.ever_eligible]
+    if fresh and not any(node.health.ever_eligible for node in better):
         course.pool = replace(pool, active_tier=min(node.priority for node in fresh))

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
+from nodes.engine.apply_checks import observe
 from nodes.engine.course import Course, Refused, member_of
 from nodes.engine.decide import decide_failover
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Severity, Strategy
-from nodes.engine.observing import observe
+from nodes.engine.pool_step import begin, climb, moved, put_right, settle
 from nodes.engine.record import Step
-from nodes.engine.returning import give_back
-from nodes.engine.shares import active_tier, due_a_share, off_ideal, owed, receivers
-from nodes.engine.step import begin, climb, moved, put_right, settle
+from nodes.engine.recovery import give_back
+from nodes.engine.shares import active_tier, awaiting_share, failover_pending, off_ideal, receivers
 from nodes.engine.types import Event, Fleet, HealthState, Hold, Member, Pool
 
 
@@ -41,7 +41,7 @@ def set_admin(
     detail = {"before": member.admin.value, "after": state.value, "reason": reason}
     changed = replace(member, admin=state)
     if member.admin == AdminState.DISABLED:
-        changed = replace(changed, health=HealthState(since=now, ever_able=member.health.ever_able))
+        changed = replace(changed, health=HealthState(since=now, ever_eligible=member.health.ever_eligible))
     changed, fell_due = observe(changed, None, now, 0.0)  # a breaker that waited for the old health waits no longer
     course.events += fell_due
     course.set(changed)
@@ -49,7 +49,7 @@ def set_admin(
         _move_out(course, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
     said = f"{actor} set {member.name} from {member.admin} to {state}{_because(reason)}"
     course.tell(Event(EventType.ADMIN_STATE_CHANGED, Severity.INFO, said, node, detail, actor=actor))
-    if changed in due_a_share(course.pool):
+    if changed in awaiting_share(course.pool):
         give_back(course, changed, now, actor=actor, reason=f"{actor} enabled {member.name}{_because(reason)}")
     return settle(course, pool, fleet, now)
 
@@ -144,11 +144,11 @@ def reset_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, r
 def fail_over(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
-    """Move an able node's share away now: it is drained until somebody fails back."""
+    """Move an eligible node's share away now: it is drained until somebody fails back."""
     member = member_of(pool, node)
     if not member.share:
         raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
-    if member.failure is not None and member in owed(pool):
+    if member.failure is not None and member in failover_pending(pool):
         return _push_failover(pool, fleet, now, member, actor, reason)
     return set_admin(pool, fleet, now, node, AdminState.DRAINING, actor, reason or "fail over now", override=override)
 
@@ -181,7 +181,7 @@ def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) 
     course = begin(pool, now)
     raised = replace(course.pool, active_tier=member.priority)
     if active_tier(raised) != member.priority:
-        raise Refused(f"No node of tier {member.priority} is able; wait until one has recovered.")
+        raise Refused(f"No node of tier {member.priority} is eligible; wait until one has recovered.")
     climb(course, member.priority, now, actor=actor)
     return settle(course, pool, fleet, now)
 
@@ -190,7 +190,7 @@ def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Bring the shares back to the weights by hand."""
     course = begin(pool, now)
     if not receivers(course.pool):
-        raise Refused(f"No node of {pool.name} is able; there is nobody to give a share to.")
+        raise Refused(f"No node of {pool.name} is eligible; there is nobody to give a share to.")
     if not off_ideal(course.pool):
         raise Refused(f"The shares of {pool.name} are at their weights already.")
     put_right(course, now, actor=actor, reason=f"{actor} asked for it")

@@ -116,5 +116,5 @@ def quiet_health(health: HealthState) -> bool:
         and not health.fails
         and health.first_bad_at is None
         and not health.stale
-        and health.ever_able
+        and health.ever_eligible
     )

@@ -12,14 +12,14 @@ from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
+from nodes.engine.apply_checks import observe, quiet_health
 from nodes.engine.course import Course
 from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Severity, State, Strategy, Verdict
-from nodes.engine.failing import end_failures, mark_failures, verify
-from nodes.engine.observing import observe, quiet_health
+from nodes.engine.failure_lifecycle import end_failures, mark_failures, verify
 from nodes.engine.record import Decision, GuardAnswer, Step
-from nodes.engine.returning import end_ramps, give_shares, next_step_at, withdraw
-from nodes.engine.shares import able, active_tier, off_ideal, owed
+from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
+from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
 from nodes.engine.types import Event, Fleet, Member, Observation, Pool
 from nodes.engine.window import windowed
 
@@ -72,7 +72,7 @@ def _end_pause(course: Course, now: float) -> None:
 
 def _take_shares(course: Course, fleet: Fleet, now: float) -> None:
     """Failovers, one node after the other."""
-    for waiting in owed(course.pool):
+    for waiting in failover_pending(course.pool):
         node = course.member(waiting.id)
         if withdraw(course, fleet, node, now):
             continue
@@ -121,7 +121,7 @@ def _refused(course: Course, node: Member, decision: Decision) -> None:
 
 
 def _climb(course: Course, fleet: Fleet, now: float) -> None:
-    """Failback: traffic returns to a better tier once that was able without a break for the delay."""
+    """Failback: traffic returns to a better tier once that was eligible without a break for the delay."""
     pool = course.pool
     better = _better_tier(pool)
     if better is None:
@@ -135,7 +135,7 @@ def _climb(course: Course, fleet: Fleet, now: float) -> None:
     if pool.policy.failback == Failback.MANUAL:
         if not pool.failback_told:
             course.pool = replace(pool, failback_told=True)
-            said = f"{pool.name}: tier {better} is able again; fail back when you are ready"
+            said = f"{pool.name}: tier {better} is eligible again; fail back when you are ready"
             course.tell(Event(EventType.FAILBACK_DUE, Severity.INFO, said, detail={"tier": better}))
         return
     answers = guards.ask(pool, fleet, None, now)
@@ -147,7 +147,12 @@ def climb(course: Course, tier: int, now: float, *, actor: str, answers: tuple[G
     """Give all traffic to this tier by weight."""
     course.pool = replace(course.pool, active_tier=tier, better_tier_since=None, failback_told=False)
     decision = to_targets(
-        course.pool, ChangeKind.FAILBACK, now, reason=f"tier {tier} is able again and serves first", actor=actor, answers=answers
+        course.pool,
+        ChangeKind.FAILBACK,
+        now,
+        reason=f"tier {tier} is eligible again and serves first",
+        actor=actor,
+        answers=answers,
     )
     course.decided(decision)
     said = f"{course.pool.name}: traffic returned to tier {tier}"
@@ -157,7 +162,7 @@ def climb(course: Course, tier: int, now: float, *, actor: str, answers: tuple[G
 def _better_tier(pool: Pool) -> int | None:
     if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
         return None
-    tiers = [node.priority for node in pool.members if able(node) and node.weight > 0 and node.priority < pool.active_tier]
+    tiers = [node.priority for node in pool.members if eligible(node) and node.weight > 0 and node.priority < pool.active_tier]
     return min(tiers, default=None)
 
 
@@ -166,7 +171,7 @@ def _rebalance(course: Course, fleet: Fleet, now: float) -> None:
     if pool.rebalanced_at is None:
         course.pool = pool = replace(pool, rebalanced_at=now)
     due = pool.policy.auto_rebalance and now >= (pool.rebalanced_at or 0.0) + pool.policy.rebalance_interval
-    if not due or owed(pool) or not off_ideal(pool):
+    if not due or failover_pending(pool) or not off_ideal(pool):
         return
     answers = guards.ask(pool, fleet, None, now)
     if guards.holder(answers) is None:
@@ -187,17 +192,17 @@ def _watch_capacity(course: Course) -> None:
         return
     course.pool = replace(course.pool, low_capacity=low is not None)
     if low is None:
-        said = f"{course.pool.name}: at least half of the weight is able again"
+        said = f"{course.pool.name}: at least half of the weight is eligible again"
         course.tell(Event(EventType.LOW_CAPACITY, Severity.INFO, said, detail={"over": True}))
         return
     left, whole = low
-    said = f"{course.pool.name}: only {left} of {whole} weight is able"
-    course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"able": left, "enabled": whole}))
+    said = f"{course.pool.name}: only {left} of {whole} weight is eligible"
+    course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"eligible": left, "enabled": whole}))
 
 
 def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) -> Decision | None:
     """What automation would do next (about one node, if asked), or is held from, with all reasons; None when nothing is due."""
-    waiting = [node for node in owed(pool) if about is None or node.id == about]
+    waiting = [node for node in failover_pending(pool) if about is None or node.id == about]
     if waiting:
         return decide_failover(pool, fleet, waiting[0], now)
     if about is not None:
@@ -216,7 +221,7 @@ def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
     instants += [hold.until for hold in (pool.paused, fleet.paused) if hold is not None and hold.until is not None]
     if pool.better_tier_since is not None and not pool.failback_told:
         instants.append(pool.better_tier_since + pool.policy.failback_delay)
-    waiting = bool(owed(pool))
+    waiting = bool(failover_pending(pool))
     if waiting and pool.last_failover_at is not None and pool.policy.cooldown:
         instants.append(pool.last_failover_at + pool.policy.cooldown)
     if not waiting and pool.policy.auto_rebalance and pool.rebalanced_at is not None and off_ideal(pool):
@@ -237,9 +242,9 @@ def _node_instants(node: Member, pool: Pool) -> list[float]:
 
 
 def busy(pool: Pool) -> bool:
-    """Whether the next check of any node may matter to another node: a share is owed, a receiver or a tier is awaited."""
+    """Whether the next check of any node may matter to another node: a failover is pending, a receiver or a tier is awaited."""
     return (
-        bool(owed(pool))
+        bool(failover_pending(pool))
         or active_tier(pool) != pool.active_tier
         or any(node.failure is not None and node.failure.verify_after is not None for node in pool.members)
     )
