@@ -40,6 +40,7 @@ check: $(STAMP)
 	$(BIN)/python manage.py check_migrations
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py check_templates
+	$(BIN)/python manage.py event_types --check
 
 lock: $(STAMP)
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header \

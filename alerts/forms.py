@@ -9,6 +9,7 @@ from django import forms
 
 from alerts.delivery import webhook
 from alerts.models import Destination, Kind, Notification, Rule, Told, hint_of
+from nodes.engine.event_types import TABLE
 from nodes.models import EventType
 
 if TYPE_CHECKING:  # the stubs know the model of a form, Django's class takes no parameter
@@ -18,17 +19,6 @@ else:
     _DestinationForm = _RuleForm = forms.ModelForm
 
 _ROUTING_KEY_LENGTH = 32  # characters
-_TELLABLE = (  # types that can be a warning or worse
-    EventType.NODE_MARKED_FAILED,
-    EventType.FAILOVER_FAILED,
-    EventType.FAILOVER_REFUSED,
-    EventType.BREAKER_OPENED,
-    EventType.LOW_CAPACITY,
-    EventType.HIGH_LOAD,
-    EventType.CHECKER_ISOLATED,
-    EventType.CHECKS_LATE,
-    EventType.CONFIG_CHANGED,
-)
 
 
 def _secret_field(label: str) -> forms.CharField:
@@ -131,7 +121,7 @@ class DestinationForm(_DestinationForm):
 class RuleForm(_RuleForm):
     severities = forms.MultipleChoiceField(choices=Told.choices, widget=forms.CheckboxSelectMultiple, initial=[Told.CRITICAL.value])
     event_types = forms.MultipleChoiceField(
-        choices=[(each.value, each.label) for each in _TELLABLE],
+        choices=[(kind.value, f"{EventType(kind).label} – {row.sentence}") for kind, row in TABLE.items() if row.selectable],
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text="None chosen: any type.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nodes.engine.enums import EventType, Severity
+from nodes.engine.event_types import IN_INCIDENTS, TABLE, TroubleType, rank, worst
 
 
 class Kind(StrEnum):
@@ -29,9 +30,6 @@ class Action(StrEnum):
     TEST = "test"
 
 
-RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-# Troubles outside incidents that end with an event of their own.
-LASTING = frozenset({EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE, EventType.LOW_CAPACITY, EventType.HIGH_LOAD})
 ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not told of it
 
 
@@ -46,8 +44,6 @@ class Happening:
     pool: int | None = None
     node: int | None = None
     tags: frozenset[str] = frozenset()
-    closes_incident: bool = False
-    resolves: str = ""  # the type of the lasting trouble that this event ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +86,31 @@ class Telling:
     severity: Severity
 
 
-def deserves(happening: Happening) -> bool:
+def is_alertable(happening: Happening) -> bool:
     """Whether the event can be of interest to anybody; most cannot, and are dropped without another look."""
-    return (
-        happening.severity is not Severity.INFO
-        or happening.closes_incident
-        or bool(happening.resolves)
-        or (happening.incident is not None and happening.type in (EventType.FAILOVER_STARTED, EventType.ACKNOWLEDGED))
-    )
+    row = TABLE[happening.type]
+    news_of_incident = row.updates is not None and happening.incident is not None
+    return row.alertable and (happening.severity is not Severity.INFO or row.ends is not None or news_of_incident)
 
 
 def subject(happening: Happening) -> str:
     """What the event is about: pages with this subject are what was told of it before."""
-    if happening.incident is not None and (happening.closes_incident or not happening.resolves):
+    row = TABLE[happening.type]
+    ends = row.ends if row.ends not in IN_INCIDENTS else None
+    if happening.incident is not None and ends is None:
         return f"incident/{happening.incident}"
-    lasting = happening.resolves or (happening.type.value if happening.type in LASTING else "")
-    if lasting:
-        where = f"{lasting}/node/{happening.node}" if happening.node is not None else f"{lasting}/pool/{happening.pool}"
-        return lasting if happening.pool is None else where
-    return f"event/{happening.event}"
+    lasting = ends or (row.begins if row.begins not in IN_INCIDENTS else None)
+    if lasting is None:
+        return f"event/{happening.event}"
+    if happening.pool is None:
+        return lasting.value
+    return f"{lasting}/node/{happening.node}" if happening.node is not None else f"{lasting}/pool/{happening.pool}"
+
+
+def is_end(happening: Happening) -> bool:
+    """Whether the event ends what a page is about."""
+    ends = TABLE[happening.type].ends
+    return ends is not None and ends is not TroubleType.FAILURE
 
 
 def key_of(happening: Happening) -> str:
@@ -120,13 +122,13 @@ def key_of(happening: Happening) -> str:
 def tell(happening: Happening, rules: Iterable[Rule], places: dict[int, Kind], told: Iterable[Told]) -> tuple[Telling, ...]:
     """What to say now.  `places`: the enabled destinations; `told`: the pages of this subject, the resolved ones too."""
     pages = tuple(told)
-    if not deserves(happening):
+    if not is_alertable(happening):
         return ()
-    if happening.closes_incident or happening.resolves:
+    if is_end(happening):
         return tuple(_again(page, Action.RESOLVE, page.severity) for page in pages if not page.resolved)
     if happening.type is EventType.ACKNOWLEDGED:
         return tuple(_again(page, Action.ACKNOWLEDGE, page.severity) for page in pages if _to_acknowledge(page))
-    news = [_again(page, Action.TRIGGER, worse(page.severity, happening.severity)) for page in pages if _is_news(page, happening)]
+    news = [_again(page, Action.TRIGGER, worst(page.severity, happening.severity)) for page in pages if _is_news(page, happening)]
     known = {page.destination for page in pages if not page.resolved or happening.incident is not None}
     chosen = _chosen(happening, rules, places) - known
     action = Action.INFO if subject(happening).startswith("event/") else Action.TRIGGER
@@ -145,10 +147,6 @@ def remember(before: Told | None, telling: Telling, happening: Happening, kind: 
     return replace(page, severity=telling.severity, nodes=nodes, triggers=telling.sequence)
 
 
-def worse(one: Severity, other: Severity) -> Severity:
-    return max(one, other, key=RANK.__getitem__)
-
-
 def _again(page: Told, action: Action, severity: Severity) -> Telling:
     sequence = page.triggers + 1 if action is Action.TRIGGER else 1
     return Telling(page.destination, action, page.key, sequence, severity)
@@ -163,7 +161,7 @@ def _is_news(page: Told, happening: Happening) -> bool:
     if page.resolved:
         return False
     lost = happening.type is EventType.FAILOVER_STARTED and happening.node is not None and happening.node not in page.nodes
-    return lost or RANK[happening.severity] > RANK[page.severity]
+    return lost or rank(happening.severity) > rank(page.severity)
 
 
 def _chosen(happening: Happening, rules: Iterable[Rule], places: dict[int, Kind]) -> set[int]:

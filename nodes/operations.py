@@ -18,10 +18,10 @@ from psycopg.rows import dict_row
 
 from nodes import live
 from nodes.engine import commands, reporting
-from nodes.engine.course import Refused
-from nodes.engine.enums import AdminState, EventType, Guard, Mode, Severity
-from nodes.engine.record import Step
+from nodes.engine.enums import AdminState, EventType, Guard, Mode
+from nodes.engine.event_types import event
 from nodes.engine.reporting import Report
+from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
 from nodes.ledger import PoolGoneError, fleet, transact
@@ -250,18 +250,17 @@ def _add_missing_nodes(pool_id: int, actor: str, now: datetime) -> None:
         NodeState.objects.create(
             node=node, pool_id=pool_id, due_at=now + timedelta(seconds=random.random() * min(interval, 10.0)), health_since=now
         )
-        event = Event(EventType.NODE_ADDED, Severity.INFO, f"{node.name} added to {node.pool.name}", node=node.pk, actor=actor)
+        added = event(EventType.NODE_ADDED, f"{node.name} added to {node.pool.name}", node=node.pk, actor=actor)
         with _ledger() as cursor:
-            append(cursor, event, now.timestamp(), pool=pool_id)
+            append(cursor, added, now.timestamp(), pool=pool_id)
 
 
 def _change_event(instance: models.Model, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> Event:
     kind = instance._meta.verbose_name
     fields = ", ".join(sorted({*before, *after}))
     node = instance.pk if isinstance(instance, Node) else instance.node_id if isinstance(instance, Check) else None
-    return Event(
+    return event(
         EventType.CONFIG_CHANGED,
-        Severity.INFO,
         f"{actor} edited {kind} {instance}: {fields}",
         node=node,
         actor=actor,

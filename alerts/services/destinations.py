@@ -9,23 +9,23 @@ from django.db.models import F
 from psycopg.rows import dict_row
 
 from alerts.models import Destination, Notification, Page
-from nodes.engine.enums import EventType, Severity
-from nodes.engine.types import Event
+from nodes.engine.enums import EventType
+from nodes.engine.event_types import Stakes, event
 from nodes.ledger.history import append
 from nodes.ledger.rows import Cursor
 
 
-def tell(message: str, destination: Destination, severity: Severity, now: datetime) -> None:
-    """An event of the history; as a warning, the other destinations tell it to the people on call.
+def tell(message: str, destination: Destination, now: datetime, *, silent: bool) -> None:
+    """An event of the history; `silent`, the destination gets nothing for now, and the other ones tell it to the people on call.
 
     No event of breakers: those are of nodes, and the reports count them.
     """
     detail = {"object": f"destination {destination.name}", "destination": destination.pk}
-    event = Event(EventType.CONFIG_CHANGED, severity, message, actor="alerts", detail=detail)
+    told = event(EventType.CONFIG_CHANGED, message, detail=detail, actor="alerts", stakes=Stakes(silences=silent))
     with connection.cursor() as wrapper:
         cursor: Cursor = wrapper.cursor
         cursor.row_factory = dict_row
-        append(cursor, event, now.timestamp())
+        append(cursor, told, now.timestamp())
 
 
 def flush(destination_id: int) -> None:

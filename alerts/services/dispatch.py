@@ -21,7 +21,6 @@ from alerts.rules import Action, Kind
 from alerts.services import destinations, guarding
 from alerts.services.facts import spoken
 from alerts.services.guarding import Turn
-from nodes.engine.enums import Severity
 from nodes.models.sealed import SealedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10
@@ -254,7 +253,7 @@ def _refuse(notification: Notification, destination: Destination, outcome: Refus
     gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
     if gone and destination.enabled:
         destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
-        destinations.tell(f"Alerts to {destination.name} are switched off: {outcome.reason}", destination, Severity.WARNING, now)
+        destinations.tell(f"Alerts to {destination.name} are switched off: {outcome.reason}", destination, now, silent=True)
 
 
 def _guard(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
@@ -266,12 +265,12 @@ def _guard(notification: Notification, destination: Destination, outcome: Outcom
     if turn is Turn.OPENED:
         failed = f"{guarding.POLICY.failure_threshold} sends in a row failed, the last: {notification.outcome}"
         said = f"Alerts to {destination.name} wait: {failed}. Next try in {guarding.POLICY.timeout:.0f} s"
-        destinations.tell(said, destination, Severity.WARNING, now)
+        destinations.tell(said, destination, now, silent=True)
     elif turn is Turn.CLOSED:
         destination.next_send_at = now + timedelta(seconds=SPACING[Kind(destination.kind)])
         destinations.flush(destination.pk)
         said = f"Alerts to {destination.name} go out again: it answered after {spoken(now, opened_at or now)}"
-        destinations.tell(said, destination, Severity.INFO, now)
+        destinations.tell(said, destination, now, silent=False)
 
 
 def _forget_key(notification: Notification) -> None:

@@ -43,7 +43,7 @@ def route(now: datetime, *, limit: int = _BATCH) -> int:
         book: _Book | None = None
         for event in events:
             happening = _happening(event)
-            if rules.deserves(happening):
+            if rules.is_alertable(happening):
                 book = book or _open_book()
                 _tell(event, happening, book, now)
         Outbox.objects.filter(pk__in=taken).delete()
@@ -58,7 +58,6 @@ def _alone() -> bool:
 
 
 def _happening(event: Event) -> Happening:
-    detail = event.detail if isinstance(event.detail, dict) else {}
     return Happening(
         event=event.pk,
         type=EventType(event.type),
@@ -67,8 +66,6 @@ def _happening(event: Event) -> Happening:
         pool=event.pool_id,
         node=event.node_id,
         tags=frozenset(event.node.tags) if event.node else frozenset(),
-        closes_incident=bool(detail.get("incident_closed")) and event.incident_id is not None,
-        resolves=event.type if detail.get("over") else str(detail.get("resolves", "")),
     )
 
 

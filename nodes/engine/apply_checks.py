@@ -7,8 +7,9 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import health as healths
 from nodes.engine.breaker import Change, Permit, Shift
-from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, Severity, State, Verdict
-from nodes.engine.types import Breaker, Event, HealthState, Member, Observation
+from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, State, Verdict
+from nodes.engine.event_types import event
+from nodes.engine.types import Breaker, Event, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
 
@@ -33,19 +34,19 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
     if health is node.health and breaker is node.breaker:
         return node, []  # most nodes of a pool at most steps
     seen = replace(node, health=health, breaker=breaker)
-    events = [event for event in _health_events(node, seen, observation) if _is_told(node, event)]
+    events = [each for each in _health_events(node, seen, observation) if _is_told(node, each)]
     return seen, events + breaker_events(node, seen, changes)
 
 
 def breaker_events(before: Member, after: Member, changes: tuple[Change, ...]) -> list[Event]:
     """What the changes of a node's breaker are told as."""
     events = (_breaker_event(after, before.breaker.first_opened_at, change) for change in changes)
-    return [event for event in events if event is not None and _is_told(before, event)]
+    return [each for each in events if each is not None and _is_told(before, each)]
 
 
-def _is_told(node: Member, event: Event) -> bool:
+def _is_told(node: Member, happened: Event) -> bool:
     """A node in maintenance is checked and says nothing, but for a person's mode that ran out."""
-    return node.admin != AdminState.MAINTENANCE or event.type == EventType.BREAKER_FORCED
+    return node.admin != AdminState.MAINTENANCE or happened.type == EventType.BREAKER_FORCED
 
 
 def _feed(
@@ -77,13 +78,13 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
     if new.fails > old.fails and new.fails <= threshold and old.status not in (Health.FAILED, Health.RECOVERING):
         detail = {"count": new.fails, "threshold": threshold, "message": observation.message if observation else ""}
         said = f"{after.name} failed a check ({new.fails}/{threshold}): {detail['message'] or 'no answer'}"
-        events.append(Event(EventType.HEALTH_CHECK_FAILED, Severity.INFO, said, after.id, detail))
+        events.append(event(EventType.HEALTH_CHECK_FAILED, said, after.id, detail))
     if (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
         why = observation.message if observation and observation.message else "a check warned"
-        events.append(Event(EventType.NODE_DEGRADED, Severity.INFO, f"{after.name} is degraded: {why}", after.id))
+        events.append(event(EventType.NODE_DEGRADED, f"{after.name} is degraded: {why}", after.id))
     if new.stale and not old.stale:
         said = f"{after.name} was not seen for too long; it keeps its share and takes over from nobody"
-        events.append(Event(EventType.NODE_STALE, Severity.INFO, said, after.id))
+        events.append(event(EventType.NODE_STALE, said, after.id))
     return events
 
 
@@ -93,28 +94,17 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change) 
     match change.shift:
         case Shift.MODE_ENDED:
             said = f"{name}: the breaker's mode {change.mode.replace('_', ' ')} expired, it is automatic again"
-            return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node.id, {"mode": Mode.AUTO.value})
+            return event(EventType.BREAKER_FORCED, said, node.id, {"mode": Mode.AUTO.value})
         case Shift.REOPENED:
             if change.reopened % REOPENINGS_TOLD != 1:
                 return None
             said = f"{name}: a trial failed, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
-            return Event(EventType.BREAKER_REOPENED, Severity.INFO, said, node.id, detail)
+            return event(EventType.BREAKER_REOPENED, said, node.id, detail)
         case Shift.OPENED:
             said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"
-            return Event(EventType.BREAKER_OPENED, Severity.WARNING, said, node.id, detail | {"opened_by": breaker.opened_by})
+            return event(EventType.BREAKER_OPENED, said, node.id, detail | {"opened_by": breaker.opened_by})
         case Shift.HALF_OPENED:
-            return Event(EventType.BREAKER_HALF_OPENED, Severity.INFO, f"{name}: the breaker lets a trial through", node.id)
+            return event(EventType.BREAKER_HALF_OPENED, f"{name}: the breaker lets a trial through", node.id)
         case Shift.CLOSED:
             took = change.at - (first_opened_at if first_opened_at is not None else change.at)
-            return Event(EventType.BREAKER_CLOSED, Severity.INFO, f"{name}: the breaker closed after {took:.0f} s", node.id)
-
-
-def quiet_health(health: HealthState) -> bool:
-    """Nothing counted, nothing doubted."""
-    return (
-        health.status == Health.HEALTHY
-        and not health.fails
-        and health.first_bad_at is None
-        and not health.stale
-        and health.ever_eligible
-    )
+            return event(EventType.BREAKER_CLOSED, f"{name}: the breaker closed after {took:.0f} s", node.id)

@@ -1,4 +1,4 @@
-"""What a person does to a pool.  Each act gives the step it leads to, or raises `Refused` with a sentence."""
+"""What a person orders for a pool.  Each command gives the step that it leads to, or raises `Refused` with a sentence."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import guards
 from nodes.engine.apply_checks import observe
-from nodes.engine.course import Course, Refused, member_of
 from nodes.engine.decide import decide_failover
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Severity, Strategy
-from nodes.engine.pool_step import begin, climb, moved, put_right, settle
-from nodes.engine.record import Step
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Strategy
+from nodes.engine.event_types import HIGH_REPORTS, event
+from nodes.engine.failure_lifecycle import abandon
+from nodes.engine.pool_step import begin, climb, end_high_load, move_share, put_right, settle
 from nodes.engine.recovery import give_back
 from nodes.engine.shares import active_tier, awaiting_share, failover_pending, off_ideal, receivers
+from nodes.engine.step import Refused, Step, member_of
 from nodes.engine.types import Event, Fleet, HealthState, Hold, Member, Pool
 
 
@@ -34,63 +35,65 @@ def set_admin(
     override: guards.Override = guards.NONE,
 ) -> Step:
     """Enable, drain, disable a node or put it in maintenance; what it holds moves at once."""
-    course = begin(pool, now)
-    member = course.member(node)
+    step = begin(pool, now)
+    member = step.member(node)
     if member.admin == state:
         raise Refused(f"{member.name} is {state} already.")
-    detail = {"before": member.admin.value, "after": state.value, "reason": reason}
     changed = replace(member, admin=state)
     if member.admin == AdminState.DISABLED:
         changed = replace(changed, health=HealthState(since=now, ever_eligible=member.health.ever_eligible))
     changed, fell_due = observe(changed, None, now, 0.0)  # a breaker that waited for the old health waits no longer
-    course.events += fell_due
-    course.set(changed)
+    step = step.put(changed).tell(*fell_due)
     if state != AdminState.ENABLED:
-        _move_out(course, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
+        step = _move_out(step, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
     said = f"{actor} set {member.name} from {member.admin} to {state}{_because(reason)}"
-    course.tell(Event(EventType.ADMIN_STATE_CHANGED, Severity.INFO, said, node, detail, actor=actor))
-    if changed in awaiting_share(course.pool):
-        give_back(course, changed, now, actor=actor, reason=f"{actor} enabled {member.name}{_because(reason)}")
-    return settle(course, pool, fleet, now)
+    detail = {"before": member.admin.value, "after": state.value, "reason": reason}
+    step = step.tell(event(EventType.ADMIN_STATE_CHANGED, said, node, detail, actor=actor))
+    if changed in awaiting_share(step.pool):
+        enabled = f"{actor} enabled {member.name}{_because(reason)}"
+        step = give_back(step, changed, now, actor=actor, reason=enabled) or step
+    return settle(step, pool, fleet, now)
 
 
-def _move_out(course: Course, fleet: Fleet, node: Member, now: float, actor: str, reason: str, override: guards.Override) -> None:
+def _move_out(step: Step, fleet: Fleet, node: Member, now: float, actor: str, reason: str, override: guards.Override) -> Step:
     """Move a person's node out, whatever holds automation; with nobody to take over only if that is overridden by name."""
     if node.share == 0:
-        return
+        return step
     allowed = (frozenset(Guard) - {Guard.NO_CANDIDATE}) | override
-    decision = decide_failover(course.pool, fleet, node, now, kind=ChangeKind.MANUAL, actor=actor, reason=reason, override=allowed)
+    decision = decide_failover(step.pool, fleet, node, now, kind=ChangeKind.MANUAL, actor=actor, reason=reason, override=allowed)
     if decision.refused_by is not None:
         raise Refused(
-            f"No other node is able to take {node.share / 100:g} % of {course.pool.name} from {node.name}: "
+            f"No other node is eligible to take {node.share / 100:g} % of {step.pool.name} from {node.name}: "
             "bring another node back first, or override “no candidate” to leave the pool without traffic."
         )
-    course.decided(decision)
+    return step.carry_out(decision)
 
 
 def remove(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
-    """Take a node out of the pool for good."""
-    course = begin(pool, now)
-    member = course.member(node)
+    """Take a node out of the pool for good; what lasted of it ends."""
+    step = begin(pool, now)
+    member = step.member(node)
     leaving = replace(member, admin=AdminState.DISABLED)
-    course.set(leaving)
-    _move_out(course, fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
-    course.pool = replace(course.pool, members=tuple(each for each in course.pool.members if each.id != node))
+    step = _move_out(step.put(leaving), fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
     said = f"{actor} removed {member.name} from {pool.name}{_because(reason)}"
-    course.tell(Event(EventType.NODE_REMOVED, Severity.INFO, said, node, {"reason": reason}, actor=actor))
-    return settle(course, pool, fleet, now)
+    step = step.tell(event(EventType.NODE_REMOVED, said, node, {"reason": reason}, actor=actor))
+    leaving = step.member(node)
+    if leaving.failure is not None:
+        step = abandon(step, leaving, "it was removed", now)
+    if leaving.load is not None and leaving.load.high >= HIGH_REPORTS:
+        step = end_high_load(step, leaving, "it was removed")
+    left = tuple(each for each in step.pool.members if each.id != node)
+    return settle(step.with_pool(replace(step.pool, members=left)), pool, fleet, now)
 
 
 def _change_breaker(
-    pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], event: Callable[[Member], Event]
+    pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], told: Callable[[Member], Event]
 ) -> Step:
-    course = begin(pool, now)
-    member = changed(course.member(node))
-    course.set(member)
-    course.tell(event(member))
-    return settle(course, pool, fleet, now)
+    step = begin(pool, now)
+    member = changed(step.member(node))
+    return settle(step.put(member).tell(told(member)), pool, fleet, now)
 
 
 def force_breaker(
@@ -103,18 +106,18 @@ def force_breaker(
     if until is not None and until <= now:
         raise Refused("The expiry is in the past; choose a later one, or none.")
     if mode == Mode.FORCED_OPEN and member.share and not receivers(pool, without=node):
-        raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
+        raise Refused(f"No other node is eligible to take the traffic of {member.name}; bring another one back first.")
     words = mode.replace("_", " ")
 
-    def event(changed: Member) -> Event:
+    def told(changed: Member) -> Event:
         detail = {"mode": mode.value, "reason": reason, "until": until}
         said = f"{owner} set the breaker of {changed.name} to {words}{_because(reason)}"
-        return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node, detail, actor=owner)
+        return event(EventType.BREAKER_FORCED, said, node, detail, actor=owner)
 
     def forced(each: Member) -> Member:
         return replace(each, breaker=rules.force(each.breaker, mode, reason, owner, until, now))
 
-    return _change_breaker(pool, fleet, now, node, forced, event)
+    return _change_breaker(pool, fleet, now, node, forced, told)
 
 
 def release_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
@@ -122,23 +125,23 @@ def release_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str,
     if member_of(pool, node).breaker.mode == Mode.AUTO:
         raise Refused("This breaker is automatic already.")
 
-    def event(member: Member) -> Event:
+    def told(member: Member) -> Event:
         said = f"{actor} released the breaker of {member.name}{_because(reason)}: it is automatic and {member.breaker.state}"
-        return Event(EventType.BREAKER_FORCED, Severity.INFO, said, node, {"mode": Mode.AUTO.value, "reason": reason}, actor=actor)
+        return event(EventType.BREAKER_FORCED, said, node, {"mode": Mode.AUTO.value, "reason": reason}, actor=actor)
 
     return _change_breaker(
-        pool, fleet, now, node, lambda each: replace(each, breaker=rules.force(each.breaker, Mode.AUTO, "", "", None, now)), event
+        pool, fleet, now, node, lambda each: replace(each, breaker=rules.force(each.breaker, Mode.AUTO, "", "", None, now)), told
     )
 
 
 def reset_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
     """Close the breaker and forget its counts; statistics stay."""
 
-    def event(member: Member) -> Event:
+    def told(member: Member) -> Event:
         said = f"{actor} reset the breaker of {member.name}{_because(reason)}"
-        return Event(EventType.BREAKER_CLOSED, Severity.INFO, said, node, {"reason": reason}, actor=actor)
+        return event(EventType.BREAKER_CLOSED, said, node, {"reason": reason}, actor=actor)
 
-    return _change_breaker(pool, fleet, now, node, lambda each: replace(each, breaker=rules.reset(each.breaker, now)[0]), event)
+    return _change_breaker(pool, fleet, now, node, lambda each: replace(each, breaker=rules.reset(each.breaker, now)[0]), told)
 
 
 def fail_over(
@@ -149,21 +152,20 @@ def fail_over(
     if not member.share:
         raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
     if member.failure is not None and member in failover_pending(pool):
-        return _push_failover(pool, fleet, now, member, actor, reason)
+        return _push_failover(pool, fleet, now, node, actor, reason)
     return set_admin(pool, fleet, now, node, AdminState.DRAINING, actor, reason or "fail over now", override=override)
 
 
-def _push_failover(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str, reason: str) -> Step:
+def _push_failover(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str) -> Step:
     """The failover that a guard holds back, by a person who overrides it; the node comes back by itself when it has recovered."""
-    course = begin(pool, now)
+    step = begin(pool, now)
     override = frozenset(Guard) - {Guard.NO_CANDIDATE}
+    member = step.member(node)
     said = f"{actor} failed {member.name} over{_because(reason)}"
-    member = course.member(member.id)
-    decision = decide_failover(course.pool, fleet, member, now, actor=actor, reason=said, override=override)
+    decision = decide_failover(step.pool, fleet, member, now, actor=actor, reason=said, override=override)
     if decision.refused_by is not None:
-        raise Refused(f"No other node is able to take the traffic of {member.name}; bring another one back first.")
-    moved(course, member, decision, now)
-    return settle(course, pool, fleet, now)
+        raise Refused(f"No other node is eligible to take the traffic of {member.name}; bring another one back first.")
+    return settle(move_share(step, member, decision, now), pool, fleet, now)
 
 
 def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
@@ -178,23 +180,20 @@ def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reaso
 
 
 def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) -> Step:
-    course = begin(pool, now)
-    raised = replace(course.pool, active_tier=member.priority)
-    if active_tier(raised) != member.priority:
+    step = begin(pool, now)
+    if active_tier(replace(step.pool, active_tier=member.priority)) != member.priority:
         raise Refused(f"No node of tier {member.priority} is eligible; wait until one has recovered.")
-    climb(course, member.priority, now, actor=actor)
-    return settle(course, pool, fleet, now)
+    return settle(climb(step, member.priority, now, actor=actor), pool, fleet, now)
 
 
 def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Bring the shares back to the weights by hand."""
-    course = begin(pool, now)
-    if not receivers(course.pool):
+    step = begin(pool, now)
+    if not receivers(step.pool):
         raise Refused(f"No node of {pool.name} is eligible; there is nobody to give a share to.")
-    if not off_ideal(course.pool):
+    if not off_ideal(step.pool):
         raise Refused(f"The shares of {pool.name} are at their weights already.")
-    put_right(course, now, actor=actor, reason=f"{actor} asked for it")
-    return settle(course, pool, fleet, now)
+    return settle(put_right(step, now, actor=actor, reason=f"{actor} asked for it"), pool, fleet, now)
 
 
 def pause(pool: Pool, fleet: Fleet, now: float, actor: str, reason: str, until: float | None = None) -> Step:
@@ -203,25 +202,25 @@ def pause(pool: Pool, fleet: Fleet, now: float, actor: str, reason: str, until: 
         raise Refused(f"The automation of {pool.name} is paused already.")
     if until is not None and until <= now:
         raise Refused("The end of the pause is in the past; choose a later one, or none.")
-    course = begin(pool, now)
-    course.pool = replace(course.pool, paused=Hold(reason, actor, now, until))
+    step = begin(pool, now)
     said = f"{actor} paused the automation of {pool.name}{_because(reason)}"
-    course.tell(Event(EventType.AUTOMATION_PAUSED, Severity.INFO, said, detail={"reason": reason, "until": until}, actor=actor))
-    return settle(course, pool, fleet, now)
+    told = event(EventType.AUTOMATION_PAUSED, said, detail={"reason": reason, "until": until}, actor=actor)
+    step = step.with_pool(replace(step.pool, paused=Hold(reason, actor, now, until))).tell(told)
+    return settle(step, pool, fleet, now)
 
 
 def resume(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Let this pool's automation act again; what waited happens at once."""
     if pool.paused is None:
         raise Refused(f"The automation of {pool.name} is not paused.")
-    course = begin(replace(pool, paused=None), now)
-    course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{actor} resumed the automation of {pool.name}", actor=actor))
-    return settle(course, pool, fleet, now)
+    said = f"{actor} resumed the automation of {pool.name}"
+    step = begin(replace(pool, paused=None), now).tell(event(EventType.AUTOMATION_RESUMED, said, actor=actor))
+    return settle(step, pool, fleet, now)
 
 
 def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str) -> Step:
     """Somebody is at it: lifts the cool-down."""
-    course = begin(replace(pool, cooldown_lifted_at=now), now)
     said = f"{actor} acknowledged the incident of {pool.name}{_because(note)}"
-    course.tell(Event(EventType.ACKNOWLEDGED, Severity.INFO, said, detail={"note": note}, actor=actor))
-    return settle(course, pool, fleet, now)
+    step = begin(replace(pool, cooldown_lifted_at=now), now)
+    step = step.tell(event(EventType.ACKNOWLEDGED, said, detail={"note": note}, actor=actor))
+    return settle(step, pool, fleet, now)

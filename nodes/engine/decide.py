@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nodes.engine import guards
+from nodes.engine.decision import Considered, Decision, GuardAnswer
 from nodes.engine.enums import ChangeKind
-from nodes.engine.record import Considered, Decision, GuardAnswer
 from nodes.engine.shares import Shares, active_tier, ideal_shares, left_out, moved_away, on_trial, shares, target_shares
 from nodes.engine.types import FULL_SHARE, Fleet, Member, Pool
 

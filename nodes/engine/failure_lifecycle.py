@@ -1,28 +1,186 @@
-"""The life of a failure: marked, moved, verified, recovering, ended."""
+"""The life of one node's failure: a table where its stage meets what happens to it, and the parts of a pass that move it.
+
+A failure begins when a node is marked failed or its breaker opens.  Its share moves, or a guard refuses that; receivers are
+verified or fail; attempts to recover come and go at any stage; it ends when the node is eligible again, or when nobody waits for
+it any more (removed, disabled, put in maintenance).  The table says for each stage and signal how the failure changes and
+which events tell of it; a signal without an entry is an error that names both.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from nodes.engine.breaker import effective
-from nodes.engine.course import Course
 from nodes.engine.decide import run_of
-from nodes.engine.enums import AdminState, EventType, Health, Mode, Severity, State, Verdict
+from nodes.engine.enums import AdminState, EventType, Guard, Health, Mode, State, Verdict
+from nodes.engine.event_types import Stakes, event
 from nodes.engine.shares import first_bad, recovered
+from nodes.engine.step import Step
 from nodes.engine.types import Event, Failure, Member, Observation, Pool
+
+
+class Stage(StrEnum):
+    """How far a failure has come; read from its fields by `stage_of`."""
+
+    MARKED = "marked"  # failed, or its breaker opened; nothing is decided about its share
+    REFUSED = "refused"  # a guard holds its share back
+    MOVED = "moved"  # its share is away, its receivers are being checked
+    SETTLED = "settled"  # its share is away and nobody is awaited
+
+
+class Signal(StrEnum):
+    """What happens to a failure."""
+
+    SHARE_MOVED = "share_moved"
+    REFUSED = "refused"
+    RECEIVERS_FEWER = "receivers_fewer"
+    VERIFIED = "verified"
+    UNVERIFIED = "unverified"
+    ATTEMPT_BEGAN = "attempt_began"
+    ATTEMPT_FAILED = "attempt_failed"
+    ELIGIBLE = "eligible"
+    UNWATCHED = "unwatched"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What comes with a signal: its instant, the guard that refused, the receivers awaited and until when."""
+
+    at: float
+    guard: Guard | None = None
+    receivers: tuple[int, ...] = ()
+    until: float | None = None
+
+
+class NoRuleError(LookupError):
+    """The table has no entry for this stage and signal."""
+
+
+# Rules ----------------------------------------------------------------------------------------------------------------
+
+
+def _await(failure: Failure, cause: Cause) -> Failure:
+    """the share is away, its receivers are awaited"""
+    return replace(
+        failure, had_share=True, moved_at=cause.at, verify_after=cause.at, verify_until=cause.until, receivers=cause.receivers,
+        refused_by=None,
+    )  # fmt: skip  # what is awaited, on a line
+
+
+def _hold(failure: Failure, cause: Cause) -> Failure:
+    """the guard is kept, so that it is told once"""
+    return replace(failure, refused_by=cause.guard, had_share=True)
+
+
+def _narrow(failure: Failure, cause: Cause) -> Failure:
+    """a receiver that failed its check is awaited no longer"""
+    return replace(failure, receivers=cause.receivers)
+
+
+def _settle(failure: Failure, cause: Cause) -> Failure:
+    """nobody is awaited any more"""
+    return replace(failure, verify_after=None, verify_until=None, receivers=())
+
+
+def _try(failure: Failure, cause: Cause) -> Failure:
+    """an attempt to recover has begun"""
+    return replace(failure, recovering=True)
+
+
+def _give_up(failure: Failure, cause: Cause) -> Failure:
+    """the attempt is over, the failure goes on"""
+    return replace(failure, recovering=False)
+
+
+def _end(failure: Failure, cause: Cause) -> None:
+    """the failure is over"""
+
+
+Rule = Callable[[Failure, Cause], Failure | None]
+
+
+class Entry(NamedTuple):
+    """How a failure changes, and the events that tell of it, in order."""
+
+    rule: Rule
+    tells: tuple[EventType, ...] = ()
+
+
+_ALWAYS: dict[Signal, Entry] = {
+    Signal.SHARE_MOVED: Entry(_await, (EventType.FAILOVER_STARTED,)),
+    Signal.REFUSED: Entry(_hold, (EventType.FAILOVER_REFUSED,)),
+    Signal.ATTEMPT_BEGAN: Entry(_try, (EventType.RECOVERY_STARTED,)),
+    Signal.ATTEMPT_FAILED: Entry(_give_up, (EventType.RECOVERY_FAILED,)),
+    Signal.ELIGIBLE: Entry(_end, (EventType.RECOVERY_COMPLETED,)),
+    Signal.UNWATCHED: Entry(_end, (EventType.FAILURE_ENDED,)),
+}
+_AWAITING: dict[Signal, Entry] = {
+    Signal.RECEIVERS_FEWER: Entry(_narrow),
+    Signal.VERIFIED: Entry(_settle, (EventType.FAILOVER_COMPLETED,)),
+    Signal.UNVERIFIED: Entry(_settle, (EventType.FAILOVER_FAILED,)),
+    Signal.ELIGIBLE: Entry(_end, (EventType.FAILOVER_COMPLETED, EventType.RECOVERY_COMPLETED)),
+    Signal.UNWATCHED: Entry(_end, (EventType.FAILOVER_COMPLETED, EventType.FAILURE_ENDED)),
+}
+
+RULES: Mapping[tuple[Stage, Signal], Entry] = MappingProxyType(
+    {
+        (stage, signal): entry
+        for stage in Stage
+        for signal, entry in (_ALWAYS | _AWAITING if stage is Stage.MOVED else _ALWAYS).items()
+    }
+)
+
+
+def stage_of(failure: Failure) -> Stage:
+    """How far the failure has come."""
+    if failure.verify_after is not None:
+        return Stage.MOVED
+    if failure.refused_by is not None:
+        return Stage.REFUSED
+    return Stage.SETTLED if failure.moved_at is not None else Stage.MARKED
+
+
+def apply(failure: Failure, signal: Signal, cause: Cause) -> tuple[Failure | None, tuple[EventType, ...]]:
+    """The failure after a signal (None: it is over) and what is told.  Raises `NoRuleError` where the table is empty."""
+    entry = RULES.get((stage_of(failure), signal))
+    if entry is None:
+        raise NoRuleError(f"A failure that is {stage_of(failure)} knows no {signal}")
+    return entry.rule(failure, cause), entry.tells
+
+
+def rule_table() -> str:
+    """The rules, one a line, for people."""
+    told = {key: ", ".join(entry.tells) or "nothing" for key, entry in RULES.items()}
+    return "\n".join(
+        f"{stage:<8} {signal:<16} {entry.rule.__doc__}; tells {told[stage, signal]}" for (stage, signal), entry in RULES.items()
+    )
+
+
+def turn(step: Step, node: Member, signal: Signal, cause: Cause, sentences: Mapping[EventType, Event]) -> Step:
+    """Move a node's failure by the table, and tell what it says, in the given sentences."""
+    assert node.failure is not None  # asked by the caller
+    failure, tells = apply(node.failure, signal, cause)
+    return step.put(replace(node, failure=failure)).tell(*(sentences[kind] for kind in tells))
+
+
+# Beginning and attempts -----------------------------------------------------------------------------------------------
 
 _WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
 
 
-def mark_failures(course: Course, before: Pool, observations: Mapping[int, Observation], now: float) -> None:
+def mark_failures(step: Step, before: Pool, observations: Mapping[int, Observation], now: float) -> Step:
     """Begin the failures of nodes that are failed or whose breaker opened, by first bad check, then id; follow their attempts."""
     known = {node.id: node for node in before.members}
-    for node in sorted(course.pool.members, key=lambda each: (first_bad(each), each.id)):
+    for node in sorted(step.pool.members, key=lambda each: (first_bad(each), each.id)):
         if node.failure is not None:
-            _follow(course, node, known.get(node.id, node), observations.get(node.id))
+            step = _follow(step, node, known.get(node.id, node), observations.get(node.id), now)
         elif node.admin in _WATCHED and (cause := _cause(node)):
-            _begin(course, node, cause, observations.get(node.id), now)
+            step = _begin(step, node, cause, observations.get(node.id), now)
+    return step
 
 
 def _cause(node: Member) -> str:
@@ -32,116 +190,123 @@ def _cause(node: Member) -> str:
     return "breaker" if opened else ""
 
 
-def _begin(course: Course, node: Member, cause: str, observation: Observation | None, now: float) -> None:
+def _begin(step: Step, node: Member, cause: str, observation: Observation | None, now: float) -> Step:
     first_bad_at = node.health.first_bad_at if node.health.first_bad_at is not None else now
-    course.set(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
-    if cause == "health":
-        _tell_marked(course, node, observation)
+    step = step.put(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
+    return step.tell(_marked(node, observation)) if cause == "health" else step
 
 
-def _tell_marked(course: Course, node: Member, observation: Observation | None) -> None:
+def _marked(node: Member, observation: Observation | None) -> Event:
     message = observation.message if observation is not None and observation.message else "no answer"
     said = f"{node.name} failed {run_of(node.health.fails)}: {message}"
-    grave = node.share > 0 and node.health.ever_eligible
     detail = {"count": node.health.fails, "message": message, "share": node.share}
-    course.tell(Event(EventType.NODE_MARKED_FAILED, Severity.CRITICAL if grave else Severity.WARNING, said, node.id, detail))
+    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
 
 
-def _follow(course: Course, node: Member, before: Member, observation: Observation | None) -> None:
+def _follow(step: Step, node: Member, before: Member, observation: Observation | None, now: float) -> Step:
     """Attempts to recover: begun by the first good check or by a trial, undone by a bad one."""
-    failure = node.failure
-    assert failure is not None  # asked by the caller
+    assert node.failure is not None  # asked by the caller
     left_failed = before.health.status == Health.FAILED != node.health.status
     began = left_failed or _turned(before.breaker.state, node.breaker.state, State.HALF_OPEN)
     failed = _turned(before.health.status, node.health.status, Health.FAILED)
-    if failure.recovering and (failed or node.breaker.reopened > before.breaker.reopened):
-        course.set(replace(node, failure=replace(failure, recovering=False)))
-        course.tell(Event(EventType.RECOVERY_FAILED, Severity.INFO, f"{node.name} failed again while recovering", node.id))
-    elif failed and before.health.status != Health.RECOVERING:
-        _tell_marked(course, node, observation)  # its breaker had opened before its health gave up
-    elif began and not failure.recovering and not recovered(node):
-        _start_recovery(course, node)
+    if node.failure.recovering and (failed or node.breaker.reopened > before.breaker.reopened):
+        said = event(EventType.RECOVERY_FAILED, f"{node.name} failed again while recovering", node.id)
+        return turn(step, node, Signal.ATTEMPT_FAILED, Cause(now), {said.type: said})
+    if failed and before.health.status != Health.RECOVERING:
+        return step.tell(_marked(node, observation))  # its breaker had opened before its health gave up
+    if began and not node.failure.recovering and not recovered(node):
+        return _start_recovery(step, node, now)
+    return step
 
 
-def _start_recovery(course: Course, node: Member) -> None:
-    assert node.failure is not None  # asked by the caller
-    course.set(replace(node, failure=replace(node.failure, recovering=True)))
-    need = node.health_policy.recovery_threshold
-    said = f"{node.name} is recovering ({node.health.passes}/{need})" if node.health.passes else f"{node.name} is recovering"
-    course.tell(Event(EventType.RECOVERY_STARTED, Severity.INFO, said, node.id, {"count": node.health.passes, "threshold": need}))
+def _start_recovery(step: Step, node: Member, now: float) -> Step:
+    passes, need = node.health.passes, node.health_policy.recovery_threshold
+    said = f"{node.name} is recovering ({passes}/{need})" if passes else f"{node.name} is recovering"
+    began = event(EventType.RECOVERY_STARTED, said, node.id, {"count": passes, "threshold": need})
+    return turn(step, node, Signal.ATTEMPT_BEGAN, Cause(now), {began.type: began})
 
 
 def _turned(before: str, after: str, to: str) -> bool:
     return before != after == to
 
 
-def end_failures(course: Course, now: float) -> dict[int, Event]:
+# Ends -----------------------------------------------------------------------------------------------------------------
+
+
+def end_failures(step: Step, now: float) -> tuple[Step, dict[int, Event]]:
     """End the failures of nodes that are eligible again or no longer watched; node -> the event to tell once its share is back."""
     ended: dict[int, Event] = {}
-    for node in course.pool.members:
-        failure = node.failure
-        if failure is None:
+    for node in step.pool.members:
+        if node.failure is None:
             continue
         if node.admin not in _WATCHED:
-            _close_verification(course, node, failure, now)
-            course.set(replace(node, failure=None))
+            step = abandon(
+                step, node, f"it is in {node.admin}" if node.admin == AdminState.MAINTENANCE else f"it is {node.admin}", now
+            )
         elif recovered(node):
-            if not failure.recovering:
-                _start_recovery(course, node)
-            _close_verification(course, node, failure, now)
-            course.set(replace(node, failure=None))
-            took = now - failure.marked_at
-            said = f"{node.name} recovered after {took:.0f} s"
-            detail = {"seconds": round(took, 3), "first_bad_at": failure.first_bad_at}
-            ended[node.id] = Event(EventType.RECOVERY_COMPLETED, Severity.INFO, said, node.id, detail)
-    return ended
+            step, ended[node.id] = _recover(step, node, now)
+    return step, ended
 
 
-def _close_verification(course: Course, node: Member, failure: Failure, now: float) -> None:
-    if failure.verify_until is not None:
-        said = f"Failover of {node.name} ended before a receiver was checked: the node no longer counts as failing"
-        course.tell(Event(EventType.FAILOVER_COMPLETED, Severity.INFO, said, node.id, {"seconds": _since(failure, now)}))
+def _recover(step: Step, node: Member, now: float) -> tuple[Step, Event]:
+    """End the failure; its last event is given back, to be told once the node's share is back."""
+    assert node.failure is not None  # asked by the caller
+    if not node.failure.recovering:
+        step = _start_recovery(step, node, now)
+    took = now - node.failure.marked_at
+    detail = {"seconds": round(took, 3), "first_bad_at": node.failure.first_bad_at}
+    back = event(EventType.RECOVERY_COMPLETED, f"{node.name} recovered after {took:.0f} s", node.id, detail)
+    step = turn(step, step.member(node.id), Signal.ELIGIBLE, Cause(now), _last_words(node, now) | {back.type: back})
+    return replace(step, events=step.events[:-1]), back
 
 
-def verify(course: Course, observations: Mapping[int, Observation], now: float) -> None:
+def abandon(step: Step, node: Member, why: str, now: float) -> Step:
+    """End the failure of a node that nobody waits for any more."""
+    assert node.failure is not None  # asked by the caller
+    took = round(now - node.failure.marked_at, 3)
+    over = event(EventType.FAILURE_ENDED, f"The failure of {node.name} ended: {why}", node.id, {"seconds": took})
+    return turn(step, node, Signal.UNWATCHED, Cause(now), _last_words(node, now) | {over.type: over})
+
+
+def _last_words(node: Member, now: float) -> dict[EventType, Event]:
+    said = f"Failover of {node.name} ended before a receiver was checked: the node no longer counts as failing"
+    ended = event(EventType.FAILOVER_COMPLETED, said, node.id, {"seconds": _since_move(node, now)})
+    return {ended.type: ended}
+
+
+# Verification ---------------------------------------------------------------------------------------------------------
+
+
+def verify(step: Step, observations: Mapping[int, Observation], now: float) -> Step:
     """Complete when a receiver passed a check begun after the shares moved; failed when all failed theirs or time ran out."""
-    for node in course.pool.members:
-        failure = node.failure
-        if failure is None or failure.verify_after is None or failure.verify_until is None:
-            continue
-        fresh = {
-            receiver: observations[receiver]
-            for receiver in failure.receivers
-            if receiver in observations and observations[receiver].started_at >= failure.verify_after
-        }
-        passed = [receiver for receiver, seen in fresh.items() if seen.verdict in (Verdict.PASS, Verdict.WARN)]
-        left = tuple(r for r in failure.receivers if r not in fresh or fresh[r].verdict == Verdict.UNKNOWN)
-        if passed:
-            names = {each.id: each.name for each in course.pool.members}
-            said = f"Failover of {node.name} completed: {names[passed[0]]} answers and holds its traffic"
-            _end_verification(
-                course,
-                node,
-                failure,
-                Event(EventType.FAILOVER_COMPLETED, Severity.INFO, said, node.id, {"seconds": _since(failure, now)}),
-            )
-        elif not left or now >= failure.verify_until:
-            why = "every receiver failed its check" if not left else "no receiver passed a check in time"
-            said = f"Failover of {node.name} failed: {why}"
-            _end_verification(
-                course,
-                node,
-                failure,
-                Event(EventType.FAILOVER_FAILED, Severity.CRITICAL, said, node.id, {"seconds": _since(failure, now)}),
-            )
-        elif left != failure.receivers:
-            course.set(replace(node, failure=replace(failure, receivers=left)))
+    for node in step.pool.members:
+        if node.failure is not None and stage_of(node.failure) is Stage.MOVED:
+            step = _verify_one(step, node, node.failure, observations, now)
+    return step
 
 
-def _end_verification(course: Course, node: Member, failure: Failure, event: Event) -> None:
-    course.set(replace(node, failure=replace(failure, verify_after=None, verify_until=None, receivers=())))
-    course.tell(event)
+def _verify_one(step: Step, node: Member, failure: Failure, observations: Mapping[int, Observation], now: float) -> Step:
+    after, until = failure.verify_after or 0.0, failure.verify_until
+    fresh = {
+        each: observations[each] for each in failure.receivers if each in observations and observations[each].started_at >= after
+    }
+    passed = next((each for each, seen in fresh.items() if seen.verdict in (Verdict.PASS, Verdict.WARN)), None)
+    left = tuple(each for each in failure.receivers if each not in fresh or fresh[each].verdict == Verdict.UNKNOWN)
+    detail = {"seconds": _since_move(node, now)}
+    if passed is not None:
+        names = {each.id: each.name for each in step.pool.members}
+        said = f"Failover of {node.name} completed: {names[passed]} answers and holds its traffic"
+        done = event(EventType.FAILOVER_COMPLETED, said, node.id, detail)
+        return turn(step, node, Signal.VERIFIED, Cause(now), {done.type: done})
+    if not left or (until is not None and now >= until):
+        why = "every receiver failed its check" if not left else "no receiver passed a check in time"
+        failed = event(EventType.FAILOVER_FAILED, f"Failover of {node.name} failed: {why}", node.id, detail)
+        return turn(step, node, Signal.UNVERIFIED, Cause(now), {failed.type: failed})
+    if left != failure.receivers:
+        return turn(step, node, Signal.RECEIVERS_FEWER, Cause(now, receivers=left), {})
+    return step
 
 
-def _since(failure: Failure, now: float) -> float:
-    return round(now - (failure.moved_at or failure.marked_at), 3)
+def _since_move(node: Member, now: float) -> float:
+    assert node.failure is not None  # asked by the callers
+    return round(now - (node.failure.moved_at or node.failure.marked_at), 3)

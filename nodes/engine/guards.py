@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from nodes.engine.decision import GuardAnswer
 from nodes.engine.enums import AdminState, Guard
-from nodes.engine.record import GuardAnswer
 from nodes.engine.shares import in_service, receivers
 from nodes.engine.types import Fleet, Hold, Member, Pool
 
@@ -94,7 +94,7 @@ def _no_candidate(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> 
     takers = receivers(pool, without=node.id if node else None)
     if takers:
         return False, f"{len(takers)} nodes can take over", None
-    return True, "no other node is able to take the share", None
+    return True, "no other node is eligible to take the share", None
 
 
 _RULES: tuple[tuple[Guard, _Rule], ...] = (

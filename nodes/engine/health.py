@@ -19,8 +19,6 @@ from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyErr
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
 
-WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
-
 Quorum = Literal["all", "any", "majority"]
 Rule = Callable[[HealthState, HealthPolicy, Observation], Health]
 

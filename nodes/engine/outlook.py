@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from nodes.engine.decision import Decision
 from nodes.engine.enums import Health
 from nodes.engine.pool_step import decide
-from nodes.engine.record import Decision
 from nodes.engine.shares import failover_pending
 from nodes.engine.types import Failure, Fleet, Member, Pool
 

@@ -1,8 +1,9 @@
-"""What a batch of checks, or time alone, leads to in one pool.
+"""The order of one pass over a pool: what a batch of checks, or time alone, leads to.
 
-All healths and breakers take the batch first.  Then, in this order: failures are marked, failures end, earlier failovers are
-verified, shares leave who may not serve, shares go back to who may again, tiers and weights are put right.  Each part looks
-at what is, not at what changed, so that a restart between any two batches comes to the same end.
+All healths and breakers take the batch first (`begin`).  Then `settle`, from top to bottom: failures are marked and followed,
+failures end, earlier failovers are verified, shares leave nodes that may not serve, shares go back to those that may again, tiers
+and weights are put right, lasting troubles begin and end.  Each part takes the step so far and gives the next; it looks at what is,
+not at what changed, so that a restart between any two batches comes to the same end.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
-from nodes.engine.apply_checks import observe, quiet_health
-from nodes.engine.course import Course
+from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover, to_targets, withheld
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Severity, State, Strategy, Verdict
-from nodes.engine.failure_lifecycle import end_failures, mark_failures, verify
-from nodes.engine.record import Decision, GuardAnswer, Step
+from nodes.engine.decision import Decision, GuardAnswer
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Strategy
+from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, Stakes, event
+from nodes.engine.failure_lifecycle import Cause, Signal, end_failures, mark_failures, turn, verify
 from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
-from nodes.engine.types import Event, Fleet, Member, Observation, Pool
-from nodes.engine.window import windowed
+from nodes.engine.step import Step
+from nodes.engine.types import Fleet, Member, Observation, Pool
 
 NOTHING: Mapping[int, Observation] = {}
 
@@ -31,132 +32,125 @@ def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Obs
     return settle(begin(pool, now, observations, jitter), pool, fleet, now, observations)
 
 
-def begin(pool: Pool, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Course:
+def begin(pool: Pool, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
     """The pool as of now: what was seen and what fell due meanwhile, before anything is decided on it."""
-    course = Course(pool)
-    _observe_all(course, observations, now, jitter)
-    _end_pause(course, now)
-    return course
+    return _end_pause(_observe_all(Step(pool), observations, now, jitter), now)
 
 
-def settle(course: Course, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:
+def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:
     """Let automation do all that is due after what changed."""
-    mark_failures(course, before, observations, now)
-    ended = end_failures(course, now)
-    verify(course, observations, now)
-    _take_shares(course, fleet, now)
-    give_shares(course, fleet, ended, now)
-    end_ramps(course)
-    _climb(course, fleet, now)
-    _rebalance(course, fleet, now)
-    _watch_capacity(course)
-    return Step(course.pool, tuple(course.events), tuple(course.decisions), wake_at(course.pool, fleet, now))
+    done = mark_failures(done, before, observations, now)
+    done, ended = end_failures(done, now)
+    done = verify(done, observations, now)
+    done = _take_shares(done, fleet, now)
+    done = give_shares(done, fleet, ended, now)
+    done = end_ramps(done)
+    done = _climb(done, fleet, now)
+    done = _rebalance(done, fleet, now)
+    done = _watch_loads(done)
+    done = _watch_capacity(done)
+    return replace(done, wake_at=wake_at(done.pool, fleet, now))
 
 
-def _observe_all(course: Course, observations: Mapping[int, Observation], now: float, jitter: float) -> None:
-    members = []
-    for node in course.pool.members:
-        seen, events = observe(node, observations.get(node.id), now, jitter)
-        members.append(seen)
-        course.events += events
-    if tuple(members) != course.pool.members:
-        course.pool = replace(course.pool, members=tuple(members))
+def _observe_all(done: Step, observations: Mapping[int, Observation], now: float, jitter: float) -> Step:
+    seen = [observe(node, observations.get(node.id), now, jitter) for node in done.pool.members]
+    members = tuple([node for node, _ in seen])
+    if members != done.pool.members:
+        done = done.with_pool(replace(done.pool, members=members))
+    return done.tell(*(each for _, events in seen for each in events))
 
 
-def _end_pause(course: Course, now: float) -> None:
-    pause = course.pool.paused
-    if pause is not None and guards.in_force(pause, now) is None:
-        course.pool = replace(course.pool, paused=None)
-        course.tell(Event(EventType.AUTOMATION_RESUMED, Severity.INFO, f"{course.pool.name}: the pause by {pause.owner} expired"))
+def _end_pause(done: Step, now: float) -> Step:
+    pause = done.pool.paused
+    if pause is None or guards.in_force(pause, now) is not None:
+        return done
+    said = f"{done.pool.name}: the pause by {pause.owner} expired"
+    return done.with_pool(replace(done.pool, paused=None)).tell(event(EventType.AUTOMATION_RESUMED, said))
 
 
-def _take_shares(course: Course, fleet: Fleet, now: float) -> None:
+def _take_shares(done: Step, fleet: Fleet, now: float) -> Step:
     """Failovers, one node after the other."""
-    for waiting in failover_pending(course.pool):
-        node = course.member(waiting.id)
-        if withdraw(course, fleet, node, now):
-            continue
-        forced = node.breaker.mode == Mode.FORCED_OPEN and node.failure is None
-        kind = ChangeKind.MANUAL if forced else ChangeKind.FAILOVER
-        override = frozenset(Guard) - {Guard.NO_CANDIDATE} if forced else guards.NONE
-        actor = node.breaker.mode_owner or "engine" if forced else "engine"
-        reason = f"{node.name}: its breaker is forced open" if forced else ""
-        decision = decide_failover(course.pool, fleet, node, now, kind=kind, actor=actor, reason=reason, override=override)
-        if decision.refused_by is None:
-            moved(course, node, decision, now)
-        elif node.failure is not None and node.failure.refused_by != decision.refused_by:
-            _refused(course, node, decision)
+    for waiting in failover_pending(done.pool):
+        node = done.member(waiting.id)
+        after_trial = withdraw(done, fleet, node, now)
+        done = _fail_over(done, fleet, node, now) if after_trial is None else after_trial
+    return done
 
 
-def moved(course: Course, node: Member, decision: Decision, now: float) -> None:
-    course.decided(decision)
-    takers = tuple(each.node for each in decision.considered if each.after > each.before)
-    names = ", ".join(each.name for each in decision.considered if each.after > each.before)
-    detail = {"epoch": course.pool.epoch, "share": node.share, "receivers": list(takers)}
-    said = f"{node.share / 100:g} % of {course.pool.name} moved from {node.name} to {names}"
+def _fail_over(done: Step, fleet: Fleet, node: Member, now: float) -> Step:
+    forced = node.breaker.mode == Mode.FORCED_OPEN and node.failure is None
+    kind = ChangeKind.MANUAL if forced else ChangeKind.FAILOVER
+    override = frozenset(Guard) - {Guard.NO_CANDIDATE} if forced else guards.NONE
+    actor = node.breaker.mode_owner or "engine" if forced else "engine"
+    reason = f"{node.name}: its breaker is forced open" if forced else ""
+    decision = decide_failover(done.pool, fleet, node, now, kind=kind, actor=actor, reason=reason, override=override)
+    if decision.refused_by is None:
+        return move_share(done, node, decision, now)
+    if node.failure is not None and node.failure.refused_by != decision.refused_by:
+        return _refuse(done, node, decision, now)
+    return done
+
+
+def move_share(done: Step, node: Member, decision: Decision, now: float) -> Step:
+    """Carry a failover out, and await its receivers when the node is failing."""
+    done = done.carry_out(decision)
+    takers = [each for each in decision.considered if each.after > each.before]
+    detail = {"epoch": done.pool.epoch, "share": node.share, "receivers": [each.node for each in takers]}
+    said = f"{node.share / 100:g} % of {done.pool.name} moved from {node.name} to {', '.join(each.name for each in takers)}"
     if decision.kind == ChangeKind.MANUAL:
-        course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, detail, actor=decision.actor))
-        return
+        return done.tell(event(EventType.REBALANCED, said, node.id, detail, actor=decision.actor))
     if decision.actor == "engine":
-        course.pool = replace(course.pool, last_failover_at=now)
-    if node.failure is not None:
-        until = now + 2 * max(course.member(taker).health_policy.interval for taker in takers)
-        failure = replace(
-            node.failure, had_share=True, moved_at=now, verify_after=now, verify_until=until, receivers=takers, refused_by=None
-        )
-        course.set(replace(course.member(node.id), failure=failure))
-    course.tell(Event(EventType.FAILOVER_STARTED, Severity.INFO, said, node.id, detail, actor=decision.actor))
+        done = done.with_pool(replace(done.pool, last_failover_at=now))
+    started = event(EventType.FAILOVER_STARTED, said, node.id, detail, actor=decision.actor)
+    moved = done.member(node.id)
+    if moved.failure is None:
+        return done.tell(started)
+    until = now + 2 * max(done.member(each.node).health_policy.interval for each in takers)
+    cause = Cause(now, receivers=tuple(each.node for each in takers), until=until)
+    return turn(done, moved, Signal.SHARE_MOVED, cause, {started.type: started})
 
 
-def _refused(course: Course, node: Member, decision: Decision) -> None:
-    assert node.failure is not None  # asked by the caller
-    assert decision.refused_by is not None  # as above
-    course.decided(decision)
+def _refuse(done: Step, node: Member, decision: Decision, now: float) -> Step:
+    assert decision.refused_by is not None  # asked by the caller
     holder = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
-    loud = decision.refused_by in (Guard.PANIC, Guard.NO_CANDIDATE)
     said = f"Failover of {node.name} held back by {decision.refused_by.replace('_', ' ')}: {holder.reason}"
     detail = {"guard": decision.refused_by.value, "holder": holder.reason, "lifts_at": decision.lifts_at, "share": node.share}
-    course.tell(Event(EventType.FAILOVER_REFUSED, Severity.CRITICAL if loud else Severity.WARNING, said, node.id, detail))
-    course.set(replace(course.member(node.id), failure=replace(node.failure, refused_by=decision.refused_by, had_share=True)))
+    refused = event(EventType.FAILOVER_REFUSED, said, node.id, detail, stakes=Stakes(guard=decision.refused_by))
+    cause = Cause(now, guard=decision.refused_by)
+    return turn(done.carry_out(decision), node, Signal.REFUSED, cause, {refused.type: refused})
 
 
-def _climb(course: Course, fleet: Fleet, now: float) -> None:
+def _climb(done: Step, fleet: Fleet, now: float) -> Step:
     """Failback: traffic returns to a better tier once that was eligible without a break for the delay."""
-    pool = course.pool
+    pool = done.pool
     better = _better_tier(pool)
     if better is None:
-        if pool.better_tier_since is not None or pool.failback_told:
-            course.pool = replace(pool, better_tier_since=None, failback_told=False)
-        return
+        if pool.better_tier_since is None and not pool.failback_told:
+            return done
+        return done.with_pool(replace(pool, better_tier_since=None, failback_told=False))
     since = pool.better_tier_since if pool.better_tier_since is not None else now
-    course.pool = pool = replace(pool, better_tier_since=since)
+    done = done.with_pool(replace(pool, better_tier_since=since))
     if now < since + pool.policy.failback_delay:
-        return
+        return done
     if pool.policy.failback == Failback.MANUAL:
-        if not pool.failback_told:
-            course.pool = replace(pool, failback_told=True)
-            said = f"{pool.name}: tier {better} is eligible again; fail back when you are ready"
-            course.tell(Event(EventType.FAILBACK_DUE, Severity.INFO, said, detail={"tier": better}))
-        return
-    answers = guards.ask(pool, fleet, None, now)
-    if guards.holder(answers) is None:
-        climb(course, better, now, actor="engine", answers=answers)
+        return done if pool.failback_told else _tell_failback(done, better)
+    answers = guards.ask(done.pool, fleet, None, now)
+    return climb(done, better, now, actor="engine", answers=answers) if guards.holder(answers) is None else done
 
 
-def climb(course: Course, tier: int, now: float, *, actor: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
+def _tell_failback(done: Step, tier: int) -> Step:
+    said = f"{done.pool.name}: tier {tier} is eligible again; fail back when you are ready"
+    told = event(EventType.FAILBACK_DUE, said, detail={"tier": tier})
+    return done.with_pool(replace(done.pool, failback_told=True)).tell(told)
+
+
+def climb(done: Step, tier: int, now: float, *, actor: str, answers: tuple[GuardAnswer, ...] = ()) -> Step:
     """Give all traffic to this tier by weight."""
-    course.pool = replace(course.pool, active_tier=tier, better_tier_since=None, failback_told=False)
-    decision = to_targets(
-        course.pool,
-        ChangeKind.FAILBACK,
-        now,
-        reason=f"tier {tier} is eligible again and serves first",
-        actor=actor,
-        answers=answers,
-    )
-    course.decided(decision)
-    said = f"{course.pool.name}: traffic returned to tier {tier}"
-    course.tell(Event(EventType.REBALANCED, Severity.INFO, said, detail={"epoch": course.pool.epoch, "tier": tier}, actor=actor))
+    done = done.with_pool(replace(done.pool, active_tier=tier, better_tier_since=None, failback_told=False))
+    reason = f"tier {tier} is eligible again and serves first"
+    done = done.carry_out(to_targets(done.pool, ChangeKind.FAILBACK, now, reason=reason, actor=actor, answers=answers))
+    said = f"{done.pool.name}: traffic returned to tier {tier}"
+    return done.tell(event(EventType.REBALANCED, said, detail={"epoch": done.pool.epoch, "tier": tier}, actor=actor))
 
 
 def _better_tier(pool: Pool) -> int | None:
@@ -166,38 +160,59 @@ def _better_tier(pool: Pool) -> int | None:
     return min(tiers, default=None)
 
 
-def _rebalance(course: Course, fleet: Fleet, now: float) -> None:
-    pool = course.pool
-    if pool.rebalanced_at is None:
-        course.pool = pool = replace(pool, rebalanced_at=now)
+def _rebalance(done: Step, fleet: Fleet, now: float) -> Step:
+    if done.pool.rebalanced_at is None:
+        done = done.with_pool(replace(done.pool, rebalanced_at=now))
+    pool = done.pool
     due = pool.policy.auto_rebalance and now >= (pool.rebalanced_at or 0.0) + pool.policy.rebalance_interval
     if not due or failover_pending(pool) or not off_ideal(pool):
-        return
+        return done
     answers = guards.ask(pool, fleet, None, now)
-    if guards.holder(answers) is None:
-        put_right(course, now, actor="engine", reason="shares were off their weights", answers=answers)
+    if guards.holder(answers) is not None:
+        return done
+    return put_right(done, now, actor="engine", reason="shares were off their weights", answers=answers)
 
 
-def put_right(course: Course, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> None:
+def put_right(done: Step, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> Step:
     """Bring the shares back to the weights."""
-    course.decided(to_targets(course.pool, ChangeKind.REBALANCE, now, reason=reason, actor=actor, answers=answers))
-    course.pool = replace(course.pool, rebalanced_at=now)
-    said = f"{course.pool.name}: shares brought back to the weights"
-    course.tell(Event(EventType.REBALANCED, Severity.INFO, said, detail={"epoch": course.pool.epoch}, actor=actor))
+    done = done.carry_out(to_targets(done.pool, ChangeKind.REBALANCE, now, reason=reason, actor=actor, answers=answers))
+    said = f"{done.pool.name}: shares brought back to the weights"
+    told = event(EventType.REBALANCED, said, detail={"epoch": done.pool.epoch}, actor=actor)
+    return done.with_pool(replace(done.pool, rebalanced_at=now)).tell(told)
 
 
-def _watch_capacity(course: Course) -> None:
-    low = guards.low_capacity(course.pool)
-    if (low is not None) == course.pool.low_capacity:
-        return
-    course.pool = replace(course.pool, low_capacity=low is not None)
+def _watch_loads(done: Step) -> Step:
+    """A high load ends with the watch on its node, or with the capacity that it was measured by."""
+    for node in done.pool.members:
+        if node.load is None or node.load.high < HIGH_REPORTS:
+            continue
+        if node.admin in (AdminState.MAINTENANCE, AdminState.DISABLED):
+            why = f"it is {'in ' if node.admin == AdminState.MAINTENANCE else ''}{node.admin}"
+        elif node.capacity is None or node.load.last < HIGH_LOAD * node.capacity:
+            why = "its capacity was edited"
+        else:
+            continue
+        done = end_high_load(done, node, why)
+    return done
+
+
+def end_high_load(done: Step, node: Member, why: str) -> Step:
+    """End the trouble of a load that nobody measures any more."""
+    assert node.load is not None  # asked by the callers
+    told = event(EventType.HIGH_LOAD_ENDED, f"{node.name}: its load is no longer watched, {why}", node.id, {"load": node.load.last})
+    return done.put(replace(node, load=replace(node.load, high=0))).tell(told)
+
+
+def _watch_capacity(done: Step) -> Step:
+    pool, low = done.pool, guards.low_capacity(done.pool)
+    if (low is not None) == pool.low_capacity:
+        return done
+    done = done.with_pool(replace(pool, low_capacity=low is not None))
     if low is None:
-        said = f"{course.pool.name}: at least half of the weight is eligible again"
-        course.tell(Event(EventType.LOW_CAPACITY, Severity.INFO, said, detail={"over": True}))
-        return
+        return done.tell(event(EventType.LOW_CAPACITY_ENDED, f"{pool.name}: at least half of the weight is eligible again"))
     left, whole = low
-    said = f"{course.pool.name}: only {left} of {whole} weight is eligible"
-    course.tell(Event(EventType.LOW_CAPACITY, Severity.WARNING, said, detail={"eligible": left, "enabled": whole}))
+    said = f"{pool.name}: only {left} of {whole} weight is eligible"
+    return done.tell(event(EventType.LOW_CAPACITY, said, detail={"eligible": left, "enabled": whole}))
 
 
 def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) -> Decision | None:
@@ -207,7 +222,7 @@ def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) ->
         return decide_failover(pool, fleet, waiting[0], now)
     if about is not None:
         return None
-    due = settle(Course(replace(pool, paused=None)), pool, Fleet(), now).decisions
+    due = settle(Step(replace(pool, paused=None)), pool, Fleet(), now).decisions
     if not due:
         return None
     answers = guards.ask(pool, fleet, None, now)
@@ -247,20 +262,4 @@ def busy(pool: Pool) -> bool:
         bool(failover_pending(pool))
         or active_tier(pool) != pool.active_tier
         or any(node.failure is not None and node.failure.verify_after is not None for node in pool.members)
-    )
-
-
-def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
-    """Whether applying this observation certainly changes no state, no share and no event: the short way is open."""
-    breaker = node.breaker
-    return (
-        observation.verdict == Verdict.PASS
-        and quiet_health(node.health)
-        and node.admin == AdminState.ENABLED
-        and node.failure is None
-        and breaker.state == State.CLOSED
-        and breaker.mode == Mode.AUTO
-        and not breaker.failures
-        and not windowed(node.breaker_policy)
-        and not busy(pool)
     )

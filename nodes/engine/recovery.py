@@ -12,89 +12,88 @@ from dataclasses import replace
 
 from nodes.engine import guards
 from nodes.engine.apply_checks import REOPENINGS_TOLD
-from nodes.engine.course import Course
 from nodes.engine.decide import change, decide_failover
-from nodes.engine.enums import ChangeKind, EventType, Guard, Mode, Origin, Severity, Strategy
-from nodes.engine.record import GuardAnswer
+from nodes.engine.decision import GuardAnswer
+from nodes.engine.enums import ChangeKind, EventType, Guard, Mode, Origin, Strategy
+from nodes.engine.event_types import event
 from nodes.engine.shares import awaiting_share, eligible, on_trial, only_stale, shares, taken_back, trial_shares
+from nodes.engine.step import Step
 from nodes.engine.types import TENTHS, Event, Fleet, Member, Pool, Ramp
 
 _NOT_FOR_TRIALS = frozenset({Guard.PANIC, Guard.MAX_FAILED_PERCENT, Guard.COOLDOWN})  # its failover has passed them already
 
 
-def give_shares(course: Course, fleet: Fleet, ended: Mapping[int, Event], now: float) -> None:
-    """Eligible nodes that hold nothing take their part back; what ended well is told after the share is back."""
-    told = dict(ended)
-    answers = guards.ask(course.pool, fleet, None, now)
+def give_shares(step: Step, fleet: Fleet, ended: Mapping[int, Event], now: float) -> Step:
+    """Eligible nodes that hold nothing take their part back; the end of a failure is told after the share is back."""
+    waiting = dict(ended)
+    answers = guards.ask(step.pool, fleet, None, now)
     if guards.holder(answers) is None:
-        _place_first(course)
-        _go_on(course, now, answers)
-        for node in awaiting_share(course.pool):
-            reason = (
-                f"{node.name} is eligible again" if node.health.ever_eligible else f"{node.name} is eligible for the first time"
-            )
-            if not give_back(course, node, now, actor="engine", reason=reason, answers=answers):
+        step = _go_on(_place_first(step), now, answers)
+        for node in awaiting_share(step.pool):
+            reason = f"{node.name} is eligible {'again' if node.health.ever_eligible else 'for the first time'}"
+            after = give_back(step, node, now, actor="engine", reason=reason, answers=answers)
+            if after is None:
                 continue
-            if node.id in told:
-                course.tell(told.pop(node.id))
-            else:
-                said = f"{reason} and takes its share of {course.pool.name}"
-                course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
-        _try_out(course, now, answers)
-    course.events += told.values()
-    for node in course.pool.members:
-        if not node.health.ever_eligible and eligible(node):
-            course.set(replace(node, health=replace(node.health, ever_eligible=True)))
+            said = f"{reason} and takes its share of {after.pool.name}"
+            told = waiting.pop(node.id, None) or event(EventType.REBALANCED, said, node.id, {"epoch": after.pool.epoch})
+            step = after.tell(told)
+        step = _try_out(step, now, answers)
+    step = step.tell(*waiting.values())
+    first = [node for node in step.pool.members if not node.health.ever_eligible and eligible(node)]
+    return step.put(*(replace(node, health=replace(node.health, ever_eligible=True)) for node in first)) if first else step
 
 
-def give_back(course: Course, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> bool:
-    """Let this node take its part, or the first step of it; False when nobody holds more than theirs.
+def give_back(
+    step: Step, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()
+) -> Step | None:
+    """Let this node take its part, or the first step of it; None when nobody holds more than theirs.
 
     What a node with a failover pending holds, only that failover brings.
     """
-    slowly = course.pool.policy.slow_start > 0 and any(shares(course.pool).values())
-    return _to_step(course, node, 1 if slowly else TENTHS, now, actor=actor, reason=reason, answers=answers)
+    slowly = step.pool.policy.slow_start > 0 and any(shares(step.pool).values())
+    after = _to_tenth(step, node, 1 if slowly else TENTHS, now, actor=actor, reason=reason, answers=answers)
+    return None if after.pool.epoch == step.pool.epoch else after
 
 
-def _to_step(
-    course: Course, node: Member, step: int, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...]
-) -> bool:
-    ramp = node.ramp or Ramp(course.pool.epoch + 1, now)
-    after = taken_back(course.pool, node, tenths=step)
-    given = after[node.id] != node.share
-    if given:
+def _to_tenth(
+    step: Step, node: Member, tenth: int, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...]
+) -> Step:
+    """Bring the node to so many tenths of its share; the epoch stays when nobody has to give any."""
+    ramp = node.ramp or Ramp(step.pool.epoch + 1, now)
+    after = taken_back(step.pool, node, tenths=tenth)
+    if after[node.id] != node.share:
         kind = ChangeKind.RECOVERY if node.health.ever_eligible else ChangeKind.REBALANCE
-        said = reason if step == TENTHS and not ramp.step else f"{reason}: step {step} of {TENTHS}"
-        decision = change(course.pool, kind, now, after, node=node, reason=said, answers=answers, actor=actor)
-        course.decided(replace(decision, continues=node.ramp.epoch if node.ramp else None))
-    if not given and node.ramp is None:
-        return False
+        said = reason if tenth == TENTHS and not ramp.step else f"{reason}: step {tenth} of {TENTHS}"
+        decision = change(step.pool, kind, now, after, node=node, reason=said, answers=answers, actor=actor)
+        step = step.carry_out(replace(decision, continues=node.ramp.epoch if node.ramp else None))
+    elif node.ramp is None:
+        return step
     since = ramp.since if ramp.step else now
-    course.set(replace(course.member(node.id), ramp=None if step == TENTHS else replace(ramp, since=since, step=step)))
-    return given
+    return step.put(replace(step.member(node.id), ramp=None if tenth == TENTHS else replace(ramp, since=since, step=tenth)))
 
 
-def _go_on(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None:
+def _go_on(step: Step, now: float, answers: tuple[GuardAnswer, ...]) -> Step:
     """Further steps of slow starts, as time passes."""
-    for waiting in course.pool.members:
+    for waiting in step.pool.members:
         if waiting.ramp is None or not waiting.ramp.step or not eligible(waiting):
             continue
-        step = _due_step(waiting.ramp, course.pool.policy.slow_start, now)
-        if step > waiting.ramp.step:
-            node = course.member(waiting.id)
-            _to_step(course, node, step, now, actor="engine", reason=f"slow start of {node.name}", answers=answers)
-
-
-def _due_step(ramp: Ramp, slow_start: float, now: float) -> int:
-    """Found by the very instants that `next_step_at` names: a step that a rounding missed would be woken for no more."""
-    step = ramp.step
-    while step < TENTHS and _step_at(ramp, step, slow_start) <= now:
-        step += 1
+        tenth = _due_tenth(waiting.ramp, step.pool.policy.slow_start, now)
+        if tenth > waiting.ramp.step:
+            node = step.member(waiting.id)
+            step = _to_tenth(step, node, tenth, now, actor="engine", reason=f"slow start of {node.name}", answers=answers)
     return step
 
 
-def _step_at(ramp: Ramp, after: int, slow_start: float) -> float:
-    """When the step after this one is due; at once if slow starts were switched off meanwhile."""
+def _due_tenth(ramp: Ramp, slow_start: float, now: float) -> int:
+    """Found by the very instants that `next_step_at` names: a step that a rounding missed would be woken for no more."""
+    tenth = ramp.step
+    while tenth < TENTHS and _tenth_at(ramp, tenth, slow_start) <= now:
+        tenth += 1
+    return tenth
+
+
+def _tenth_at(ramp: Ramp, after: int, slow_start: float) -> float:
+    """When the tenth after this one is due; at once if slow starts were switched off meanwhile."""
     return ramp.since + after * slow_start / TENTHS
 
 
@@ -102,25 +101,25 @@ def next_step_at(node: Member, pool: Pool) -> float | None:
     """When the node's slow start has its next step."""
     if node.ramp is None or not node.ramp.step or not eligible(node):
         return None
-    return _step_at(node.ramp, node.ramp.step, pool.policy.slow_start)
+    return _tenth_at(node.ramp, node.ramp.step, pool.policy.slow_start)
 
 
-def _try_out(course: Course, now: float, answers: tuple[GuardAnswer, ...]) -> None:
+def _try_out(step: Step, now: float, answers: tuple[GuardAnswer, ...]) -> Step:
     """A little traffic for nodes that only calls can heal."""
-    for node in course.pool.members:
-        if not _healed_by_calls(node) or node.share or node.ramp is not None or not _in_reach(course.pool, node):
+    for node in step.pool.members:
+        if not _healed_by_calls(node) or node.share or node.ramp is not None or not _in_reach(step.pool, node):
             continue
-        after = trial_shares(course.pool, node)
+        after = trial_shares(step.pool, node)
         if after[node.id] == 0:
             continue
         reason = f"{node.name} is on trial: only calls can heal its breaker"
-        course.decided(change(course.pool, ChangeKind.RECOVERY, now, after, node=node, reason=reason, answers=answers))
-        course.set(replace(course.member(node.id), ramp=Ramp(course.pool.epoch, now)))
+        step = step.carry_out(change(step.pool, ChangeKind.RECOVERY, now, after, node=node, reason=reason, answers=answers))
+        step = step.put(replace(step.member(node.id), ramp=Ramp(step.pool.epoch, now)))
         if node.breaker.reopened % REOPENINGS_TOLD:
             continue
-        detail = {"epoch": course.pool.epoch, "share": after[node.id]}
-        said = f"{reason}, so it gets {after[node.id] / 100:g} % of {course.pool.name}"
-        course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, detail))
+        said = f"{reason}, so it gets {after[node.id] / 100:g} % of {step.pool.name}"
+        step = step.tell(event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch, "share": after[node.id]}))
+    return step
 
 
 def _healed_by_calls(node: Member) -> bool:
@@ -132,35 +131,38 @@ def _in_reach(pool: Pool, node: Member) -> bool:
     return node.weight > 0 and (pool.active_tier is None or node.priority <= pool.active_tier)
 
 
-def withdraw(course: Course, fleet: Fleet, node: Member, now: float) -> bool:
-    """Take a trial's share back after the trial failed; True when that was it."""
+def withdraw(step: Step, fleet: Fleet, node: Member, now: float) -> Step | None:
+    """Take a trial's share back after the trial failed; None when that is not what the node holds, or a guard refuses."""
     if node.ramp is None or node.ramp.step:
-        return False
+        return None
     reason = f"{node.name} failed its trial"
-    decision = decide_failover(course.pool, fleet, node, now, kind=ChangeKind.RECOVERY, reason=reason, override=_NOT_FOR_TRIALS)
+    decision = decide_failover(step.pool, fleet, node, now, kind=ChangeKind.RECOVERY, reason=reason, override=_NOT_FOR_TRIALS)
     if decision.refused_by is not None:
-        return False
-    course.decided(replace(decision, continues=node.ramp.epoch))
+        return None
+    step = step.carry_out(replace(decision, continues=node.ramp.epoch))
     if node.breaker.reopened % REOPENINGS_TOLD != 1:
-        return True
-    said = f"{reason}: its {node.share / 100:g} % of {course.pool.name} went back"
-    course.tell(Event(EventType.REBALANCED, Severity.INFO, said, node.id, {"epoch": course.pool.epoch}))
-    return True
+        return step
+    said = f"{reason}: its {node.share / 100:g} % of {step.pool.name} went back"
+    return step.tell(event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}))
 
 
-def end_ramps(course: Course) -> None:
+def end_ramps(step: Step) -> Step:
     """A node that may no longer serve is no longer on its way back."""
-    for node in course.pool.members:
-        if node.ramp is not None and not eligible(node) and not on_trial(node) and not only_stale(node):
-            course.set(replace(node, ramp=None))
+    over = [
+        replace(node, ramp=None)
+        for node in step.pool.members
+        if node.ramp is not None and not eligible(node) and not on_trial(node) and not only_stale(node)
+    ]
+    return step.put(*over) if over else step
 
 
-def _place_first(course: Course) -> None:
+def _place_first(step: Step) -> Step:
     """While nodes of a better tier come up for the first time, traffic goes to them without the failback's delay."""
-    pool = course.pool
+    pool = step.pool
     if pool.strategy != Strategy.ACTIVE_PASSIVE or pool.active_tier is None:
-        return
+        return step
     better = [node for node in pool.members if node.priority < pool.active_tier and node.weight > 0]
     fresh = [node for node in better if eligible(node) and not node.health.ever_eligible]
-    if fresh and not any(node.health.ever_eligible for node in better):
-        course.pool = replace(pool, active_tier=min(node.priority for node in fresh))
+    if not fresh or any(node.health.ever_eligible for node in better):
+        return step
+    return step.with_pool(replace(pool, active_tier=min(node.priority for node in fresh)))

@@ -14,15 +14,13 @@ from dataclasses import dataclass, replace
 from nodes.engine import breaker as rules
 from nodes.engine.apply_checks import breaker_events
 from nodes.engine.breaker import Change, Permit
-from nodes.engine.course import Course
-from nodes.engine.enums import AdminState, EventType, Mode, Origin, Outcome, Severity, State
+from nodes.engine.enums import AdminState, EventType, Mode, Origin, Outcome, State
+from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, event
 from nodes.engine.pool_step import begin, settle
-from nodes.engine.record import Step
-from nodes.engine.types import Breaker, BreakerPolicy, Event, Fleet, Load, Member, Pool
+from nodes.engine.step import Step
+from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool
 
 OLDEST = 60.0  # s; what ended longer ago says nothing about now
-HIGH_LOAD = 0.8  # of the capacity
-HIGH_REPORTS = 3  # in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +44,14 @@ class Report:
 
 def report(pool: Pool, fleet: Fleet, now: float, node: int, told: Report, *, jitter: float = 0.0) -> Step:
     """Feed one node's breaker with reported calls, and take note of its load.  Raises `Refused` for a node that was removed."""
-    course = begin(pool, now, jitter=jitter)
-    member = course.member(node)
+    step = begin(pool, now, jitter=jitter)
+    member = step.member(node)
     breaker, changes = _fed(member.breaker, member.breaker_policy, told.calls, now, jitter)
     seen = replace(member, breaker=breaker)
-    course.set(seen)
-    course.events += breaker_events(member, seen, changes)
+    step = step.put(seen).tell(*breaker_events(member, seen, changes))
     if told.load is not None:
-        _weigh(course, seen, told.load)
-    return settle(course, pool, fleet, now)
+        step = _weigh(step, seen, told.load)
+    return settle(step, pool, fleet, now)
 
 
 def _fed(
@@ -107,18 +104,17 @@ def _count(
     return rules.report(asked, policy, permit, outcome, now, jitter=jitter, origin=Origin.CALLS, duration=duration)
 
 
-def _weigh(course: Course, node: Member, load: float) -> None:
-    """Tell once when the load stays high, and once when it no longer is."""
+def _weigh(step: Step, node: Member, load: float) -> Step:
+    """Tell once when the load stays high, and once when it no longer is; a node in maintenance is not watched."""
     before = node.load.high if node.load else 0
-    high = node.capacity is not None and load >= HIGH_LOAD * node.capacity
+    high = node.capacity is not None and load >= HIGH_LOAD * node.capacity and node.admin != AdminState.MAINTENANCE
     after = min(before + 1, HIGH_REPORTS) if high else 0
-    course.set(replace(course.member(node.id), load=Load(load, after)))
-    if node.admin == AdminState.MAINTENANCE:
-        return
+    step = step.put(replace(node, load=Load(load, after)))
     if after == HIGH_REPORTS > before:
         said = f"{node.name} carries {load:g} of {node.capacity:g}: {HIGH_REPORTS} reports in a row at {HIGH_LOAD:.0%} or more"
-        detail = {"load": load, "capacity": node.capacity}
-        course.tell(Event(EventType.HIGH_LOAD, Severity.WARNING, said, node.id, detail))
-    elif before == HIGH_REPORTS > after:
-        said = f"{node.name} carries {load:g}: its load is no longer high"
-        course.tell(Event(EventType.HIGH_LOAD, Severity.INFO, said, node.id, {"over": True, "load": load}))
+        return step.tell(event(EventType.HIGH_LOAD, said, node.id, {"load": load, "capacity": node.capacity}))
+    if before == HIGH_REPORTS > after:
+        return step.tell(
+            event(EventType.HIGH_LOAD_ENDED, f"{node.name} carries {load:g}: its load is no longer high", node.id, {"load": load})
+        )
+    return step

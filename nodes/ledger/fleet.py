@@ -5,8 +5,9 @@ Each change is made under the row's lock and writes its one event; asking for wh
 
 from __future__ import annotations
 
-from nodes.engine.enums import EventType, Severity
-from nodes.engine.types import Event, Hold
+from nodes.engine.enums import EventType
+from nodes.engine.event_types import event
+from nodes.engine.types import Hold
 from nodes.ledger import rows
 from nodes.ledger.history import append
 from nodes.ledger.pools import lock_fleet
@@ -19,7 +20,7 @@ def pause(cursor: Cursor, hold: Hold, now: float) -> bool:
         return False
     _write(cursor, "paused", hold)
     message = f"All automation paused by {hold.owner}: {hold.reason or 'no reason given'}"
-    append(cursor, Event(EventType.AUTOMATION_PAUSED, Severity.INFO, message, actor=hold.owner), now)
+    append(cursor, event(EventType.AUTOMATION_PAUSED, message, actor=hold.owner), now)
     return True
 
 
@@ -29,7 +30,7 @@ def resume(cursor: Cursor, actor: str, now: float) -> bool:
         return False
     _write(cursor, "paused", None)
     message = f"All automation resumed by {actor}"
-    append(cursor, Event(EventType.AUTOMATION_RESUMED, Severity.INFO, message, actor=actor), now)
+    append(cursor, event(EventType.AUTOMATION_RESUMED, message, actor=actor), now)
     _wake_all(cursor, now)
     return True
 
@@ -40,7 +41,7 @@ def isolate(cursor: Cursor, hold: Hold, now: float) -> bool:
         return False
     _write(cursor, "isolated", hold)
     message = f"Checker isolated: {hold.reason}. Automation holds until checks pass again"
-    append(cursor, Event(EventType.CHECKER_ISOLATED, Severity.CRITICAL, message, detail={"checker": hold.owner}), now)
+    append(cursor, event(EventType.CHECKER_ISOLATED, message, detail={"checker": hold.owner}), now)
     return True
 
 
@@ -51,8 +52,7 @@ def rejoin(cursor: Cursor, checker: str, now: float) -> bool:
         return False
     _write(cursor, "isolated", None)
     message = f"Checker no longer isolated after {now - held.since:.0f} s: automation acts again"
-    detail = {"resolves": EventType.CHECKER_ISOLATED.value, "checker": checker}
-    append(cursor, Event(EventType.CHECKER_ISOLATED, Severity.INFO, message, detail=detail), now)
+    append(cursor, event(EventType.CHECKER_REJOINED, message, detail={"checker": checker}), now)
     _wake_all(cursor, now)
     return True
 
@@ -64,12 +64,10 @@ def tell_late(cursor: Cursor, late: bool, lateness: float, now: float) -> bool:
     cursor.execute("UPDATE nodes_fleetstate SET late_told = %s, version = version + 1 WHERE id = 1", (late,))
     if late:
         message = f"Checks start {lateness:.1f} s late (p99): add workers or lengthen intervals"
-        event = Event(EventType.CHECKS_LATE, Severity.WARNING, message, detail={"lateness_p99": round(lateness, 3)})
+        told = event(EventType.CHECKS_LATE, message, detail={"lateness_p99": round(lateness, 3)})
     else:
-        event = Event(
-            EventType.CHECKS_LATE, Severity.INFO, "Checks start on time again", detail={"resolves": EventType.CHECKS_LATE.value}
-        )
-    append(cursor, event, now)
+        told = event(EventType.CHECKS_ON_TIME, "Checks start on time again")
+    append(cursor, told, now)
     return True
 
 

@@ -3,46 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from psycopg.types.json import Jsonb
 
-from nodes.engine import record, types
+from nodes.engine import types
+from nodes.engine.decision import Decision
 from nodes.engine.enums import ChangeKind, EventType, Severity
+from nodes.engine.event_types import TABLE, TroubleType, event, rank, worst
 from nodes.engine.shares import eligible
+from nodes.engine.step import Step
 from nodes.ledger.rows import Cursor, moment
 
-_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
 _MESSAGE_LENGTH = 500
-_FOR_POOL_INCIDENT = frozenset({EventType.FAILOVER_REFUSED, EventType.LOW_CAPACITY, EventType.ACKNOWLEDGED})
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """What the rows say of the pool's open trouble before this step."""
+class OpenState:
+    """The pool's open incident with its severity, and its nodes' open failures, by the ids of their rows."""
 
     incident: int | None
     severity: Severity | None
     failures: Mapping[int, int]  # node id -> id of its open Failure row
 
 
-def remember(cursor: Cursor, before: types.Pool, step: record.Step, past: Past, now: float) -> Past:
-    """Write the step's history; returns the open incident and failures after it."""
+def write_history(cursor: Cursor, before: types.Pool, step: Step, was: OpenState, now: float) -> OpenState:
+    """Write the step's failures, incident, decisions and events; returns what is open after it.  The pool's row is locked."""
     old = {m.id: m.failure for m in before.members if m.failure}
     new = {m.id: m.failure for m in step.pool.members if m.failure}
     touched = old.keys() | new.keys()
-    events = list(step.events)
-    told = [e for e in events if e.node in touched or e.type in _FOR_POOL_INCIDENT]
-    incident = _incident(cursor, step.pool, past, new, told, now)
-    failures = _failures(cursor, past, incident, old, new, told, now)
+    events = [(e, e.node in touched or TABLE[e.type].of_incident) for e in step.events]
+    told = [e for e, belongs in events if belongs]
+    incident = _incident(cursor, step.pool, was, new, told, now)
+    failures = _failures(cursor, was, incident, old, new, told, now)
     changes = [_change(cursor, step.pool, decision, incident, new, now) for decision in step.decisions]
     _end_ramps(cursor, before, step.pool, now)
-    if incident and not new:
-        events = _close(cursor, incident, events, touched, now)
-    for event in events:
-        belongs = incident if event.node in touched or event.type in _FOR_POOL_INCIDENT else None
-        append(cursor, event, now, pool=before.id, incident=belongs, failover=_failover_of(cursor, event, step, changes, now))
-    return Past(incident if new else None, None, failures)
+    for each, belongs in events:
+        failover = _failover_of(cursor, each, step, changes, now)
+        append(cursor, each, now, pool=before.id, incident=incident if belongs else None, failover=failover)
+    if incident is not None and not new:
+        _close(cursor, incident, step, now)
+    return OpenState(incident if new else None, None, failures)
 
 
 def append(
@@ -70,21 +71,21 @@ def append(
 def _incident(
     cursor: Cursor,
     pool: types.Pool,
-    past: Past,
+    was: OpenState,
     failing: Mapping[int, types.Failure],
     told: list[types.Event],
     now: float,
 ) -> int | None:
     """Open the pool's incident with its first failure, dated back to the first bad check; raise it when worse comes."""
-    worst = max((e.severity for e in told), key=_RANK.__getitem__, default=Severity.WARNING)
-    if past.incident is not None:
-        if past.severity is not None and _RANK[worst] > _RANK[past.severity]:
-            cursor.execute("UPDATE nodes_incident SET severity = %s WHERE id = %s", (worst.value, past.incident))
-        return past.incident
+    gravest = worst(*(e.severity for e in told)) if told else Severity.WARNING
+    if was.incident is not None:
+        if was.severity is not None and rank(gravest) > rank(was.severity):
+            cursor.execute("UPDATE nodes_incident SET severity = %s WHERE id = %s", (gravest.value, was.incident))
+        return was.incident
     if not failing:
         return None
     first = min(failing.values(), key=lambda failure: failure.first_bad_at)
-    loud = [e.message for e in told if e.severity == worst] or [f"{pool.name}: {len(failing)} nodes failing"]
+    loud = [e.message for e in told if e.severity == gravest] or [f"{pool.name}: {len(failing)} nodes failing"]
     cursor.execute(
         """INSERT INTO nodes_incident (pool_id, opened_at, detected_at, severity, summary, acknowledged_by, acknowledgement)
            VALUES (%s, %s, %s, %s, %s, '', '') RETURNING id""",
@@ -92,7 +93,7 @@ def _incident(
             pool.id,
             moment(min(first.first_bad_at, now)),
             moment(now),
-            max(worst, Severity.WARNING, key=_RANK.__getitem__).value,
+            worst(gravest, Severity.WARNING).value,
             loud[0][:300],
         ),
     )
@@ -103,7 +104,7 @@ def _incident(
 
 def _failures(
     cursor: Cursor,
-    past: Past,
+    was: OpenState,
     incident: int | None,
     old: Mapping[int, types.Failure],
     new: Mapping[int, types.Failure],
@@ -111,12 +112,12 @@ def _failures(
     now: float,
 ) -> dict[int, int]:
     """Open, move and close the rows of the nodes' failures."""
-    rows = dict(past.failures)
+    rows = dict(was.failures)
     for node in old.keys() - new.keys():
         cursor.execute("UPDATE nodes_failure SET recovered_at = %s WHERE id = %s", (moment(now), rows.pop(node)))
     for node, failure in new.items():
         if node not in rows:
-            said = next((e.message for e in told if e.node == node and e.type in _MARKS), "")
+            said = next((e.message for e in told if e.node == node and TABLE[e.type].begins is TroubleType.FAILURE), "")
             cursor.execute(
                 """INSERT INTO nodes_failure (node_id, incident_id, cause, message, had_share, first_bad_at, marked_at, moved_at)
                    VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
@@ -136,13 +137,10 @@ def _failures(
     return rows
 
 
-_MARKS = frozenset({EventType.NODE_MARKED_FAILED, EventType.BREAKER_OPENED})
-
-
 def _change(
     cursor: Cursor,
     pool: types.Pool,
-    decision: record.Decision,
+    decision: Decision,
     incident: int | None,
     failing: Mapping[int, types.Failure],
     now: float,
@@ -175,7 +173,7 @@ def _change(
     return int(row["id"])
 
 
-def _status(pool: types.Pool, decision: record.Decision) -> str:
+def _status(pool: types.Pool, decision: Decision) -> str:
     """A failover stays `started` until a receiver has been verified, a recovery `ramping` while the node's share grows."""
     if decision.refused_by is not None:
         return "refused"
@@ -185,7 +183,7 @@ def _status(pool: types.Pool, decision: record.Decision) -> str:
     return "ramping" if ramping else "completed"
 
 
-def _further(cursor: Cursor, pool: types.Pool, decision: record.Decision, now: float) -> int | None:
+def _further(cursor: Cursor, pool: types.Pool, decision: Decision, now: float) -> int | None:
     """Add a step to the recovery that began at an earlier epoch; None when that row is no longer there."""
     cursor.execute(
         """UPDATE nodes_failover SET shares_after = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
@@ -201,7 +199,7 @@ def _further(cursor: Cursor, pool: types.Pool, decision: record.Decision, now: f
     return None if row is None else int(row["id"])
 
 
-def _held(decision: record.Decision) -> str:
+def _held(decision: Decision) -> str:
     return f"{decision.after.get(decision.node or 0, 0) / 100:g} %"
 
 
@@ -222,7 +220,7 @@ def _end_ramps(cursor: Cursor, before: types.Pool, after: types.Pool, now: float
         )
 
 
-def _steps(decision: record.Decision, failure: types.Failure | None) -> list[dict[str, object]]:
+def _steps(decision: Decision, failure: types.Failure | None) -> list[dict[str, object]]:
     """The way to this decision, each step with its time; what comes later is added as it happens."""
     steps: list[dict[str, object]] = []
     if failure is not None and decision.kind == ChangeKind.FAILOVER:
@@ -234,40 +232,29 @@ def _steps(decision: record.Decision, failure: types.Failure | None) -> list[dic
     return steps
 
 
-_ENDS = {EventType.FAILOVER_COMPLETED: "completed", EventType.FAILOVER_FAILED: "failed"}
-_TELLS = {
-    EventType.FAILOVER_STARTED: frozenset({ChangeKind.FAILOVER}),
-    EventType.FAILOVER_REFUSED: frozenset(ChangeKind),
-    EventType.RECOVERY_COMPLETED: frozenset({ChangeKind.RECOVERY}),
-    EventType.REBALANCED: frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK, ChangeKind.RECOVERY}),
-    EventType.ADMIN_STATE_CHANGED: frozenset({ChangeKind.MANUAL, ChangeKind.RECOVERY}),
-    EventType.NODE_REMOVED: frozenset({ChangeKind.MANUAL}),
-}
-
-
-def _failover_of(cursor: Cursor, event: types.Event, step: record.Step, changes: list[int], now: float) -> int | None:
+def _failover_of(cursor: Cursor, event: types.Event, step: Step, changes: list[int], now: float) -> int | None:
     """The decision that an event tells of; the end of a failover is written to the row of its start."""
-    if event.type in _ENDS:
+    meaning = TABLE[event.type]
+    if meaning.concludes is not None:
         cursor.execute(
             """UPDATE nodes_failover SET status = %s, completed_at = %s,
                       record = jsonb_set(record, '{steps}', record->'steps' || %s)
                WHERE id = (SELECT max(id) FROM nodes_failover WHERE pool_id = %s AND node_id = %s AND status = 'started')
                RETURNING id""",
-            (_ENDS[event.type], moment(now), Jsonb([{"at": now, "text": event.message}]), step.pool.id, event.node),
+            (meaning.concludes.value, moment(now), Jsonb([{"at": now, "text": event.message}]), step.pool.id, event.node),
         )
         row = cursor.fetchone()
         return int(row["id"]) if row else None
-    kinds = _TELLS.get(event.type, frozenset())
     for decision, change in zip(step.decisions, changes, strict=True):
-        refused = decision.refused_by is not None
-        if decision.kind in kinds and decision.node == event.node and refused == (event.type == EventType.FAILOVER_REFUSED):
+        refused = (decision.refused_by is not None) == (event.type == EventType.FAILOVER_REFUSED)
+        if refused and decision.kind in meaning.decisions and decision.node == event.node:
             return change
     return None
 
 
-def _close(cursor: Cursor, incident: int, events: list[types.Event], touched: set[int], now: float) -> list[types.Event]:
-    """End the incident; the last event about its nodes says so, which is what resolves the page."""
+def _close(cursor: Cursor, incident: int, step: Step, now: float) -> None:
+    """End the incident; the event that says so is what resolves its alerts."""
     cursor.execute("UPDATE nodes_incident SET closed_at = %s WHERE id = %s AND closed_at IS NULL", (moment(now), incident))
-    last = max(i for i, event in enumerate(events) if event.node in touched)
-    events[last] = replace(events[last], detail={**events[last].detail, "incident_closed": True})
-    return events
+    last = [each.message for each in step.events if TABLE[each.type].ends is TroubleType.FAILURE]
+    said = f"{last[-1]}; the incident of {step.pool.name} is over" if last else f"The incident of {step.pool.name} is over"
+    append(cursor, event(EventType.INCIDENT_CLOSED, said), now, pool=step.pool.id, incident=incident)

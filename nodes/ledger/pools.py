@@ -13,14 +13,15 @@ from typing import Any
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nodes.engine import enums, record, types
+from nodes.engine import enums, types
 from nodes.engine.health import next_interval
 from nodes.engine.pool_step import busy, step
+from nodes.engine.step import Step
 from nodes.ledger import rows
-from nodes.ledger.history import Past, remember
+from nodes.ledger.history import OpenState, write_history
 from nodes.ledger.rows import Cursor, Row, moment
 
-Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation]], record.Step]
+Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation]], Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
 _LETTER = {v: v.value[0] for v in enums.Verdict}
@@ -39,7 +40,7 @@ class Result:
 class Applied:
     """What a transaction came to."""
 
-    step: record.Step
+    step: Step
     stale: tuple[int, ...] = ()  # nodes whose result answered an old claim and was dropped
 
 
@@ -69,12 +70,12 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
     before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
     fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.token}
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
-    past = Past(
+    was = OpenState(
         pool_row["incident_id"],
         enums.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
         {node: rows.plain(row["failure"])["id"] for node, row in node_rows.items() if row["failure"] is not None},
     )
-    after = remember(cursor, before, step, past, now)
+    after = write_history(cursor, before, step, was, now)
     _write_nodes(cursor, before, step.pool, after.failures, fresh, now)
     _write_pool(cursor, pool_row, before, step, after, now)
     return Applied(step, tuple(r.node for r in results if r.node not in fresh))
@@ -83,7 +84,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
 def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Result] = ()) -> Applied:
     """Apply results, or with none of them let time alone do its work."""
 
-    def act(pool: types.Pool, fleet: types.Fleet, seen: Mapping[int, types.Observation]) -> record.Step:
+    def act(pool: types.Pool, fleet: types.Fleet, seen: Mapping[int, types.Observation]) -> Step:
         return step(pool, fleet, now, observations=seen, jitter=random.random())
 
     return transact(cursor, pool_id, act, now=now, results=results)
@@ -226,7 +227,7 @@ def _update(cursor: Cursor, node: int, changes: Mapping[str, Any], expressions: 
     cursor.execute(query, [*values_given, node])
 
 
-def _write_pool(cursor: Cursor, row: Row, before: types.Pool, step: record.Step, past: Past, now: float) -> None:
+def _write_pool(cursor: Cursor, row: Row, before: types.Pool, step: Step, left: OpenState, now: float) -> None:
     """Write the pool's row by name; its version tells readers that something is to be seen."""
     after = step.pool
     was, new = rows.pool_columns(before), rows.pool_columns(after)
@@ -235,8 +236,8 @@ def _write_pool(cursor: Cursor, row: Row, before: types.Pool, step: record.Step,
         changes["epoch_at"] = moment(now)
     if after.paused != before.paused:
         changes["paused"] = rows.as_json(after.paused)
-    if past.incident != row["incident_id"]:
-        changes["incident_id"] = past.incident
+    if left.incident != row["incident_id"]:
+        changes["incident_id"] = left.incident
     if (wake_at := moment(step.wake_at)) != row["wake_at"]:
         changes["wake_at"] = wake_at
     if (awaited := busy(after)) != row["busy"]:

@@ -9,15 +9,10 @@ from datetime import datetime
 from django.db.models import OuterRef, QuerySet, Subquery
 
 from nodes.engine.enums import EventType, Severity
+from nodes.engine.event_types import TABLE, TroubleType
 from nodes.models import Event, Failure, Incident
 
-_GOOD = frozenset(
-    {EventType.RECOVERY_COMPLETED, EventType.FAILOVER_COMPLETED, EventType.BREAKER_CLOSED, EventType.AUTOMATION_RESUMED}
-)
-_DONE = (
-    EventType.FAILOVER_STARTED, EventType.FAILOVER_COMPLETED, EventType.FAILOVER_FAILED, EventType.FAILOVER_REFUSED,
-    EventType.RECOVERY_STARTED, EventType.RECOVERY_FAILED, EventType.RECOVERY_COMPLETED,
-)  # fmt: skip  # what an engine can do about an incident
+_DONE = tuple(kind for kind, row in TABLE.items() if TroubleType.FAILURE in (row.updates, row.ends))  # what is done about a failure
 _LOOKS = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
 AT_ONCE = 0.1  # s
@@ -41,7 +36,7 @@ class EventLine:
     @property
     def look(self) -> str:
         if self.severity == Severity.INFO:
-            return "ok" if self.type in _GOOD else "note" if self.by_person else "idle"
+            return "ok" if TABLE[self.type].good else "note" if self.by_person else "idle"
         return _LOOKS[self.severity]
 
     @property

@@ -12,8 +12,8 @@ from math import inf
 from django.db import connection, transaction
 from psycopg.rows import dict_row
 
+from nodes.engine.decision import Decision
 from nodes.engine.outlook import Prospect, outlook
-from nodes.engine.record import Decision
 from nodes.ledger.pools import PoolGoneError, look
 from nodes.ledger.rows import Cursor, moment
 from nodes.screens.records import guard_words

@@ -71,7 +71,7 @@ def recover(incident: Incident, node: str = "a") -> None:
     """The incident's last failure ends."""
     incident.closed_at = at(60)
     incident.save(update_fields=["closed_at"])
-    happen(EventType.RECOVERY_COMPLETED, incident=incident, node=node, incident_closed=True)
+    happen(EventType.INCIDENT_CLOSED, incident=incident)
 
 
 def slack(name: str = "ops") -> Destination:

@@ -22,7 +22,7 @@ def events(*told: tuple[EventType, Severity, int], incident: int | None = 7) -> 
 
 
 def closing(number: int = 999, incident: int = 7) -> Happening:
-    return Happening(number, EventType.RECOVERY_COMPLETED, Severity.INFO, incident, 1, 1, closes_incident=True)
+    return Happening(number, EventType.INCIDENT_CLOSED, Severity.INFO, incident, 1)
 
 
 def run(
@@ -100,7 +100,7 @@ def test_nothing_is_told_of_an_incident_that_is_over() -> None:
 
 def test_an_isolated_checker_opens_and_ends_and_comes_again_under_another_key() -> None:
     isolated = [Happening(n, EventType.CHECKER_ISOLATED, Severity.CRITICAL) for n in (1, 3)]
-    well = [Happening(n, EventType.CHECKER_ISOLATED, Severity.INFO, resolves="checker_isolated") for n in (2, 4)]
+    well = [Happening(n, EventType.CHECKER_REJOINED, Severity.INFO) for n in (2, 4)]
     said = [each for each in run([isolated[0], well[0], isolated[1], well[1]]) if each.destination == PAGER]
     assert [(each.action.value, each.key) for each in said] == [
         ("trigger", "checker_isolated/1"),
@@ -172,13 +172,13 @@ def test_when_every_incident_has_ended_every_page_is_resolved(history: list[Happ
 
 
 def test_most_events_are_dropped_without_another_look() -> None:
-    assert not rules.deserves(Happening(1, EventType.HEALTH_CHECK_FAILED, Severity.INFO, 7, 1, 1))
-    assert not rules.deserves(Happening(1, EventType.CONFIG_CHANGED, Severity.INFO))
+    assert not rules.is_alertable(Happening(1, EventType.HEALTH_CHECK_FAILED, Severity.INFO, 7, 1, 1))
+    assert not rules.is_alertable(Happening(1, EventType.CONFIG_CHANGED, Severity.INFO))
 
 
 def test_the_high_load_of_each_node_is_a_page_of_its_own_that_its_end_resolves() -> None:
     high = [Happening(number, EventType.HIGH_LOAD, Severity.WARNING, None, 1, node) for number, node in ((1, 4), (2, 5))]
-    over = Happening(3, EventType.HIGH_LOAD, Severity.INFO, None, 1, 4, resolves=EventType.HIGH_LOAD.value)
+    over = Happening(3, EventType.HIGH_LOAD_ENDED, Severity.INFO, None, 1, 4)
     said = [each for each in run([*high, over]) if each.destination == CHAT]
     assert [(each.action.value, each.key) for each in said] == [
         ("trigger", "high_load/node/4/1"),

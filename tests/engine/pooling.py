@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nodes.engine.enums import EventType, Strategy, Verdict
-from nodes.engine.pool_step import step
-from nodes.engine.record import Step
+from nodes.engine.enums import AdminState, EventType, Health, Mode, State, Strategy, Verdict
+from nodes.engine.pool_step import busy, step
+from nodes.engine.step import Step
 from nodes.engine.types import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
+from nodes.engine.window import windowed
 
 START = 1_000_000.0
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
@@ -89,3 +90,23 @@ class Driver:
 
     def told(self, *types: EventType) -> list[Event]:
         return [event for event in self.events if event.type in types]
+
+
+def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
+    """Whether this observation certainly changes no state, share or event: what the SQL of the fast path is held to."""
+    health, breaker = node.health, node.breaker
+    return (
+        observation.verdict == Verdict.PASS
+        and health.status == Health.HEALTHY
+        and not health.fails
+        and health.first_bad_at is None
+        and not health.stale
+        and health.ever_eligible
+        and node.admin == AdminState.ENABLED
+        and node.failure is None
+        and breaker.state == State.CLOSED
+        and breaker.mode == Mode.AUTO
+        and not breaker.failures
+        and not windowed(node.breaker_policy)
+        and not busy(pool)
+    )

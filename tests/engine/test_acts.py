@@ -17,10 +17,10 @@ from nodes.engine.commands import (
     resume,
     set_admin,
 )
-from nodes.engine.course import Refused
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, State
 from nodes.engine.pool_step import decide
 from nodes.engine.shares import failover_pending
+from nodes.engine.step import Refused
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
 

@@ -6,14 +6,17 @@ from functools import cache
 
 from nodes.engine import breaker as rules
 from nodes.engine.commands import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
+from nodes.engine.decision import Decision
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Origin, Severity, State
-from nodes.engine.record import Decision
 from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
 
 # Facts about configuration and about the console itself: `nodes.operations` and `nodes.ledger.fleet` write these.
-TOLD_BY_THE_LEDGER = {EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.CHECKER_ISOLATED, EventType.CHECKS_LATE}
+TOLD_BY_THE_LEDGER = {
+    EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.INCIDENT_CLOSED, EventType.CHECKER_ISOLATED,
+    EventType.CHECKER_REJOINED, EventType.CHECKS_LATE, EventType.CHECKS_ON_TIME,
+}  # fmt: skip  # each has a test in tests/integration/test_ledger.py
 
 
 def life_of_a_pool() -> Driver:
@@ -61,6 +64,7 @@ def life_by_hand() -> Driver:
     driver.take(acknowledge(driver.pool, driver.fleet, driver.now, alice, "seen"))
     for state in (AdminState.DRAINING, AdminState.MAINTENANCE, AdminState.DISABLED, AdminState.ENABLED):
         driver.take(set_admin(driver.pool, driver.fleet, driver.now, 1, state, alice))
+    driver.batch("A=f")
     driver.take(remove(driver.pool, driver.fleet, driver.now, 1, alice))
     return driver
 

@@ -165,7 +165,10 @@ def test_low_capacity_is_told_when_it_begins_and_when_it_ends() -> None:
     driver = Driver(make_pool(3)).up()
     driver.batch("A=f B=f")
     driver.batch("A=p")
-    assert [event.severity for event in driver.told(EventType.LOW_CAPACITY)] == [Severity.WARNING, Severity.INFO]
+    assert [event.severity for event in driver.told(EventType.LOW_CAPACITY, EventType.LOW_CAPACITY_ENDED)] == [
+        Severity.WARNING,
+        Severity.INFO,
+    ]
 
 
 def test_a_batch_and_a_restart_between_its_parts_come_to_the_same_end() -> None:

@@ -11,14 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.engine.commands import set_admin
-from nodes.engine.course import Refused
 from nodes.engine.enums import AdminState, Guard, State, Strategy
 from nodes.engine.health import stale
 from nodes.engine.outlook import outlook
-from nodes.engine.pool_step import decide, quiet, step
-from nodes.engine.record import Step
+from nodes.engine.pool_step import decide, step
 from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.shares import eligible, failover_pending, ideal_shares, on_trial, receivers
+from nodes.engine.step import Refused, Step
 from nodes.engine.types import (
     FULL_SHARE,
     TRIAL_SHARE,
@@ -31,7 +30,7 @@ from nodes.engine.types import (
     Pool,
     PoolPolicy,
 )
-from tests.engine.pooling import START, make_pool, seen
+from tests.engine.pooling import START, make_pool, quiet, seen
 
 FLEET = Fleet()
 EVERY = frozenset(Guard)
@@ -144,7 +143,7 @@ def test_each_decision_leads_from_the_last_and_considers_every_node(pool: Pool, 
 
 
 @given(pools, turns)
-def test_owed_nodes_hold_nothing_while_anyone_can_receive_and_no_guard_holds(pool: Pool, script: Turns) -> None:
+def test_nodes_with_a_failover_pending_hold_nothing_while_anyone_can_receive_and_no_guard_holds(pool: Pool, script: Turns) -> None:
     free = replace(pool, policy=PoolPolicy())
     for _, done, _ in play(free, script):
         assert not (failover_pending(done.pool) and receivers(done.pool))
@@ -244,7 +243,7 @@ def test_waking_early_or_at_the_named_instant_comes_to_the_same_shares(pool: Poo
 
 
 @given(pools, turns)
-def test_a_node_on_trial_is_never_owed(pool: Pool, script: Turns) -> None:
+def test_no_failover_is_pending_for_a_node_on_trial(pool: Pool, script: Turns) -> None:
     for _, done, _ in play(pool, script):
         assert not any(on_trial(node) for node in failover_pending(done.pool))
 

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from nodes.engine.enums import EventType, Failback
-from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report, report
+from nodes.engine.step import Step
 from nodes.engine.types import BreakerPolicy, Event, PoolPolicy
 from tests.engine.pooling import NEVER_OPENS, Driver, make_pool
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from nodes.engine.commands import force_breaker, release_breaker
-from nodes.engine.course import Refused
+from nodes.engine.commands import force_breaker, release_breaker, remove, set_admin
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Mode, Origin, Severity, State
-from nodes.engine.record import Step
 from nodes.engine.reporting import Calls, Report, report
+from nodes.engine.step import Refused, Step
 from nodes.engine.types import BreakerPolicy, Event
 from tests.engine.pooling import START, Driver, make_pool
 
@@ -33,7 +32,7 @@ def loads(driver: Driver, *given: float) -> list[Event]:
     driver.change("B", capacity=100.0)
     for load in given:
         tell(driver, load=load)
-    return driver.told(EventType.HIGH_LOAD)
+    return driver.told(EventType.HIGH_LOAD, EventType.HIGH_LOAD_ENDED)
 
 
 def test_failing_calls_open_the_breaker_of_a_node_that_passes_its_checks(driver: Driver) -> None:
@@ -131,8 +130,31 @@ def test_high_load_is_told_at_the_third_report_in_a_row_and_once(driver: Driver)
 
 def test_the_end_of_high_load_is_told_once(driver: Driver) -> None:
     told = loads(driver, 80, 80, 80, 79, 10)
-    assert [event.severity for event in told] == [Severity.WARNING, Severity.INFO]
-    assert told[1].detail["over"] is True
+    assert [(event.type, event.severity) for event in told] == [
+        (EventType.HIGH_LOAD, Severity.WARNING),
+        (EventType.HIGH_LOAD_ENDED, Severity.INFO),
+    ]
+
+
+@pytest.mark.parametrize("way", ["maintenance", "disabled", "removal", "an edit of the capacity", "a capacity taken away"])
+def test_every_way_out_ends_a_high_load_once(driver: Driver, way: str) -> None:
+    loads(driver, 80, 80, 80)
+    if way == "removal":
+        driver.take(remove(driver.pool, driver.fleet, driver.now, 2, "alice"))
+    elif way in ("maintenance", "disabled"):
+        driver.take(set_admin(driver.pool, driver.fleet, driver.now, 2, AdminState(way), "alice"))
+    else:
+        driver.change("B", capacity=1_000.0 if "edit" in way else None)
+    driver.batch("A=p")
+    driver.batch("A=p")
+    assert [event.node for event in driver.told(EventType.HIGH_LOAD_ENDED)] == [2]
+
+
+def test_a_high_load_in_maintenance_begins_anew_afterwards(driver: Driver) -> None:
+    driver.take(set_admin(driver.pool, driver.fleet, driver.now, 2, AdminState.MAINTENANCE, "alice"))
+    assert loads(driver, 80, 80, 80) == []
+    driver.take(set_admin(driver.pool, driver.fleet, driver.now, 2, AdminState.ENABLED, "alice"))
+    assert [event.type for event in loads(driver, 80, 80, 80)] == [EventType.HIGH_LOAD]
 
 
 def test_load_without_a_capacity_is_only_kept(driver: Driver) -> None:

@@ -78,7 +78,7 @@ def test_a_receiver_that_passes_completes_the_failover_and_recovery_closes_the_i
     assert incident.closed_at is not None
     assert PoolState.objects.get().incident_id is None
     assert Failure.objects.get().recovered_at is not None
-    assert Event.objects.get(type="recovery_completed").detail["incident_closed"] is True
+    assert Event.objects.get(type="incident_closed").incident_id is not None
     assert Failover.objects.filter(kind="recovery").count() == 1
 
 

@@ -11,8 +11,7 @@ import pytest
 from django.forms.models import model_to_dict
 
 from nodes.engine.enums import Verdict
-from nodes.engine.pool_step import quiet
-from nodes.engine.record import Step
+from nodes.engine.step import Step
 from nodes.engine.types import Fleet, Observation
 from nodes.engine.types import Pool as EnginePool
 from nodes.ledger import Result, advance, claim, open_session, pass_calmly
@@ -20,6 +19,7 @@ from nodes.ledger.claims import CalmPass
 from nodes.ledger.pools import transact
 from nodes.ledger.rows import Row
 from nodes.models import NodeState, Pool, PoolState
+from tests.engine.pooling import quiet
 from tests.integration.checking import see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
 from nodes.engine.enums import ChangeKind, Verdict
 from nodes.engine.pool_step import step
-from nodes.engine.record import Step
+from nodes.engine.step import Step
 from nodes.engine.types import Fleet, HealthPolicy, Member, Observation, Pool
 
 Lines = Iterator[str]

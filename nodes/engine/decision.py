@@ -1,4 +1,4 @@
-"""What was decided and why: the record that is stored with each change of shares, and what one step came to."""
+"""What was decided and why: a change of shares, or its refusal, with all its reasons; stored as the decision record."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from nodes.engine.enums import ChangeKind, Guard
-from nodes.engine.types import Event, Pool
 
 
 class Considered(NamedTuple):
@@ -49,13 +48,3 @@ class Decision:
     actor: str = "engine"
     active_tier: int | None = None
     continues: int | None = None  # epoch of the recovery of which this is a further step
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a batch, a timer or a person's act led to: the pool after it, its history, and when time alone changes more."""
-
-    pool: Pool
-    events: tuple[Event, ...] = ()
-    decisions: tuple[Decision, ...] = ()
-    wake_at: float | None = None

@@ -1,0 +1,269 @@
+"""What each type of event means: one row a type, read by the engine, the history, the alerts, the pages and the papers.
+
+A row says how severe the event is (a value, or a rule that looks at what is at stake), whether alerts look at it, what it is
+about, whether it belongs to an incident, and which trouble it begins, updates or ends.  A trouble lasts: it begins, and has
+exactly one end for every way out of it (it recovered, was removed, put in maintenance, disabled or edited).
+`docs/events.md` is printed from this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from nodes.engine.enums import ChangeKind, EventType, Guard, Severity
+from nodes.engine.types import Event, Pool
+
+
+class Scope(StrEnum):
+    """What an event or a trouble is about."""
+
+    NODE = "node"
+    POOL = "pool"
+    CHECKER = "checker"
+    DESTINATION = "destination"
+    FLEET = "fleet"
+
+
+class TroubleType(StrEnum):
+    """What can last; its value begins the subject under which alerts keep what they have sent."""
+
+    FAILURE = "failure"
+    INCIDENT = "incident"
+    HIGH_LOAD = "high_load"
+    LOW_CAPACITY = "low_capacity"
+    CHECKER_ISOLATED = "checker_isolated"
+    CHECKS_LATE = "checks_late"
+
+
+class Conclusion(StrEnum):
+    """How a failover ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One lasting trouble; `id` is that of the node or pool, None for the console as a whole."""
+
+    type: TroubleType
+    id: int | None = None
+
+
+IN_INCIDENTS = frozenset({TroubleType.FAILURE, TroubleType.INCIDENT})  # alerts tell these by their incident
+
+
+@dataclass(frozen=True, slots=True)
+class Stakes:
+    """What a rule of severity looks at; `share` in basis points."""
+
+    share: int = 0
+    ever_eligible: bool = False
+    guard: Guard | None = None
+    silences: bool = False  # a destination of alerts gets nothing for now
+
+
+def by_share(stakes: Stakes) -> Severity:
+    """critical when the node holds traffic and was ever eligible, else warning"""
+    return Severity.CRITICAL if stakes.share > 0 and stakes.ever_eligible else Severity.WARNING
+
+
+def by_guard(stakes: Stakes) -> Severity:
+    """critical when panic or no candidate refuses, else warning"""
+    return Severity.CRITICAL if stakes.guard in (Guard.PANIC, Guard.NO_CANDIDATE) else Severity.WARNING
+
+
+def by_silence(stakes: Stakes) -> Severity:
+    """warning when a destination gets no alerts for now, else info"""
+    return Severity.WARNING if stakes.silences else Severity.INFO
+
+
+SeverityRule = Callable[[Stakes], Severity]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one type of event means.
+
+    An event about a node whose failure is open, or ends with it, belongs to its pool's incident; so does any one `of_incident`.
+    """
+
+    sentence: str
+    severity: Severity | SeverityRule = Severity.INFO
+    scope: Scope = Scope.NODE
+    alertable: bool = False
+    of_incident: bool = False
+    begins: TroubleType | None = None
+    updates: TroubleType | None = None
+    ends: TroubleType | None = None
+    good: bool = False  # good news: green on the pages
+    decisions: frozenset[ChangeKind] = frozenset()  # kinds of decision that it tells of
+    concludes: Conclusion | None = None  # how the failover that its node began has ended
+
+    @property
+    def selectable(self) -> bool:
+        """Whether the event can be a warning or worse, so that an alert rule may select it."""
+        return self.severity is not Severity.INFO
+
+
+_WARNING, _CRITICAL = Severity.WARNING, Severity.CRITICAL
+_FAILURE = TroubleType.FAILURE
+_FAILOVER, _RECOVERY, _MANUAL = ChangeKind.FAILOVER, ChangeKind.RECOVERY, ChangeKind.MANUAL
+
+TABLE: Mapping[EventType, Row] = MappingProxyType(
+    {
+        EventType.HEALTH_CHECK_FAILED: Row("A check failed; told up to the failure threshold."),
+        EventType.NODE_MARKED_FAILED: Row(
+            "A node failed as many checks in a row as its policy allows.", by_share, alertable=True, begins=_FAILURE
+        ),
+        EventType.NODE_DEGRADED: Row("A healthy node answered with a warning."),
+        EventType.NODE_STALE: Row("Nothing was heard of a node for too long."),
+        EventType.NODE_ADDED: Row("A node was added to its pool."),
+        EventType.NODE_REMOVED: Row("A node was taken out of its pool for good.", decisions=frozenset({_MANUAL})),
+        EventType.FAILOVER_STARTED: Row(
+            "A failing node's share has moved to its receivers.", alertable=True, updates=_FAILURE, decisions=frozenset({_FAILOVER})
+        ),
+        EventType.FAILOVER_COMPLETED: Row(
+            "A receiver passed a check begun after the move.", updates=_FAILURE, good=True, concludes=Conclusion.COMPLETED
+        ),
+        EventType.FAILOVER_FAILED: Row(
+            "No receiver passed a check after the move.", _CRITICAL, alertable=True, updates=_FAILURE, concludes=Conclusion.FAILED
+        ),
+        EventType.FAILOVER_REFUSED: Row(
+            "A guard holds a failover back.",
+            by_guard,
+            alertable=True,
+            of_incident=True,
+            updates=_FAILURE,
+            decisions=frozenset(ChangeKind),
+        ),
+        EventType.RECOVERY_STARTED: Row("A failing node passed its first check, or its first trial began.", updates=_FAILURE),
+        EventType.RECOVERY_FAILED: Row("A recovering node failed again.", updates=_FAILURE),
+        EventType.RECOVERY_COMPLETED: Row(
+            "A failing node is eligible again.", ends=_FAILURE, good=True, decisions=frozenset({_RECOVERY})
+        ),
+        EventType.FAILURE_ENDED: Row(
+            "A failure ended without recovery: its node was removed, disabled or put in maintenance.", ends=_FAILURE
+        ),
+        EventType.INCIDENT_CLOSED: Row(
+            "The last failure of an incident ended.",
+            scope=Scope.POOL,
+            alertable=True,
+            of_incident=True,
+            ends=TroubleType.INCIDENT,
+            good=True,
+        ),
+        EventType.REBALANCED: Row(
+            "Shares changed to follow weights, a recovery, a failback or a person.",
+            decisions=frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK, _RECOVERY}),
+        ),
+        EventType.FAILBACK_DUE: Row("A better tier is eligible again and waits for a person.", scope=Scope.POOL),
+        EventType.BREAKER_OPENED: Row("A node's breaker opened.", _WARNING, alertable=True, begins=_FAILURE),
+        EventType.BREAKER_REOPENED: Row("A trial failed and the breaker opened again; the first is told, then every tenth."),
+        EventType.BREAKER_HALF_OPENED: Row("A breaker's wait is over, trials are let through."),
+        EventType.BREAKER_CLOSED: Row("A breaker closed.", good=True),
+        EventType.BREAKER_FORCED: Row("A person set a breaker's mode, or that mode ended."),
+        EventType.ADMIN_STATE_CHANGED: Row(
+            "A person enabled, drained or disabled a node, or put it in maintenance.", decisions=frozenset({_MANUAL, _RECOVERY})
+        ),
+        EventType.CONFIG_CHANGED: Row(
+            "A setting was edited; or a destination of alerts is waited for, answers again or was switched off.",
+            by_silence,
+            Scope.FLEET,
+            alertable=True,
+        ),
+        EventType.HIGH_LOAD: Row(
+            "A node reported a load near its capacity three times in a row.",
+            _WARNING,
+            alertable=True,
+            begins=TroubleType.HIGH_LOAD,
+        ),
+        EventType.HIGH_LOAD_ENDED: Row(
+            "A node's load is no longer high, or no longer watched.", alertable=True, ends=TroubleType.HIGH_LOAD, good=True
+        ),
+        EventType.LOW_CAPACITY: Row(
+            "Under half of a pool's weight is eligible.",
+            _WARNING,
+            Scope.POOL,
+            alertable=True,
+            of_incident=True,
+            begins=TroubleType.LOW_CAPACITY,
+        ),
+        EventType.LOW_CAPACITY_ENDED: Row(
+            "At least half of a pool's weight is eligible again.",
+            scope=Scope.POOL,
+            alertable=True,
+            of_incident=True,
+            ends=TroubleType.LOW_CAPACITY,
+            good=True,
+        ),
+        EventType.CHECKER_ISOLATED: Row(
+            "The console seems cut off and holds automation.",
+            _CRITICAL,
+            Scope.CHECKER,
+            alertable=True,
+            begins=TroubleType.CHECKER_ISOLATED,
+        ),
+        EventType.CHECKER_REJOINED: Row(
+            "The console sees the fleet again.",
+            scope=Scope.CHECKER,
+            alertable=True,
+            ends=TroubleType.CHECKER_ISOLATED,
+            good=True,
+        ),
+        EventType.CHECKS_LATE: Row(
+            "Checks start later than they are due.", _WARNING, Scope.FLEET, alertable=True, begins=TroubleType.CHECKS_LATE
+        ),
+        EventType.CHECKS_ON_TIME: Row(
+            "Checks start on time again.", scope=Scope.FLEET, alertable=True, ends=TroubleType.CHECKS_LATE, good=True
+        ),
+        EventType.AUTOMATION_PAUSED: Row("A person paused the automation of a pool or of all.", scope=Scope.POOL),
+        EventType.AUTOMATION_RESUMED: Row("Automation acts again.", scope=Scope.POOL, good=True),
+        EventType.ACKNOWLEDGED: Row(
+            "A person is at an incident.", scope=Scope.POOL, alertable=True, of_incident=True, updates=TroubleType.INCIDENT
+        ),
+    }
+)
+
+
+def event(
+    type: EventType,  # noqa: A002 - the field's name
+    message: str,
+    node: int | None = None,
+    detail: Mapping[str, object] | None = None,
+    *,
+    actor: str = "engine",
+    stakes: Stakes | None = None,
+) -> Event:
+    """An event with the severity that its row says."""
+    severity = TABLE[type].severity
+    if not isinstance(severity, Severity):
+        severity = severity(stakes or Stakes())
+    return Event(type, severity, message, node, detail or {}, actor)
+
+
+HIGH_LOAD = 0.8  # of the capacity
+HIGH_REPORTS = 3  # reports of a high load in a row before it is told
+
+
+def open_troubles(pool: Pool) -> frozenset[Trouble]:
+    """The troubles of a pool and its nodes that have begun and not ended."""
+    found = {Trouble(TroubleType.FAILURE, node.id) for node in pool.members if node.failure is not None}
+    found |= {Trouble(TroubleType.HIGH_LOAD, node.id) for node in pool.members if node.load and node.load.high >= HIGH_REPORTS}
+    return frozenset(found | ({Trouble(TroubleType.LOW_CAPACITY, pool.id)} if pool.low_capacity else set()))
+
+
+_RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
+
+
+def rank(severity: Severity) -> int:
+    """How grave a severity is, for comparing two."""
+    return _RANK[severity]
+
+
+def worst(*severities: Severity) -> Severity:
+    """The gravest of them."""
+    return max(severities, key=rank)

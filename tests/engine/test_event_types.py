@@ -1,0 +1,146 @@
+"""The table of event types: a row for each, and every trouble has exactly one end, whichever way out it takes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nodes.engine.commands import remove, set_admin
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Severity
+from nodes.engine.event_types import TABLE, Conclusion, Scope, Stakes, Trouble, TroubleType, event, open_troubles, rank, worst
+from nodes.engine.guards import Override
+from nodes.engine.reporting import Calls, Report, report
+from nodes.engine.step import Refused, Step
+from nodes.engine.types import BreakerPolicy, Event, HealthPolicy, Pool
+from tests.engine.pooling import Driver, make_pool
+
+EVERY: Override = frozenset(Guard)
+IN_POOLS = (TroubleType.FAILURE, TroubleType.HIGH_LOAD, TroubleType.LOW_CAPACITY)
+
+
+def test_every_event_type_has_its_row_and_every_row_a_sentence() -> None:
+    assert set(TABLE) == set(EventType)
+    assert all(row.sentence.endswith(".") for row in TABLE.values())
+
+
+def test_every_trouble_begins_and_ends_and_no_event_ends_two() -> None:
+    ended = Counter(row.ends for row in TABLE.values() if row.ends)
+    assert set(ended) == set(TroubleType)
+    begun = {row.begins for row in TABLE.values() if row.begins}
+    assert begun == set(TroubleType) - {TroubleType.INCIDENT}  # an incident is opened by its first failure
+
+
+def test_what_can_page_is_alertable_and_what_ends_a_page_too() -> None:
+    for kind, row in TABLE.items():
+        assert row.alertable or not row.selectable, kind
+        assert row.alertable or row.ends in (None, TroubleType.FAILURE), kind
+
+
+def test_every_scope_conclusion_and_kind_of_decision_is_in_use_or_promised() -> None:
+    assert {row.scope for row in TABLE.values()} | {Scope.DESTINATION} == set(Scope)
+    assert {row.concludes for row in TABLE.values()} == {None, *Conclusion}
+    assert frozenset().union(*(row.decisions for row in TABLE.values())) == set(ChangeKind)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stakes", "severity"),
+    [
+        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=True), Severity.CRITICAL),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=0, ever_eligible=True), Severity.WARNING),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=False), Severity.WARNING),
+        (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.PANIC), Severity.CRITICAL),
+        (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.NO_CANDIDATE), Severity.CRITICAL),
+        (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.COOLDOWN), Severity.WARNING),
+        (EventType.CONFIG_CHANGED, Stakes(silences=True), Severity.WARNING),
+        (EventType.CONFIG_CHANGED, None, Severity.INFO),
+        (EventType.CHECKER_ISOLATED, None, Severity.CRITICAL),
+        (EventType.REBALANCED, None, Severity.INFO),
+    ],
+)
+def test_the_severity_comes_from_the_row_and_what_is_at_stake(kind: EventType, stakes: Stakes | None, severity: Severity) -> None:
+    assert event(kind, "said", stakes=stakes).severity is severity
+
+
+def test_the_worst_of_severities_is_the_gravest() -> None:
+    assert worst(Severity.WARNING, Severity.CRITICAL, Severity.INFO) is Severity.CRITICAL
+    assert rank(Severity.INFO) < rank(Severity.WARNING) < rank(Severity.CRITICAL)
+
+
+def ended_by(told: tuple[Event, ...], pool: Pool) -> list[Trouble]:
+    """The troubles of a pool and its nodes that these events end."""
+    ended: list[Trouble] = []
+    for each in told:
+        row = TABLE[each.type]
+        if row.ends in IN_POOLS and row.ends is not None:
+            ended.append(Trouble(row.ends, each.node if row.scope is Scope.NODE else pool.id))
+    return ended
+
+
+def live(seed: int) -> list[tuple[Pool, Step]]:
+    """A pool's life that chance draws: checks, calls, loads, orders, edits and removals; each step with the pool before it."""
+    chance = Random(seed)
+    made = make_pool(4, health=HealthPolicy(failure_threshold=2), breaker=BreakerPolicy(failure_threshold=3, timeout=10.0))
+    driver = Driver(made).up()
+    steps: list[tuple[Pool, Step]] = []
+    for _ in range(40):
+        before = driver.pool
+        names = [node.name for node in before.members]
+        if not names:
+            break
+        name = chance.choice(names)
+        number = ord(name) - 64
+        what = chance.choice(["checks", "checks", "checks", "calls", "load", "load", "order", "edit", "removal"])
+        pool, fleet = before, driver.fleet
+        with suppress(Refused):
+            if what == "checks":
+                driver.batch(
+                    " ".join(f"{each}={chance.choice('ppfffwu')}" for each in names), wait=chance.choice([1.0, 11.0, 70.0])
+                )
+            elif what == "calls":
+                driver.take(report(pool, fleet, driver.now, number, Report((Calls(0, 3, driver.now),))))
+            elif what == "load":
+                for _ in range(chance.choice([1, 3])):
+                    before = driver.pool
+                    load = Report(load=chance.choice([95.0, 95.0, 95.0, 10.0]))
+                    steps.append((before, driver.take(report(before, fleet, driver.now, number, load))))
+                continue
+            elif what == "order":
+                state = chance.choice([*AdminState, AdminState.ENABLED])
+                driver.take(set_admin(pool, fleet, driver.now, number, state, "alice", override=EVERY))
+            elif what == "edit":
+                driver.change(name, capacity=chance.choice([100.0, 100.0, 1_000.0, None]), weight=chance.choice([100, 0]))
+                before = driver.pool
+                driver.batch(wait=0.0)
+            elif chance.random() < 0.2:
+                driver.take(remove(pool, fleet, driver.now, number, "alice", override=EVERY))
+            else:
+                continue
+            steps.append((before, driver.steps[-1]))
+    return steps
+
+
+@given(st.integers(0, 2**32))
+def test_a_trouble_ends_by_exactly_one_event_and_no_event_ends_what_goes_on(seed: int) -> None:
+    for before, done in live(seed):
+        over = open_troubles(before) - open_troubles(done.pool)
+        assert Counter(ended_by(done.events, before)) == Counter(over)
+
+
+@given(st.integers(0, 2**32))
+def test_a_trouble_is_told_to_begin_at_most_once_while_it_lasts(seed: int) -> None:
+    for before, done in live(seed):
+        begun = [(TABLE[each.type].begins, each.node) for each in done.events if TABLE[each.type].begins is TroubleType.HIGH_LOAD]
+        new = open_troubles(done.pool) - open_troubles(before)
+        assert begun == [(each.type, each.id) for each in new if each.type is TroubleType.HIGH_LOAD]
+
+
+def test_chance_reaches_every_trouble_and_every_way_out() -> None:
+    """The property above looks at something: each trouble begins and ends in some of these lives, failures in both ways."""
+    events = Counter(each.type for seed in range(60) for _, done in live(seed) for each in done.events)
+    ways = [kind for kind, row in TABLE.items() if row.ends in IN_POOLS or row.begins in IN_POOLS]
+    assert [kind for kind in ways if not events[kind]] == []
