@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpRequest
 
+from failover_console.demo.inventory import base_port, installed
 from failover_console.demo.layout import HOST, switches_port
-from failover_console.demo.records import base_port, installed
 
 
 def demo(request: HttpRequest) -> dict[str, str]:

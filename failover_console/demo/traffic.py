@@ -38,9 +38,9 @@ class Traffic:
         if not any(shares):
             return
         chosen = random.choices(nodes, shares, k=CALLS)
-        went_well = await asyncio.gather(*(_call(node["port"]) for node in chosen))
+        succeeded = await asyncio.gather(*(_call(node["port"]) for node in chosen))
         ended = time.time()
-        tally = Counter((node["id"], well) for node, well in zip(chosen, went_well, strict=True))
+        tally = Counter((node["id"], success) for node, success in zip(chosen, succeeded, strict=True))
         for node_id in {node["id"] for node in chosen}:
             entry = {"success": tally[node_id, True], "failure": tally[node_id, False], "at": ended}
             await asyncio.to_thread(self._ask, f"/api/v1/nodes/{node_id}/outcomes", {"outcomes": [entry]})
@@ -56,7 +56,7 @@ class Traffic:
 
 
 async def _call(port: int) -> bool:
-    """One call of a model; whether it was answered well."""
+    """One call of a model; whether it succeeded."""
     try:
         async with asyncio.timeout(PATIENCE):
             reader, writer = await asyncio.open_connection(HOST, port)

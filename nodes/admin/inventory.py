@@ -15,12 +15,13 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from nodes import operations
-from nodes.admin.acts import ACTS
+from nodes.admin.actions import ACTIONS
+from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
-from nodes.admin.shown import badge, percent
 from nodes.engine.enums import Verdict
 from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
 from nodes.models import Check, CheckResult, Event, Node, NodeState
+from nodes.screens.history_lines import event_lines
 
 _LAST = 20  # lines of a panel
 _RECENT = timedelta(days=1)  # how far back the last checks are looked for
@@ -81,8 +82,9 @@ class TagFilter(admin.SimpleListFilter):
 @admin.register(Node)
 class NodeAdmin(RemovesSoftly):
     form = NodeForm
+    secret_fields = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
     inlines = (CheckInline,)
-    actions = ACTS
+    actions = ACTIONS
     list_display = (
         "name",
         "pool",
@@ -119,11 +121,11 @@ class NodeAdmin(RemovesSoftly):
         declared: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority", "capacity"), "zone", "tags")}),
             (
-                "Its own rhythm",
+                "Overrides of the pool's policy",
                 {
                     "fields": _OVERRIDES,
                     "classes": ("collapse",),
-                    "description": "Filled, a field overrides the pool's policy. Seconds; the timeout stays below the interval.",
+                    "description": "Empty: as in the pool's policy. In seconds; the timeout must be below the interval.",
                 },
             ),
         ]
@@ -181,4 +183,4 @@ class NodeAdmin(RemovesSoftly):
 
     @admin.display(description="last events")
     def last_events(self, node: Node) -> SafeString:
-        return render_to_string("admin/nodes/node_events.html", {"events": Event.objects.filter(node=node)[:_LAST]})
+        return render_to_string("admin/nodes/node_events.html", {"events": event_lines(Event.objects.filter(node=node)[:_LAST])})

@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from nodes.admin.edits import TellsEdits
+from nodes.admin.edits import RecordsEdits
 from nodes.engine.enums import Guard
 from nodes.forms.inventory import ReasonForm
 from nodes.operations import Refused
@@ -26,7 +26,7 @@ def overrides(form: ReasonForm) -> frozenset[Guard]:
     return EVEN_WITHOUT_CANDIDATE if form.cleaned_data.get("override") else frozenset()
 
 
-class RemovesSoftly(TellsEdits):
+class RemovesSoftly(RecordsEdits):
     """A ModelAdmin whose delete page asks for a reason and calls `remove`; rows that were removed are not listed."""
 
     @abstractmethod

@@ -32,18 +32,18 @@ class UnreadableError(ValueError):
 def parse(body: bytes, now: float) -> Report:
     """The report of a body; raises `UnreadableError`."""
     try:
-        told = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         raise UnreadableError("the body is not JSON that could be read") from None
-    if not isinstance(told, dict) or not told or told.keys() - {"outcomes", "load"}:
+    if not isinstance(document, dict) or not document or document.keys() - {"outcomes", "load"}:
         raise UnreadableError('the body is an object with "outcomes", a list, or "load", a number, or both')
-    entries = told.get("outcomes", [])
+    entries = document.get("outcomes", [])
     if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
         raise UnreadableError(f"outcomes is a list of {MOST_ENTRIES} entries at the most")
     calls = tuple(_calls(number, entry, now) for number, entry in enumerate(entries))
     if sum(each.success + each.failure for each in calls) > MOST_CALLS:
         raise UnreadableError(f"a batch holds {MOST_CALLS} calls at the most; send several")
-    load = told.get("load")
+    load = document.get("load")
     return Report(calls, None if load is None else _number("load", load))
 
 

@@ -57,7 +57,7 @@ def _problem(status: int, sentence: str) -> HttpResponse:
 
 
 def _document(slug: str) -> dict[str, Any] | None:
-    """What is told of a pool.
+    """The document of a pool.
 
     The epoch is read before the shares: a change in between shows shares that are newer than their epoch, never older,
     and who waits for the next epoch gets it.
@@ -101,7 +101,7 @@ def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
 @csrf_exempt
 @require_http_methods(["GET", "POST", "HEAD"])
 def push(request: HttpRequest, pk: int, secret: str) -> HttpResponse:
-    """A node says that it is alive; its secret is in the address, a body says nothing and is kept small."""
+    """A heartbeat of a node; its secret is in the address, a body says nothing and is kept small."""
     if len(request.read(LARGEST_PUSH + 1)) > LARGEST_PUSH:
         return _plain(413, f"a heartbeat needs no body; {LARGEST_PUSH} bytes are forgiven")
     if not operations.heartbeat(pk, secret):

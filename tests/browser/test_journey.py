@@ -15,8 +15,8 @@ PATIENCE = 30_000  # ms
 NODE = "api-2"
 
 
-def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page, product: Product) -> None:
-    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: Page, product: Product) -> None:
+    expect(page.locator("#headline")).to_contain_text("3 pools healthy", timeout=PATIENCE)
     page.evaluate("window.neverReloaded = true")
     row = page.locator("li.node", has=page.get_by_role("link", name=NODE, exact=True))
     expect(row).to_contain_text("30 %")
@@ -27,7 +27,7 @@ def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page
 
     expect(row).to_contain_text("failed", timeout=PATIENCE)
     expect(row).to_contain_text(re.compile(r"share 0\s%"), timeout=PATIENCE)
-    expect(page.locator("#verdict")).to_contain_text("1 pool failing", timeout=PATIENCE)
+    expect(page.locator("#headline")).to_contain_text("1 pool degraded", timeout=PATIENCE)
     incident = page.locator("#incidents").get_by_role("link", name=re.compile(f"{NODE} failed 3 checks in a row"))
     expect(incident).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
@@ -45,12 +45,12 @@ def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page
     expect(receiver.get_by_role("cell", name=re.compile(f"{NODE} failed 3 checks in a row"))).to_be_visible()
 
     switches.goto(product.demo)
-    switches.locator("li", has_text=NODE).get_by_role("button", name="be well").click()
+    switches.locator("li", has_text=NODE).get_by_role("button", name="healthy").click()
 
     expect(row).to_contain_text("healthy", timeout=PATIENCE)
     expect(row).to_contain_text("30 %", timeout=PATIENCE)
     expect(page.locator("#incidents")).to_contain_text("None open", timeout=PATIENCE)
-    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+    expect(page.locator("#headline")).to_contain_text("3 pools healthy", timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
     eventually(lambda: all(a["state"] == "resolved" for a in product.received()["alerts"]), 20, "the page is resolved")
     pages = [m for m in product.received()["messages"] if m["service"] == "pagerduty" and m["action"] == "trigger"]

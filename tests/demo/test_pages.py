@@ -67,7 +67,7 @@ async def test_a_switch_acts_and_leads_back(site: Site) -> None:
     assert (answer.status, answer.headers["Location"]) == (303, "/")
     assert site.fleet.servers["api-2"].mode == Mode.REFUSE
     assert (await site.send("/nodes/api-2", "mode=refuse&back=one")).headers["Location"] == "/nodes/api-2"
-    assert (await site.send("/receiver", "mode=be+down")).headers["Location"] == "/messages"
+    assert (await site.send("/receiver", "mode=down")).headers["Location"] == "/messages"
     assert site.receiver.mode == ReceiverMode.DOWN
 
 
@@ -77,7 +77,7 @@ async def test_a_switch_acts_and_leads_back(site: Site) -> None:
 )
 async def test_a_switch_that_does_not_exist_changes_nothing(site: Site, path: str, form: str) -> None:
     assert (await site.send(path, form)).status == 400
-    assert {server.mode for server in site.fleet.servers.values()} == {Mode.WELL}
+    assert {server.mode for server in site.fleet.servers.values()} == {Mode.HEALTHY}
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8000"])

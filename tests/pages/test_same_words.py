@@ -21,7 +21,7 @@ def _marks(html: str) -> str:
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
-def test_each_piece_stands_in_its_page_as_the_hub_renders_it(
+def test_each_fragment_stands_in_its_page_as_the_hub_renders_it(
     role: str, request: pytest.FixtureRequest, api: Pool, failed: Node, now: datetime
 ) -> None:
     client: Client = request.getfixturevalue(role)
@@ -35,8 +35,8 @@ def test_each_piece_stands_in_its_page_as_the_hub_renders_it(
         assert screen is not None
         page = _marks(client.get(address).content.decode())
         different += [
-            f"{address} {piece.id}"
-            for piece in screens.everything(screen.pieces)
-            if _marks(piece.render(operator=role == "operator")).strip() not in page
+            f"{address} {fragment.id}"
+            for fragment in screens.outermost(screen.fragments)
+            if _marks(fragment.render(operator=role == "operator")).strip() not in page
         ]
     assert different == []

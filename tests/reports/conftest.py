@@ -38,8 +38,8 @@ class History:
         return node
 
     def incident(self, opened: datetime, detected: datetime, closed: datetime | None) -> Incident:
-        told = {"severity": "critical", "summary": "a node failed"}
-        return Incident.objects.create(pool=self.pool, opened_at=opened, detected_at=detected, closed_at=closed, **told)
+        fields = {"severity": "critical", "summary": "a node failed"}
+        return Incident.objects.create(pool=self.pool, opened_at=opened, detected_at=detected, closed_at=closed, **fields)
 
     def failure(
         self,
@@ -64,8 +64,8 @@ class History:
         return incident
 
     def event(self, node: Node, kind: EventType, when: datetime, **detail: Any) -> None:
-        told = {"severity": "info", "actor": "engine", "message": kind.replace("_", " ")}
-        Event.objects.create(pool=self.pool, node=node, type=kind, at=when, detail=detail, **told)
+        fields = {"severity": "info", "actor": "engine", "message": kind.replace("_", " ")}
+        Event.objects.create(pool=self.pool, node=node, type=kind, at=when, detail=detail, **fields)
 
     def becomes(self, node: Node, state: str, when: datetime) -> None:
         """A person changes the admin state."""

@@ -1,4 +1,4 @@
-"""Lines of history as pages show them."""
+"""History as pages list it: a line for each event, incident and failure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DONE = (
     EventType.FAILOVER_STARTED, EventType.FAILOVER_COMPLETED, EventType.FAILOVER_FAILED, EventType.FAILOVER_REFUSED,
     EventType.RECOVERY_STARTED, EventType.RECOVERY_FAILED, EventType.RECOVERY_COMPLETED,
 )  # fmt: skip  # what an engine can do about an incident
-_LOOKS = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
+_TONES = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
 AT_ONCE = 0.1  # s
 
@@ -39,10 +39,10 @@ class EventLine:
     failover_id: int | None
 
     @property
-    def look(self) -> str:
+    def tone(self) -> str:
         if self.severity == Severity.INFO:
             return "ok" if self.type in _GOOD else "note" if self.by_person else "idle"
-        return _LOOKS[self.severity]
+        return _TONES[self.severity]
 
     @property
     def words(self) -> str:
@@ -51,6 +51,15 @@ class EventLine:
     @property
     def by_person(self) -> bool:
         return self.actor != _ENGINE
+
+    @property
+    def initiator(self) -> str:
+        return initiated_by(self.actor)
+
+
+def initiated_by(actor: str) -> str:
+    """Who initiated a change, as pages name them: a person, a token, or automation."""
+    return "automation" if actor == _ENGINE else actor
 
 
 def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:
@@ -100,11 +109,11 @@ class IncidentRow:
     acknowledged_at: datetime | None
     acknowledged_by: str
     acknowledgement: str
-    done: str  # the last thing that the engine did about it
+    last_action: str  # of the engine about it
 
     @property
-    def look(self) -> str:
-        return _LOOKS[self.severity]
+    def tone(self) -> str:
+        return _TONES[self.severity]
 
     @property
     def lasted(self) -> float | None:
@@ -117,9 +126,9 @@ class IncidentRow:
 
 
 def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
-    """Incidents with what was last done about each, in one query; the caller orders and cuts."""
-    last_done = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
-    found: Iterable[Incident] = incidents.select_related("pool").annotate(done=Subquery(last_done))
+    """Incidents with the engine's last action on each, in one query; the caller orders and cuts."""
+    last_action = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
+    found: Iterable[Incident] = incidents.select_related("pool").annotate(last_action=Subquery(last_action))
     return tuple(
         IncidentRow(
             id=each.pk,
@@ -132,7 +141,7 @@ def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
             acknowledged_at=each.acknowledged_at,
             acknowledged_by=each.acknowledged_by,
             acknowledgement=each.acknowledgement,
-            done=getattr(each, "done", None) or "",
+            last_action=getattr(each, "last_action", None) or "",
         )
         for each in found
     )
