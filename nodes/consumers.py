@@ -82,7 +82,9 @@ async def _serve(topic: Topic, visitor: Visitor, session_key: str, receive: Rece
         return
     try:
         await send({"type": "websocket.accept"})
-        ends = [asyncio.ensure_future(each) for each in (_write(subscriber, send), _hear(receive), _watch(visitor, session_key))]
+        ends = [
+            asyncio.ensure_future(each) for each in (_write(subscriber, send), _read(receive), _check_session(visitor, session_key))
+        ]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -112,7 +114,7 @@ async def _write(subscriber: Subscriber, send: Send) -> int:
             return RESTART
 
 
-async def _hear(receive: Receive) -> int:
+async def _read(receive: Receive) -> int:
     """Pings are ignored, anything larger ends the socket; returns 0 when the browser left."""
     while True:
         message = await receive()
@@ -122,7 +124,7 @@ async def _hear(receive: Receive) -> int:
             return AGAIN
 
 
-async def _watch(visitor: Visitor, session_key: str) -> int:
+async def _check_session(visitor: Visitor, session_key: str) -> int:
     """Ends the socket when the session ended or the role changed."""
     while True:
         await asyncio.sleep(SESSION_CHECK_EVERY)

@@ -1,4 +1,4 @@
-"""What every page of the console knows of the demo: where its switches are, while it is there."""
+"""Template context of every page: the address of the demo's switches, while the demo is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo's callers: they ask the console where traffic is to go, call the models there, and report how that went."""
+"""The demo's callers: they read the shares from the console, call the models by them, and report the outcomes."""
 
 from __future__ import annotations
 

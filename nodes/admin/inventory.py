@@ -1,4 +1,4 @@
-"""Nodes with their checks: the list shows live state, the page shows the last checks and events beside the form."""
+"""Nodes with their checks: the list shows live state, the page of a node its last checks and events beside the form."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's cl
         return super().get_queryset(request).defer("headers")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Fields that take a secret are there for whoever may write one."""
+        """Fields that take a secret are shown to users who may write one."""
         writes = self.has_change_permission(request, obj)
         return [
             (None, {"fields": ("kind", "port")}),

@@ -31,7 +31,7 @@ class RemovesSoftly(RecordsEdits):
 
     @abstractmethod
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
-        """Take `obj` out of service; raises `Refused` when a guard holds it."""
+        """Take `obj` out of service; raises `Refused` when a guard blocks that."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         return super().get_queryset(request).filter(removed_at=None)

@@ -1,4 +1,4 @@
-"""Forms of what an operator declares; each refuses a policy that cannot work, with the engine's own sentence.
+"""Forms of the admin for nodes, pools, policies and tokens; each refuses a policy that cannot work, with the engine's own sentence.
 
 A form collects `warnings`: what is legal and yet probably not meant.  The admin shows them after saving.
 """
@@ -145,7 +145,7 @@ class CheckForm(AnyForm):
     request_headers = forms.CharField(
         required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"})
     )
-    clear_headers = forms.BooleanField(required=False, label="forget the stored headers")
+    clear_headers = forms.BooleanField(required=False, label="delete the stored headers")
     new_secret = forms.BooleanField(
         required=False, label="new push secret", help_text="A new push check gets one by itself. The old address stops working."
     )

@@ -1,4 +1,4 @@
-"""What the roll-ups say of a range: how often was asked, how fast the answers came, and when nothing was seen at all."""
+"""Queries on the roll-ups: how many checks a range holds, how fast they were answered, and when there was no result at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How figures read on a page: shares, durations, times, the strip of checks."""
+"""Filters and tags of all pages: shares, latencies, durations, times, the strip of recent checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs ask: where traffic is to go, and the heartbeats of nodes that call us."""
+"""The API for load balancers and nodes: the shares of a pool, and the heartbeats of push checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The history: every event, filtered by what stands in the address."""
+"""The page of events, filtered and paged by its query string."""
 
 from __future__ import annotations
 

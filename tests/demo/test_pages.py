@@ -92,9 +92,9 @@ async def test_what_arrived_is_shown_newest_first_without_a_whole_key(site: Site
 
     shown = (await site.get("/messages")).body.decode()
     assert shown.index("api-1 failed") < shown.index("first &lt;script&gt;")
-    told = (await site.get("/messages.json")).body.decode()
-    assert [each["service"] for each in json.loads(told)["messages"]] == ["slack", "pagerduty"]
-    assert ROUTING_KEY not in shown + told
+    listed = (await site.get("/messages.json")).body.decode()
+    assert [each["service"] for each in json.loads(listed)["messages"]] == ["slack", "pagerduty"]
+    assert ROUTING_KEY not in shown + listed
 
 
 async def test_an_unknown_page_is_not_found(site: Site) -> None:

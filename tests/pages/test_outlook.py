@@ -57,7 +57,7 @@ def test_it_says_which_guard_would_block_it(viewer: Client, pool: Pool) -> None:
 
 
 def test_it_follows_an_edit_of_the_policy(viewer: Client, pool: Pool) -> None:
-    assert "would hold it" not in panel(viewer, pool)
+    assert "blocked by" not in panel(viewer, pool)
     FailoverPolicy.objects.update(panic_threshold=0.9)
     FleetState.objects.update(config_version=99)
     assert panel(viewer, pool).count("blocked by panic threshold: 2 of 3 nodes would be left") == 3

@@ -53,13 +53,13 @@ class History:
         incident: Incident | None = None,
     ) -> Incident:
         """One failure, by default with an incident of its own, which is returned."""
-        bad, seen, well = (at(each) if isinstance(each, str) else each for each in (first_bad, marked, recovered))
+        bad, marked_at, recovered_at = (at(each) if isinstance(each, str) else each for each in (first_bad, marked, recovered))
         assert bad is not None
-        assert seen is not None
-        incident = incident or self.incident(bad, seen, well)
+        assert marked_at is not None
+        incident = incident or self.incident(bad, marked_at, recovered_at)
         Failure.objects.create(
-            node=node, incident=incident, cause="health", had_share=had_share, first_bad_at=bad, marked_at=seen,
-            moved_at=at(moved) if moved else None, recovered_at=well,
+            node=node, incident=incident, cause="health", had_share=had_share, first_bad_at=bad, marked_at=marked_at,
+            moved_at=at(moved) if moved else None, recovered_at=recovered_at,
         )  # fmt: skip  # one row
         return incident
 

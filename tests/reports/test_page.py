@@ -181,7 +181,7 @@ def test_the_form_keeps_what_was_typed(viewer: Client, busy: History) -> None:
     assert 'name="start" type="date" value="2025-06-09"' in body
     assert 'name="end" type="date" value="&quot;&gt;&lt;b&gt;"' in body
     assert '<option value="api" selected>API</option>' in body
-    assert '<option value="" selected>the dates beside</option>' in body
+    assert '<option value="" selected>custom dates</option>' in body
     assert "reports.csv?start=2025-06-09&amp;end=%22%3E%3Cb%3E&amp;pool=api" in body
 
 
