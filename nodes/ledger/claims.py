@@ -71,7 +71,7 @@ RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.
           s.failure IS NOT NULL AS failing,
           (NOT p.busy AND s.health = 'healthy' AND s.fails = 0 AND s.first_bad_at IS NULL AND NOT s.stale
            AND s.admin_state = 'enabled' AND s.failure IS NULL AND s.breaker_state = 'closed' AND s.breaker_mode = 'auto'
-           AND s.breaker_failures = 0 AND s.ever_eligible AND b.window_calls IS NULL AND b.window_seconds IS NULL) AS calm,
+           AND s.breaker_failures = 0 AND s.ever_able AND b.window_calls IS NULL AND b.window_seconds IS NULL) AS calm,
           (SELECT config_version FROM nodes_fleetstate WHERE id = 1) AS config_version, clock_timestamp() AS database_now
 """
 
