@@ -61,6 +61,7 @@ class PoolHead:
     eligible: int
     enabled: int
     epoch: int
+    failover_pending: bool
     low_capacity: bool
     unserved: bool
     blocks: tuple[Block, ...]
@@ -147,7 +148,10 @@ def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) 
     first = f"{counts[worst]} {'pool' if counts[worst] == 1 else 'pools'} {worst}"
     parts = [", ".join([first, *(f"{counts[status]} {status}" for status in others)])]
     parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
-    tone = "bad" if any(pool.failover_pending for pool in pools) else STATUS_TONES[worst]
+    tone = STATUS_TONES[worst]
+    if pending := sum(pool.failover_pending for pool in pools):
+        tone = "bad"  # traffic goes where it is not served
+        parts.append(f"failover pending in {pending}")
     if pipeline.overdue:
         parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")
     if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks):
@@ -172,7 +176,7 @@ def _cards(pools: list[PoolRow]) -> tuple[PoolCard, ...]:
 def pool_head(pool: PoolRow) -> PoolHead:
     return PoolHead(
         pool.id, pool.name, pool.slug, pool.status, pool.tone, pool.strategy_words, pool.eligible, len(pool.enabled), pool.epoch,
-        pool.low_capacity, pool.unserved, pool.blocks,
+        pool.failover_pending, pool.low_capacity, pool.unserved, pool.blocks,
     )  # fmt: skip  # what belongs together stays on a line
 
 

@@ -22,8 +22,8 @@ _STATUS_TONES = {
     Failover.Status.REFUSED: ("paused", "refused"),
 }
 _GUARDS = {
-    Guard.PAUSED: "paused",
-    Guard.CHECKER_ISOLATED: "checker isolated",
+    Guard.PAUSED: "pause",
+    Guard.CHECKER_ISOLATED: "checker isolation",
     Guard.PANIC: "panic threshold",
     Guard.MAX_FAILED_PERCENT: "limit on failed nodes",
     Guard.COOLDOWN: "cool-down",

@@ -100,8 +100,7 @@ class PoolRow:
 
     @property
     def tone(self) -> str:
-        """Traffic that goes where it cannot be served is as bad as a pool that is down."""
-        return "bad" if self.failover_pending else STATUS_TONES[self.status]
+        return STATUS_TONES[self.status]
 
     @property
     def unserved(self) -> bool:

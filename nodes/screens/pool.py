@@ -51,6 +51,7 @@ class PoolFacts:
     total: int
     epoch: int
     epoch_at: datetime | None
+    failover_pending: bool
     low_capacity: bool
     unserved: bool
     blocks: tuple[Block, ...]
@@ -107,6 +108,7 @@ def _facts(row: PoolRow, fleet_blocks: tuple[Block, ...]) -> PoolFacts:
         total=len(row.nodes),
         epoch=row.epoch,
         epoch_at=row.epoch_at,
+        failover_pending=row.failover_pending,
         low_capacity=row.low_capacity,
         unserved=row.unserved,
         blocks=fleet_blocks + row.blocks,

@@ -53,7 +53,7 @@ def test_it_changes_with_the_pool(viewer: Client, pool: Pool, now: datetime) -> 
 
 def test_it_says_which_guard_would_block_it(viewer: Client, pool: Pool) -> None:
     operations.pause(pool.pk, actor="alice", reason="change freeze", until=None)
-    assert panel(viewer, pool).count("blocked by paused: alice paused this pool's automation: change freeze") == 3
+    assert panel(viewer, pool).count("blocked by pause: alice paused this pool's automation: change freeze") == 3
 
 
 def test_it_follows_an_edit_of_the_policy(viewer: Client, pool: Pool) -> None:
