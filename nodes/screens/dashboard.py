@@ -147,11 +147,11 @@ def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) 
     worst, *others = [status for status in PoolStatus if status in counts]
     first = f"{counts[worst]} {'pool' if counts[worst] == 1 else 'pools'} {worst}"
     parts = [", ".join([first, *(f"{counts[status]} {status}" for status in others)])]
-    parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
     tone = STATUS_TONES[worst]
     if pending := sum(pool.failover_pending for pool in pools):
         tone = "bad"  # traffic goes where it is not served
-        parts.append(f"failover pending in {pending}")
+        parts.append(f"failover pending in {pending} {'pool' if pending == 1 else 'pools'}")
+    parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
     if pipeline.overdue:
         parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")
     if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks):

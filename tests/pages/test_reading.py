@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from nodes import operations
 from nodes.engine.enums import Verdict
 from nodes.models import Event, Failover, Incident, Node, NodeState, Pool
 from tests.pages import fleet
@@ -100,6 +101,43 @@ def test_the_dashboard_is_never_green_while_checks_are_overdue(viewer: Client, n
     text = viewer.get(reverse("nodes:dashboard")).content.decode()
     assert "1 pool healthy; automation on; 1 check overdue" in text
     assert 'class="headline warn"' in text
+
+
+def headline(client: Client) -> str:
+    """What it says of the pools."""
+    sentence: str = client.get(reverse("nodes:dashboard")).context["headline"].sentence
+    return sentence.partition("; automation on")[0]
+
+
+def test_a_pool_is_healthy_degraded_or_down_by_its_eligible_nodes(viewer: Client, now: datetime) -> None:
+    quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
+    assert headline(viewer) == "1 pool unknown"
+    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    assert headline(viewer) == "1 pool healthy"
+    then = fleet.rounds(quiet, then, 1, {"q-1": (Verdict.WARN, "slow")})
+    assert headline(viewer) == "1 pool healthy"
+    then = fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    assert headline(viewer) == "1 pool degraded"
+    both = dict.fromkeys(("q-1", "q-2"), (Verdict.FAIL, "timed out"))
+    fleet.rounds(quiet, then, 3, both)
+    assert headline(viewer) == "1 pool down; failover pending in 1 pool"
+    NodeState.objects.update(admin_state="disabled", share=0)
+    assert headline(viewer) == "1 pool idle"
+
+
+def test_a_failover_that_a_pause_blocks_is_pending_on_dashboard_and_pool(viewer: Client, now: datetime) -> None:
+    quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
+    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    operations.pause(quiet.pk, actor="alice", reason="change freeze", until=None)
+    fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    assert headline(viewer) == "1 pool degraded; failover pending in 1 pool"
+    for address in (reverse("nodes:dashboard"), quiet.get_absolute_url()):
+        text = viewer.get(address).content.decode()
+        assert "failover pending</span>" in text, address
+        assert "failover pending; 3 failures in a row: timed out" in text, address
+    assert (
+        "<strong>pause</strong> blocked: " in viewer.get(Failover.objects.get(status="refused").get_absolute_url()).content.decode()
+    )
 
 
 def queries(client: Client) -> int:
