@@ -18,14 +18,13 @@ from nodes import operations
 from nodes.admin.actions import ACTIONS
 from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
-from nodes.engine.enums import Verdict
 from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 from nodes.screens.history_lines import event_lines
+from nodes.screens.verdicts import VERDICTS
 
 _LAST = 20  # lines of a panel
 _RECENT = timedelta(days=1)  # how far back the last checks are looked for
-_VERDICTS = {verdict.value[0]: verdict.value for verdict in Verdict}
 _OVERRIDES = (
     "interval",
     "fast_interval",
@@ -178,7 +177,7 @@ class NodeAdmin(RemovesSoftly):
     def last_checks(self, node: Node) -> SafeString:
         recent = CheckResult.objects.filter(node_id=node.pk, at__gte=timezone.now() - _RECENT).order_by("-at")[:_LAST]
         return render_to_string(
-            "admin/nodes/node_checks.html", {"results": [(result, _VERDICTS[result.verdict]) for result in recent]}
+            "admin/nodes/node_checks.html", {"results": [(result, VERDICTS[result.verdict]) for result in recent]}
         )
 
     @admin.display(description="last events")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nodes.engine import window as windows
-from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy
+from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy, Verdict
 from nodes.engine.types import BreakerPolicy, Run
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
@@ -15,12 +15,12 @@ from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import event_lines, failure_lines
 from nodes.screens.node_row import NodeRow
 from nodes.screens.overview import PoolRow, overview
+from nodes.screens.verdicts import VERDICT_TONES, VERDICTS
 
 CHECKS_SHOWN = 50
 CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read
 EVENTS_SHOWN = 15
 FAILURES_SHOWN = 10
-_VERDICTS = {"p": ("pass", "ok"), "w": ("warn", "warn"), "f": ("fail", "bad"), "u": ("unknown", "idle")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +127,13 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class CheckLine:
     at: datetime
-    verdict: str
-    tone: str
+    verdict: Verdict
     latency: float | None
     message: str
+
+    @property
+    def tone(self) -> str:
+        return VERDICT_TONES[self.verdict]
 
 
 def node(node_id: int, now: datetime) -> Screen | None:
@@ -183,8 +186,8 @@ def _urgent(name: str) -> object:
 def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
     found = CheckResult.objects.filter(node_id=node_id, at__gt=now - CHECKS_REACH).order_by("-at")
     return tuple(
-        CheckLine(at, *_VERDICTS[verdict], latency, message or "")
-        for at, verdict, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
+        CheckLine(at, VERDICTS[letter], latency, message or "")
+        for at, letter, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
     )
 
 
