@@ -1,4 +1,4 @@
-"""A live page and its readers: `Topic` names the page, `Channel` renders its changes, `Subscriber` buffers them for one browser.
+"""A live page: `Topic` names it, `Channel` renders its changes, `Subscriber` buffers them for one browser.
 
 Input: what `nodes.screens` reads from the database.  Output: HTML of whole fragments.  Holds no database lock.
 """

@@ -61,7 +61,7 @@ async def test_each_server_has_its_switches(site: Site) -> None:
     assert body.count('aria-pressed="true"') == 9
 
 
-async def test_a_switch_acts_and_leads_back(site: Site) -> None:
+async def test_a_switch_works_and_leads_back(site: Site) -> None:
     answer = await site.send("/nodes/api-2", "mode=refuse")
 
     assert (answer.status, answer.headers["Location"]) == (303, "/")

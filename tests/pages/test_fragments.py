@@ -20,11 +20,11 @@ def test_equal_pages_need_nothing() -> None:
     assert difference(PAGE, dict(PAGE)).sent == ()
 
 
-def test_a_changed_piece_is_sent_alone() -> None:
+def test_a_changed_fragment_is_sent_alone() -> None:
     assert ids(difference(PAGE, {**PAGE, "b": replace(B, subject=("failed", 0), urgent="failed")}).sent) == ["b"]
 
 
-def test_pieces_that_come_go_or_change_places_bring_what_holds_them() -> None:
+def test_fragments_that_come_go_or_change_places_bring_what_holds_them() -> None:
     fewer = by_id(replace(OUTER, children=("a",)), A)
     assert ids(difference(PAGE, fewer).sent) == ["pool"]
     assert ids(difference(fewer, PAGE).sent) == ["pool"]
@@ -39,7 +39,7 @@ def test_what_may_wait_is_neither_sent_nor_forgotten() -> None:
     assert ids(difference(early.shown, later).sent) == ["a"]
 
 
-def test_a_steady_change_does_not_wait() -> None:
+def test_an_urgent_change_does_not_wait() -> None:
     failed = {**PAGE, "a": replace(A, subject=("failed", 99), urgent="failed")}
     assert ids(difference(PAGE, failed, urgent_only=True).sent) == ["a"]
 
