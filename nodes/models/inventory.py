@@ -59,7 +59,7 @@ class BreakerPolicy(models.Model):
     jitter = models.FloatField(
         default=0.0,
         validators=[_NOT_NEGATIVE, MaxValueValidator(1.0)],
-        help_text="Random part of the wait (0 to 1) added to it, so that breakers do not all try at once.",
+        help_text="Random addition to the wait, up to this part of it (0 to 1), so that breakers do not all try at once.",
     )
     trial_timeout = models.FloatField(
         default=60.0, validators=[_TENTH], help_text="Seconds after which a trial that nobody reported counts as failed."
