@@ -21,7 +21,7 @@ from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH, WEBHOOK_SECRET
 KEPT = 200  # messages
 SLACK_BURST, SLACK_WINDOW = 5, 5.0  # messages in so many seconds: about one a second, short bursts allowed
 PAGERDUTY_BURST, PAGERDUTY_WINDOW = 120, 60.0
-MOST_EVENT = 512_000  # bytes
+MAX_EVENT = 512_000  # bytes
 SEVERITIES = ("critical", "error", "warning", "info")
 SLOW = 5.0  # s
 
@@ -194,7 +194,7 @@ def _event_errors(event: Any, size: int) -> list[str]:
     if not isinstance(event, dict):
         return ["the event is no object"]
     errors = []
-    if size > MOST_EVENT:
+    if size > MAX_EVENT:
         errors.append("the event is larger than 512 KB")
     if not isinstance(event.get("routing_key"), str) or len(event["routing_key"]) != len(ROUTING_KEY):
         errors.append("'routing_key' is missing or has not 32 characters")

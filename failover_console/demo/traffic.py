@@ -15,7 +15,7 @@ from failover_console.demo.layout import CALLED_POOL, CALLS_PATH, HOST, MODEL_KE
 
 EVERY = 0.5  # s
 CALLS = 20  # each time
-PATIENCE = 1.5  # s for one call
+TIMEOUT = 1.5  # s for one call
 
 
 class Traffic:
@@ -27,12 +27,12 @@ class Traffic:
     async def run(self) -> None:
         while True:
             try:
-                await self._round()
+                await self._batch()
             except (OSError, ValueError, KeyError):  # the console starts, stops, or has no such pool any more
                 await asyncio.sleep(1.0)
             await asyncio.sleep(EVERY)
 
-    async def _round(self) -> None:
+    async def _batch(self) -> None:
         nodes = (await asyncio.to_thread(self._ask, f"/api/v1/pools/{CALLED_POOL}/shares"))["nodes"]
         shares = [node["share"] for node in nodes]
         if not any(shares):
@@ -58,7 +58,7 @@ class Traffic:
 async def _call(port: int) -> bool:
     """One call of a model; whether it succeeded."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             reader, writer = await asyncio.open_connection(HOST, port)
             writer.write(f"GET {CALLS_PATH} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {MODEL_KEY}\r\n\r\n".encode())
             status = (await reader.readline()).split()

@@ -9,7 +9,7 @@ from django import forms
 
 from nodes.engine.enums import Guard
 
-LASTING = (("", "until somebody ends it"), ("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
+DURATIONS = (("", "until somebody ends it"), ("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
 NODE_ACTIONS = (
     ("enable", "Enable"), ("drain", "Drain"), ("maintenance", "Maintenance"), ("disable", "Disable"), ("check_now", "Check now"),
     ("fail_over", "Fail over now"), ("fail_back", "Fail back"), ("force_open", "Force open"), ("force_closed", "Force closed"),
@@ -30,7 +30,7 @@ class ActionForm(forms.Form):
 
     action = forms.ChoiceField()
     reason = forms.CharField(max_length=200, required=False)
-    lasts = forms.TypedChoiceField(choices=LASTING, coerce=int, required=False, empty_value=None)
+    duration = forms.TypedChoiceField(choices=DURATIONS, coerce=int, required=False, empty_value=None)
     override = forms.TypedMultipleChoiceField(choices=[(guard.value, guard.value) for guard in Guard], coerce=Guard, required=False)
 
     def __init__(self, *args: Any, actions: tuple[tuple[str, str], ...], **kwargs: Any) -> None:
@@ -45,8 +45,8 @@ class ActionForm(forms.Form):
 
     def until(self, now: datetime) -> datetime | None:
         """When it ends by itself; None: when somebody ends it."""
-        lasts: int | None = self.cleaned_data["lasts"]
-        return None if lasts is None else now + timedelta(seconds=lasts)
+        seconds: int | None = self.cleaned_data["duration"]
+        return None if seconds is None else now + timedelta(seconds=seconds)
 
     def overrides(self) -> frozenset[Guard]:
         return frozenset(self.cleaned_data["override"])

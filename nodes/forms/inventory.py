@@ -26,7 +26,7 @@ else:
     AnyForm, AnyFormSet = forms.ModelForm, BaseInlineFormSet
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
-_OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
+_RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
 _HEALTH_FIELDS = tuple(field.name for field in fields(types.HealthPolicy))
 _GUARD_FIELDS = tuple(field.name for field in fields(types.PoolPolicy))
 _BREAKER_FIELDS = tuple(field.name for field in fields(types.BreakerPolicy))
@@ -167,7 +167,7 @@ class CheckForm(AnyForm):
         for number, line in enumerate(lines, start=1):
             if not _HEADER.fullmatch(line):
                 raise ValidationError(f"Line {number} is not “Name: value” without control characters.")
-            if line.split(":", 1)[0].lower() in _OURS:
+            if line.split(":", 1)[0].lower() in _RESERVED:
                 raise ValidationError(f"Line {number}: this header is written by the check itself.")
         return "\n".join(lines)
 

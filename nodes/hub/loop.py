@@ -73,9 +73,9 @@ class Hub:
 
     async def _admit(self, channel: Channel, subscriber: Subscriber) -> bool:
         if asyncio.get_running_loop().time() - channel.read_at > FRESH and not await self._refresh(channel, urgent_only=False):
-            self._forget(channel)
+            self._drop_unused(channel)
             return False
-        self._give(subscriber, await self._in_thread(partial(channel.whole, operator=subscriber.operator)))
+        self._offer_all(subscriber, await self._in_thread(partial(channel.whole, operator=subscriber.operator)))
         subscriber.offer("freshness", freshness(timezone.now(), self._checked_at))
         channel.subscribers.add(subscriber)
         self._start()
@@ -85,7 +85,7 @@ class Hub:
         channel = self._channels.get(topic)
         if channel is not None:
             channel.subscribers.discard(subscriber)
-            self._forget(channel)
+            self._drop_unused(channel)
 
     async def stop(self) -> None:
         """End the loop; browsers then connect again."""
@@ -100,7 +100,7 @@ class Hub:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="hub")
 
-    def _forget(self, channel: Channel) -> None:
+    def _drop_unused(self, channel: Channel) -> None:
         if not channel.subscribers:
             self._channels.pop(channel.topic, None)
 
@@ -186,7 +186,7 @@ class Hub:
         channel.read_at = asyncio.get_running_loop().time()
         for subscriber in channel.subscribers:
             if subscriber.operator in found:  # a new one is admitted under the same lock, so none is missed
-                self._give(subscriber, found[subscriber.operator])
+                self._offer_all(subscriber, found[subscriber.operator])
         return True
 
     def _close(self, channel: Channel) -> None:
@@ -195,7 +195,7 @@ class Hub:
         self._channels.pop(channel.topic, None)
 
     @staticmethod
-    def _give(subscriber: Subscriber, rendered: Rendered) -> None:
+    def _offer_all(subscriber: Subscriber, rendered: Rendered) -> None:
         for element, html in rendered.fragments:
             subscriber.offer(element, html)
 

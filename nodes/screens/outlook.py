@@ -20,7 +20,7 @@ from nodes.screens.decisions import guard_words
 
 PROSPECTS_SHOWN = 20  # of the greatest shares; each takes a decision over the whole pool
 NAMES_SHOWN = 3
-_MOST_CACHED = 64  # pools
+_MAX_CACHED = 64  # pools
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def pool_outlook(pool_id: int, key: _Key, now: datetime, *, most: int = PROSPECT
     if cached is not None and cached[0] == key and instant < cached[1]:
         return cached[2]
     computed, until = _computed(pool_id, instant, most)
-    if len(_cache) >= _MOST_CACHED:
+    if len(_cache) >= _MAX_CACHED:
         _cache.clear()
     _cache[pool_id] = (key, until, computed)
     return computed

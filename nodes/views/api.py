@@ -31,7 +31,7 @@ async def shares(request: HttpRequest, slug: str) -> HttpResponse:
     if (refused := await sync_to_async(refusal)(request, Scope.SHARES)) is not None:
         return refused
     try:
-        wait, epoch = _patience(request.GET)
+        wait, epoch = _wait_and_epoch(request.GET)
     except ValueError:
         return _problem(400, f"wait is 0 to {LONGEST_WAIT:.0f} seconds and epoch a whole number, for example ?wait=30&epoch=7")
     found = await sync_to_async(_document)(slug)
@@ -44,7 +44,7 @@ async def shares(request: HttpRequest, slug: str) -> HttpResponse:
     return _answer(request, found)
 
 
-def _patience(query: Mapping[str, str]) -> tuple[float, int]:
+def _wait_and_epoch(query: Mapping[str, str]) -> tuple[float, int]:
     """How long to wait, in seconds, for which epoch to pass; ValueError for what is neither."""
     wait, epoch = float(query.get("wait", 0)), int(query.get("epoch", 0))
     if not (0 <= wait <= LONGEST_WAIT and epoch >= 0):  # not a number is refused, too

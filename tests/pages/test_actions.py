@@ -74,7 +74,7 @@ def test_failing_back_enables_what_was_drained(operator: Client, healthy: Node) 
 
 def test_forcing_a_breaker_needs_a_reason_and_can_expire(operator: Client, healthy: Node) -> None:
     assert "Give a reason" in submit(operator, healthy, "force_open")
-    submit(operator, healthy, "force_open", reason="bad release", lasts="3600")
+    submit(operator, healthy, "force_open", reason="bad release", duration="3600")
     state = NodeState.objects.get(node=healthy)
     assert (state.breaker_mode, state.breaker_mode_reason, state.breaker_mode_owner) == ("forced_open", "bad release", "operator")
     assert state.breaker_mode_until is not None
@@ -110,7 +110,7 @@ def test_a_disabled_node_is_not_checked(operator: Client, healthy: Node) -> None
 
 def test_pausing_a_pool_says_who_and_why_until_it_is_resumed(operator: Client, api: Pool) -> None:
     address = reverse("nodes:pool_action", args=[api.slug])
-    operator.post(address, {"action": "pause", "reason": "migration", "lasts": "900"})
+    operator.post(address, {"action": "pause", "reason": "migration", "duration": "900"})
     assert PoolState.objects.get(pool=api).paused["owner"] == "operator"
     assert "by operator: migration" in operator.get(api.get_absolute_url()).content.decode()
     operator.post(address, {"action": "resume"})
