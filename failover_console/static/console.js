@@ -115,6 +115,14 @@
   document.addEventListener("htmx:afterOnLoad", function (event) {
     if (event.detail.successful && event.detail.elt.id === "live") heard();
   });
+  // htmx reads hx-confirm from the form that sends; here each button of a form has a question of its own.
+  document.addEventListener("htmx:confirm", function (event) {
+    const cause = event.detail.triggeringEvent;
+    const question = cause && cause.submitter && cause.submitter.getAttribute("hx-confirm");
+    if (!question) return;
+    event.preventDefault();
+    if (window.confirm(question)) event.detail.issueRequest(true);
+  });
   // What somebody is typing is never swapped away; disclosures stay as they are.
   document.addEventListener("htmx:oobBeforeSwap", function (event) {
     const target = event.detail.target;

@@ -231,6 +231,6 @@ class ReasonForm(forms.Form):
     reason = forms.CharField(max_length=200, required=False, help_text="Kept in the history, next to your name.")
     override = forms.BooleanField(
         required=False,
-        label="even when no other node can take over",
+        label="override the guard “no candidate”: even when no other node is eligible",
         help_text="The share of the node then goes nowhere: the pool serves no traffic until a node is eligible.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.product import Product, eventually
 
@@ -60,7 +60,19 @@ def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: 
 def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, product: Product) -> None:
     page.get_by_role("link", name="model-a", exact=True).first.click()
     page.get_by_label("Reason").fill("new kernel")
+    questions: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        if len(questions) == 1:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", answer)
     page.get_by_role("button", name="Drain", exact=True).click()
+    page.get_by_role("button", name="Drain", exact=True).click()
+    assert questions == ["Drain? Its share moves to the other nodes; it is still checked."] * 2
 
     expect(page.get_by_text("admin set model-a from enabled to draining: new kernel").first).to_be_visible(timeout=PATIENCE)
     share = "SELECT share FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id WHERE n.name = 'model-a'"
