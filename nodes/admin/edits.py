@@ -54,6 +54,11 @@ class RecordsEdits(AnyAdmin):
         _record(request, obj, [("name", str(obj), "deleted")])
         super().delete_model(request, obj)
 
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """One by one: each deletion is an event of its own."""
+        for each in queryset:
+            self.delete_model(request, each)
+
 
 def _columns(instance: models.Model) -> set[str]:
     return {field.name for field in instance._meta.concrete_fields}
