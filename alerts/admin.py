@@ -14,39 +14,13 @@ from alerts.forms import DestinationForm, RuleForm
 from alerts.models import Attempt, Destination, Notification, Rule
 from alerts.services import destinations
 from nodes import operations
-from nodes.admin.reading import ReadOnly
+from nodes.admin.edits import AnyAdmin, RecordsEdits
+from nodes.admin.read_only import ReadOnly
 
 if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take no parameter
-    AnyAdmin = admin.ModelAdmin[Any]
     AnyInline = admin.TabularInline[Any, Any]
 else:
-    AnyAdmin, AnyInline = admin.ModelAdmin, admin.TabularInline
-
-_SECRETS = {"new_address": "address", "new_key": "key"}
-
-
-class _Told(AnyAdmin):
-    """Edits are events: the changed fields before and after, secrets as “changed”."""
-
-    def save_related(self, request: HttpRequest, form: ModelForm[Any], formsets: Any, change: bool) -> None:
-        before, after = {}, {}
-        for name in form.changed_data:
-            if name in _SECRETS:
-                after[_SECRETS[name]] = "changed"
-                continue
-            if change:
-                before[name] = _text(form[name].initial)
-            after[name] = _text(form.cleaned_data.get(name))
-        super().save_related(request, form, formsets, change)
-        operations.configuration_saved(form.instance, actor=request.user.get_username(), before=before, after=after)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple | QuerySet):
-        return ", ".join(str(part) for part in value)
-    return "" if value is None else str(value)
+    AnyInline = admin.TabularInline
 
 
 @admin.action(description="Remove: send nothing more, forget the secrets, keep the history", permissions=["change"])
@@ -61,8 +35,9 @@ def remove(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Destination
 
 
 @admin.register(Destination)
-class DestinationAdmin(_Told):
+class DestinationAdmin(RecordsEdits):
     form = DestinationForm
+    secret_fields = {"new_address": "address", "new_key": "key"}
     fields = (
         "name",
         "kind",
@@ -92,7 +67,7 @@ class DestinationAdmin(_Told):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Destination, form: ModelForm[Destination], change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         assert isinstance(form, DestinationForm)  # it is the form of this admin
         if change:
             columns = [name for name in form.changed_data if name in ("name", "kind", "enabled", "base_url")]
@@ -108,7 +83,7 @@ class DestinationAdmin(_Told):
 
 
 @admin.register(Rule)
-class RuleAdmin(_Told):
+class RuleAdmin(RecordsEdits):
     form = RuleForm
     list_display = ("name", "enabled", "order", "severities_told", "pool", "tag", "destination_kind")
     list_select_related = ("pool",)

@@ -22,8 +22,8 @@ PICTURES = ROOT / "docs" / "pictures"
 def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     with running("--demo") as product, sync_playwright() as playwright:
-        able = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy' AND length(recent) > 12"
-        eventually(lambda: product.rows(able)[0]["n"] == 9, 120, "all demo nodes are healthy for a while")
+        healthy = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy' AND length(recent) > 12"
+        eventually(lambda: product.rows(healthy)[0]["n"] == 9, 120, "all demo nodes are healthy for a while")
         product.switch("api-2", "refuse")
         completed = "SELECT count(*) AS n FROM nodes_event WHERE type = 'failover_completed'"
         eventually(lambda: product.rows(completed)[0]["n"], 60, "the failover is complete")
@@ -34,7 +34,7 @@ def main() -> None:
             page.fill("#id_username", "admin")
             page.fill("#id_password", PASSWORD)
             page.click("main button[type=submit]")
-            page.wait_for_selector("#verdict")
+            page.wait_for_selector("#headline")
             page.get_by_text("live", exact=True).wait_for()
             page.screenshot(path=PICTURES / f"dashboard-{scheme}.png")
             page.locator("#incidents h3 a").first.click()

@@ -1,4 +1,4 @@
-"""The live socket: pieces of a page go out, nothing of weight comes in.
+"""The live socket: fragments of a page go out, nothing but pings comes in.
 
 An ASGI application of its own: a Channels consumer costs twenty times as much a message, for a routing that is not needed.
 """
@@ -18,10 +18,10 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.http import HttpRequest
 
-from nodes.hub import Reader, Topic, hub
+from nodes.hub import Subscriber, Topic, hub
 
-SEND_PATIENCE = 5.0  # s in which a browser must take a message
-TRUST = 30.0  # s between two looks at the session
+SEND_TIMEOUT = 5.0  # s in which a browser must take a message
+SESSION_CHECK_EVERY = 30.0  # s
 PING_SIZE = 1024  # characters
 SOCKETS_A_USER = 40
 SOCKETS = 2000
@@ -76,13 +76,15 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def _serve(topic: Topic, visitor: Visitor, session_key: str, receive: Receive, send: Send) -> None:
-    reader = Reader(operator=visitor.operator)
-    if not await hub().join(topic, reader):
+    subscriber = Subscriber(operator=visitor.operator)
+    if not await hub().subscribe(topic, subscriber):
         await send({"type": "websocket.close", "code": REFUSED})
         return
     try:
         await send({"type": "websocket.accept"})
-        ends = [asyncio.ensure_future(each) for each in (_write(reader, send), _hear(receive), _watch(visitor, session_key))]
+        ends = [
+            asyncio.ensure_future(each) for each in (_write(subscriber, send), _read(receive), _check_session(visitor, session_key))
+        ]
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -90,29 +92,29 @@ async def _serve(topic: Topic, visitor: Visitor, session_key: str, receive: Rece
                 each.cancel()
         code = next(iter(done)).result()
         if code:
-            async with asyncio.timeout(SEND_PATIENCE):
+            async with asyncio.timeout(SEND_TIMEOUT):
                 await send({"type": "websocket.close", "code": code})
     except (TimeoutError, OSError):
-        return  # a browser that reads nothing is let go
+        return  # a browser that reads nothing is disconnected
     finally:
-        hub().leave(topic, reader)
+        hub().unsubscribe(topic, subscriber)
 
 
-async def _write(reader: Reader, send: Send) -> int:
+async def _write(subscriber: Subscriber, send: Send) -> int:
     """Send what the hub offers; returns the code to close with."""
     while True:
-        html = await reader.take()
+        html = await subscriber.take()
         if html:
             try:
-                async with asyncio.timeout(SEND_PATIENCE):
+                async with asyncio.timeout(SEND_TIMEOUT):
                     await send({"type": "websocket.send", "text": html})
             except TimeoutError:
                 return AGAIN
-        if reader.gone:
+        if subscriber.closed:
             return RESTART
 
 
-async def _hear(receive: Receive) -> int:
+async def _read(receive: Receive) -> int:
     """Pings are ignored, anything larger ends the socket; returns 0 when the browser left."""
     while True:
         message = await receive()
@@ -122,9 +124,9 @@ async def _hear(receive: Receive) -> int:
             return AGAIN
 
 
-async def _watch(visitor: Visitor, session_key: str) -> int:
+async def _check_session(visitor: Visitor, session_key: str) -> int:
     """Ends the socket when the session ended or the role changed."""
     while True:
-        await asyncio.sleep(TRUST)
+        await asyncio.sleep(SESSION_CHECK_EVERY)
         if await _visitor(session_key) != visitor:
             return AGAIN

@@ -1,23 +1,23 @@
-"""Addresses of what is watched."""
+"""Addresses of pages, their actions, the API and the heartbeats of nodes."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from nodes.views import acts, api, dashboard, events, incidents, node, outcomes, pool, reports
+from nodes.views import actions, api, dashboard, events, incidents, node, outcomes, pool, reports
 
 app_name = "nodes"
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
-    path("automation/", acts.automation_act, name="automation_act"),
+    path("automation/", actions.automation_action, name="automation_action"),
     path("pools/<slug:slug>/", pool.pool, name="pool"),
-    path("pools/<slug:slug>/act/", acts.pool_act, name="pool_act"),
+    path("pools/<slug:slug>/act/", actions.pool_action, name="pool_action"),
     path("nodes/<int:pk>/", node.node, name="node"),
-    path("nodes/<int:pk>/act/", acts.node_act, name="node_act"),
+    path("nodes/<int:pk>/act/", actions.node_action, name="node_action"),
     path("events/", events.events, name="events"),
     path("incidents/", incidents.incidents, name="incidents"),
     path("incidents/<int:pk>/", incidents.incident, name="incident"),
-    path("incidents/<int:pk>/acknowledge/", acts.acknowledge, name="acknowledge"),
+    path("incidents/<int:pk>/acknowledge/", actions.acknowledge, name="acknowledge"),
     path("failovers/<int:pk>/", incidents.failover, name="failover"),
     path("reports/", reports.reports, name="reports"),
     path("reports.csv", reports.reports_csv, name="reports_csv"),

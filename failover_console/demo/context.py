@@ -1,12 +1,12 @@
-"""What every page of the console knows of the demo: where its switches are, while it is there."""
+"""Template context of every page: the address of the demo's switches, while the demo is installed."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.http import HttpRequest
 
+from failover_console.demo.inventory import base_port, installed
 from failover_console.demo.layout import HOST, switches_port
-from failover_console.demo.records import base_port, installed
 
 
 def demo(request: HttpRequest) -> dict[str, str]:

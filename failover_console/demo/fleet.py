@@ -1,4 +1,4 @@
-"""The demo's servers, each with a switch: be well, refuse, hang, answer 500, answer slowly, flap, fail its callers."""
+"""The demo's servers, each with a switch: healthy, refuse, hang, answer 500, answer slowly, flap, fail its callers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from failover_console.demo.http import Request, Response, serve
 from failover_console.demo.layout import CALLED_POOL, CHECK_PATH, MODEL_KEY, NODES, DemoNode
 
 SLOW = 0.8  # s until a slow answer
-FLAP = 12.0  # s well, then as long bad
+FLAP = 12.0  # s healthy, then as long failing
 
 
 class Mode(StrEnum):
     """What a server does with a request; the words are those of the switches."""
 
-    WELL = "be well"
+    HEALTHY = "healthy"
     REFUSE = "refuse"
     HANG = "hang"
     ERROR = "answer 500"
@@ -32,29 +32,29 @@ class Server:
 
     def __init__(self, node: DemoNode, base: int) -> None:
         self.node, self.port = node, node.port(base)
-        self.mode = Mode.WELL
+        self.mode = Mode.HEALTHY
         self.requests = 0
         self.modes = [mode for mode in Mode if mode != Mode.FAIL_CALLERS or node.pool == CALLED_POOL]
         self._listening: asyncio.Server | None = None
         self._hung: set[asyncio.Task[None]] = set()
 
     async def switch(self, mode: Mode) -> None:
-        """Behave like this from now on; whoever hangs is let go."""
+        """Behave like this from now on; requests that hang are dropped."""
         self.mode = mode
-        self._let_go()
+        self._drop_hung()
         if mode == Mode.REFUSE:
             await self.stop()
         elif self._listening is None:
             self._listening = await serve(self.port, self._answer)
 
     async def stop(self) -> None:
-        """Listen no longer, and let go of whoever hangs."""
-        self._let_go()
+        """Listen no longer, and drop the requests that hang."""
+        self._drop_hung()
         if self._listening is not None:
             self._listening.close()
             self._listening = None
 
-    def _let_go(self) -> None:
+    def _drop_hung(self) -> None:
         for task in self._hung:
             task.cancel()
 
@@ -70,12 +70,12 @@ class Server:
             return Response(500, b"the switch says 500\n")
         if self.node.pool == "models" and request.headers.get("authorization") != f"Bearer {MODEL_KEY}":
             return Response(401, b"a key is needed\n", headers={"WWW-Authenticate": "Bearer"})
-        return Response(200, f"{self.node.name} is well\n".encode())
+        return Response(200, f"{self.node.name} is healthy\n".encode())
 
     def _mode_now(self) -> Mode:
         if self.mode != Mode.FLAP:
             return self.mode
-        return Mode.ERROR if asyncio.get_running_loop().time() // FLAP % 2 else Mode.WELL
+        return Mode.ERROR if asyncio.get_running_loop().time() // FLAP % 2 else Mode.HEALTHY
 
     async def _hang(self) -> None:
         forever = asyncio.ensure_future(asyncio.sleep(3600))
@@ -92,28 +92,28 @@ class Server:
 class Fleet:
     """All servers; the switches survive a restart in a small file."""
 
-    def __init__(self, base: int, memory: Path) -> None:
+    def __init__(self, base: int, file: Path) -> None:
         self.servers = {node.name: Server(node, base) for node in NODES}
-        self._memory = memory
+        self._file = file
 
     async def start(self) -> None:
-        remembered = self._remembered()
+        modes = self._stored()
         for name, server in self.servers.items():
-            await server.switch(remembered.get(name, Mode.WELL))
+            await server.switch(modes.get(name, Mode.HEALTHY))
 
     async def switch(self, name: str, mode: Mode) -> None:
         await self.servers[name].switch(mode)
-        draft = self._memory.with_suffix(".new")
+        draft = self._file.with_suffix(".new")
         draft.write_text(json.dumps({each: server.mode.value for each, server in self.servers.items()}))
-        os.replace(draft, self._memory)
+        os.replace(draft, self._file)
 
     async def stop(self) -> None:
         for server in self.servers.values():
             await server.stop()
 
-    def _remembered(self) -> dict[str, Mode]:
+    def _stored(self) -> dict[str, Mode]:
         try:
-            stored = json.loads(self._memory.read_text())
-            return {name: Mode(mode) for name, mode in stored.items()}
+            stored = json.loads(self._file.read_text())
+            return {name: Mode(mode) for name, mode in stored.items() if mode in list(Mode)}
         except (OSError, ValueError, AttributeError):
             return {}

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
-MOST_HEAD = 16 * 1024  # bytes
-MOST_BODY = 600 * 1024  # bytes, above PagerDuty's 512 KB so that the receiver can refuse by its own rule
-PATIENCE = 15.0  # s for a request to arrive
+MAX_HEAD = 16 * 1024  # bytes
+MAX_BODY = 600 * 1024  # bytes, above PagerDuty's 512 KB so that the receiver can refuse by its own rule
+TIMEOUT = 15.0  # s for a request to arrive
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> asyncio
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ValueError):
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(TIMEOUT):
                 request = await _read(reader)
             response = await handler(request)
             if response is not None:
@@ -60,7 +60,7 @@ async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> asyncio
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    return await asyncio.start_server(talk, host, port, limit=MOST_HEAD)
+    return await asyncio.start_server(talk, host, port, limit=MAX_HEAD)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -68,7 +68,7 @@ async def _read(reader: asyncio.StreamReader) -> Request:
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, path, _ = first.split(" ", 2)
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    length = min(int(headers.get("content-length", 0)), MOST_BODY)
+    length = min(int(headers.get("content-length", 0)), MAX_BODY)
     return Request(method, path, headers, await reader.readexactly(length) if length else b"")
 
 

@@ -21,7 +21,7 @@ from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH, WEBHOOK_SECRET
 KEPT = 200  # messages
 SLACK_BURST, SLACK_WINDOW = 5, 5.0  # messages in so many seconds: about one a second, short bursts allowed
 PAGERDUTY_BURST, PAGERDUTY_WINDOW = 120, 60.0
-MOST_EVENT = 512_000  # bytes
+MAX_EVENT = 512_000  # bytes
 SEVERITIES = ("critical", "error", "warning", "info")
 SLOW = 5.0  # s
 
@@ -29,9 +29,9 @@ SLOW = 5.0  # s
 class ReceiverMode(StrEnum):
     """How the receiver is; the words are those of its switches."""
 
-    WELL = "be well"
-    DOWN = "be down"
-    SLOW = "be slow"
+    HEALTHY = "healthy"
+    DOWN = "down"
+    SLOW = "slow"
     BUSY = "answer 429"
 
 
@@ -69,7 +69,7 @@ class Alert:
 class Receiver:
     """Listens on loopback; `messages` and `alerts` are what arrived, oldest first."""
 
-    mode: ReceiverMode = ReceiverMode.WELL
+    mode: ReceiverMode = ReceiverMode.HEALTHY
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=KEPT))
     alerts: list[Alert] = field(default_factory=list)
     port: int = 0
@@ -162,9 +162,9 @@ class Receiver:
             return Response(400, b"invalid_payload")
         if not isinstance(message, dict):
             return Response(400, b"invalid_payload")
-        trouble = _slack_trouble(message)
-        if trouble:
-            return Response(400, trouble.encode())
+        error = _slack_error(message)
+        if error:
+            return Response(400, error.encode())
         self._keep("slack", "message", str(message.get("text", ""))[:300], "", message)
         return Response(200, b"ok")
 
@@ -194,7 +194,7 @@ def _event_errors(event: Any, size: int) -> list[str]:
     if not isinstance(event, dict):
         return ["the event is no object"]
     errors = []
-    if size > MOST_EVENT:
+    if size > MAX_EVENT:
         errors.append("the event is larger than 512 KB")
     if not isinstance(event.get("routing_key"), str) or len(event["routing_key"]) != len(ROUTING_KEY):
         errors.append("'routing_key' is missing or has not 32 characters")
@@ -221,7 +221,7 @@ def _payload_errors(payload: Any) -> list[str]:
     return errors
 
 
-def _slack_trouble(message: dict[str, Any]) -> str:
+def _slack_error(message: dict[str, Any]) -> str:
     """The word with which Slack would refuse; empty when it would not."""
     blocks = message.get("blocks", [])
     if not message.get("text") and not blocks:

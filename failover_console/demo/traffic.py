@@ -1,4 +1,4 @@
-"""The demo's callers: they ask the console where traffic is to go, call the models there, and report how that went."""
+"""The demo's callers: they read the shares from the console, call the models by them, and report the outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from failover_console.demo.layout import CALLED_POOL, CALLS_PATH, HOST, MODEL_KE
 
 EVERY = 0.5  # s
 CALLS = 20  # each time
-PATIENCE = 1.5  # s for one call
+TIMEOUT = 1.5  # s for one call
 
 
 class Traffic:
@@ -27,20 +27,20 @@ class Traffic:
     async def run(self) -> None:
         while True:
             try:
-                await self._round()
+                await self._batch()
             except (OSError, ValueError, KeyError):  # the console starts, stops, or has no such pool any more
                 await asyncio.sleep(1.0)
             await asyncio.sleep(EVERY)
 
-    async def _round(self) -> None:
+    async def _batch(self) -> None:
         nodes = (await asyncio.to_thread(self._ask, f"/api/v1/pools/{CALLED_POOL}/shares"))["nodes"]
         shares = [node["share"] for node in nodes]
         if not any(shares):
             return
         chosen = random.choices(nodes, shares, k=CALLS)
-        went_well = await asyncio.gather(*(_call(node["port"]) for node in chosen))
+        succeeded = await asyncio.gather(*(_call(node["port"]) for node in chosen))
         ended = time.time()
-        tally = Counter((node["id"], well) for node, well in zip(chosen, went_well, strict=True))
+        tally = Counter((node["id"], success) for node, success in zip(chosen, succeeded, strict=True))
         for node_id in {node["id"] for node in chosen}:
             entry = {"success": tally[node_id, True], "failure": tally[node_id, False], "at": ended}
             await asyncio.to_thread(self._ask, f"/api/v1/nodes/{node_id}/outcomes", {"outcomes": [entry]})
@@ -56,9 +56,9 @@ class Traffic:
 
 
 async def _call(port: int) -> bool:
-    """One call of a model; whether it was answered well."""
+    """One call of a model; whether it succeeded."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             reader, writer = await asyncio.open_connection(HOST, port)
             writer.write(f"GET {CALLS_PATH} HTTP/1.1\r\nHost: {HOST}\r\nAuthorization: Bearer {MODEL_KEY}\r\n\r\n".encode())
             status = (await reader.readline()).split()

@@ -1,4 +1,4 @@
-"""One click that takes the demo out."""
+"""Removes the demo by one click."""
 
 from __future__ import annotations
 

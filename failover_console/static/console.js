@@ -1,14 +1,14 @@
 // What htmx does not cover: counting times, saying when the page is stale, polling while there is no socket, keeping the focus.
 (function () {
   "use strict";
-  const STALE_AFTER = 10000; // ms without a word from the server
+  const STALE_AFTER = 10000; // ms without a message from the server
   const POLL_EVERY = 10000; // ms, while there is no socket
-  let heard = performance.now();
-  let polled = heard;
+  let heardAt = performance.now();
+  let polledAt = heardAt;
   let live = false; // a socket is open
   let ahead = 0; // ms by which the server's clock is ahead of ours
-  let said = null; // the verdict that was last read out
-  let kept = null; // id of the element that had the focus before a swap
+  let announced = null; // the headline that was last read out
+  let focused = null; // id of the element that had the focus before a swap
 
   htmx.config.wsReconnectDelay = function (tries) {
     return Math.random() * Math.min(10000, 1000 * Math.pow(2, Math.min(tries, 4)));
@@ -42,24 +42,24 @@
   }
 
   function serverTime() {
-    const pulse = document.getElementById("pulse");
-    if (!pulse || !pulse.dataset.at) return;
-    const now = Date.parse(pulse.dataset.at) - Date.now();
+    const freshness = document.getElementById("freshness");
+    if (!freshness || !freshness.dataset.at) return;
+    const now = Date.parse(freshness.dataset.at) - Date.now();
     if (Math.abs(now - ahead) > 1000) ahead = now;
   }
 
-  function judge() {
+  function showFreshness() {
     const page = document.getElementById("live");
     if (!page) return;
     const now = performance.now();
     const banner = document.getElementById("stale");
-    const silent = now - heard;
-    if (!live && now - polled >= POLL_EVERY) {
-      polled = now;
+    const silent = now - heardAt;
+    if (!live && now - polledAt >= POLL_EVERY) {
+      polledAt = now;
       if (!document.hidden) htmx.trigger(page, "poll");
     }
     const stale = silent > STALE_AFTER + (live ? 0 : POLL_EVERY);
-    if (stale) write(document.getElementById("stale-text"), "No word from the console for " + span(silent) + ". What you see is that old; trying again.");
+    if (stale) write(document.getElementById("stale-text"), "No answer from the console for " + span(silent) + ". What you see is that old; trying again.");
     banner.hidden = !stale;
     const state = document.getElementById("socket-state");
     if (state) {
@@ -68,52 +68,60 @@
     }
   }
 
-  // Only a new verdict is read out; rows change too often for that.
+  // Only a new headline is read out; rows change too often for that.
   function announce() {
-    const verdict = document.querySelector("#verdict h1");
-    if (!verdict) return;
-    const text = verdict.textContent.trim();
-    if (said !== null && said !== text) write(document.getElementById("announcements"), text);
-    said = text;
+    const headline = document.querySelector("#headline h1");
+    if (!headline) return;
+    const text = headline.textContent.trim();
+    if (announced !== null && announced !== text) write(document.getElementById("announcements"), text);
+    announced = text;
   }
 
-  function word() {
-    heard = performance.now();
+  function heard() {
+    heardAt = performance.now();
   }
 
-  function remember() {
-    kept = document.activeElement && document.activeElement.id;
+  function keepFocus() {
+    focused = document.activeElement && document.activeElement.id;
   }
 
   function restore() {
-    const node = kept && document.getElementById(kept);
+    const node = focused && document.getElementById(focused);
     if (node && node !== document.activeElement) node.focus({ preventScroll: true });
-    kept = null;
+    focused = null;
     serverTime();
     count();
-    judge();
+    showFreshness();
     announce();
   }
 
   document.addEventListener("htmx:wsOpen", function () {
     live = true;
-    word();
-    judge();
+    heard();
+    showFreshness();
   });
   document.addEventListener("htmx:wsClose", function () {
     live = false;
-    polled = performance.now() - POLL_EVERY / 2;
-    judge();
+    polledAt = performance.now() - POLL_EVERY / 2;
+    showFreshness();
   });
   document.addEventListener("htmx:wsBeforeMessage", function () {
-    word();
-    remember();
+    heard();
+    keepFocus();
   });
   document.addEventListener("htmx:wsAfterMessage", restore);
-  document.addEventListener("htmx:beforeSwap", remember);
+  document.addEventListener("htmx:beforeSwap", keepFocus);
   document.addEventListener("htmx:afterSettle", restore);
   document.addEventListener("htmx:afterOnLoad", function (event) {
-    if (event.detail.successful && event.detail.elt.id === "live") word();
+    if (event.detail.successful && event.detail.elt.id === "live") heard();
+  });
+  // htmx reads hx-confirm from the form that sends; here each button of a form has a question of its own.
+  document.addEventListener("htmx:confirm", function (event) {
+    const cause = event.detail.triggeringEvent;
+    const question = cause && cause.submitter && cause.submitter.getAttribute("hx-confirm");
+    if (!question) return;
+    event.preventDefault();
+    if (window.confirm(question)) event.detail.issueRequest(true);
   });
   // What somebody is typing is never swapped away; disclosures stay as they are.
   document.addEventListener("htmx:oobBeforeSwap", function (event) {
@@ -129,18 +137,18 @@
   document.addEventListener("visibilitychange", function () {
     if (!document.hidden) {
       count();
-      judge();
+      showFreshness();
     }
   });
   document.addEventListener("DOMContentLoaded", function () {
     serverTime();
     count();
-    judge();
+    showFreshness();
     announce();
     setInterval(function () {
       if (document.hidden) return;
       count();
-      judge();
+      showFreshness();
     }, 1000);
   });
 })();

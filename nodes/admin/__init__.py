@@ -1,8 +1,8 @@
-"""The Django admin of the console: what is declared is edited here, what happened is read here.
+"""The Django admin of the console: inventory, policies, tokens and users are edited here, history is read here.
 
-Live state is never edited here.  People's acts go through `nodes.operations`, and each edit is told as an event.
+Live state is never edited here.  Actions go through `nodes.operations`, and each edit is recorded as an event.
 """
 
-from nodes.admin import history, inventory, people, policies, pools, tokens
+from nodes.admin import history, inventory, people, policies, pool, tokens
 
-__all__ = ["history", "inventory", "people", "policies", "pools", "tokens"]
+__all__ = ["history", "inventory", "people", "policies", "pool", "tokens"]

@@ -1,13 +1,18 @@
-"""Edits as events: what a form changed, in words, told in the transaction that saved it."""
+"""Edits as events: what a form changed, field by field, recorded in the transaction that saved it.
+
+The admins of nodes and of alerts derive from `RecordsEdits`.  Input: a saved form and its formsets.  Output: one event
+`config_changed` with the fields before and after, secrets as “changed”.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db import models
+from django.db.models import QuerySet
 from django.forms import ModelChoiceField
 from django.http import HttpRequest
 
@@ -20,11 +25,12 @@ else:
     AnyAdmin = ModelAdmin
 
 Change = tuple[str, str | None, str | None]  # field, before, after; None: there is nothing to show
-_SECRETS = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
 
 
-class TellsEdits(AnyAdmin):
-    """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's doubts."""
+class RecordsEdits(AnyAdmin):
+    """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's warnings."""
+
+    secret_fields: Mapping[str, str] = {}  # form field -> its name in the event
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
         if not change:
@@ -33,24 +39,32 @@ class TellsEdits(AnyAdmin):
             obj.save(update_fields=changed)
 
     def save_related(self, request: HttpRequest, form: AnyForm, formsets: list[AnyFormSet], change: bool) -> None:
-        changes = [*_of_form(form), *(told for formset in formsets for told in _of_formset(formset))]
+        changes = [
+            *_of_form(form, self.secret_fields),
+            *(change for formset in formsets for change in _of_formset(formset, self.secret_fields)),
+        ]
         super().save_related(request, form, formsets, change)
         if changes or not change:
-            _tell(request, form.instance, changes)
-        for doubt in getattr(form, "doubts", ()):
-            messages.warning(request, doubt)
+            _record(request, form.instance, changes)
+        for warning in getattr(form, "warnings", ()):
+            messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
-        """Told first: afterwards there is no number to tell it by."""
-        _tell(request, obj, [("name", str(obj), "deleted")])
+        """Recorded first: afterwards the row has no number any more."""
+        _record(request, obj, [("name", str(obj), "deleted")])
         super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """One by one: each deletion is an event of its own."""
+        for each in queryset:
+            self.delete_model(request, each)
 
 
 def _columns(instance: models.Model) -> set[str]:
     return {field.name for field in instance._meta.concrete_fields}
 
 
-def _tell(request: HttpRequest, instance: models.Model, changes: list[Change]) -> None:
+def _record(request: HttpRequest, instance: models.Model, changes: list[Change]) -> None:
     operations.configuration_saved(
         instance,
         actor=request.user.get_username(),
@@ -59,33 +73,33 @@ def _tell(request: HttpRequest, instance: models.Model, changes: list[Change]) -
     )
 
 
-def _of_form(form: AnyForm, prefix: str = "") -> Iterator[Change]:
+def _of_form(form: AnyForm, secrets: Mapping[str, str], prefix: str = "") -> Iterator[Change]:
     for name in form.changed_data:
-        if name in _SECRETS:
-            yield prefix + _SECRETS[name], None, "changed"
+        if name in secrets:
+            yield prefix + secrets[name], None, "changed"
         elif name in form.cleaned_data:
             before = None if form.instance.pk is None else _text(form, name, form[name].initial)
             yield prefix + name, before, _text(form, name, form.cleaned_data[name])
 
 
-def _of_formset(formset: AnyFormSet) -> Iterator[Change]:
+def _of_formset(formset: AnyFormSet, secrets: Mapping[str, str]) -> Iterator[Change]:
     for form in formset.forms:
         prefix = f"{form.instance.kind} check: "
         if form in formset.deleted_forms:
             yield prefix + "kind", str(form.instance.kind), "removed"
         elif form.instance.pk is None and form.has_changed():
             yield prefix + "kind", None, str(form.instance.kind)
-            yield from (told for told in _of_form(form, prefix) if told[0] != prefix + "kind")
+            yield from (change for change in _of_form(form, secrets, prefix) if change[0] != prefix + "kind")
         else:
-            yield from _of_form(form, prefix)
+            yield from _of_form(form, secrets, prefix)
 
 
 def _text(form: AnyForm, name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | QuerySet):
+        return ", ".join(str(part) for part in value)
     field = form.fields[name]
     if isinstance(field, ModelChoiceField) and field.queryset is not None and not isinstance(value, models.Model):
         value = field.queryset.filter(pk=value).first()
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list | tuple):
-        return ", ".join(str(part) for part in value)
     return "" if value is None else str(value)

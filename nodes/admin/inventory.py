@@ -1,4 +1,4 @@
-"""Nodes with their checks: the list shows live state, the page shows the last checks and events beside the form."""
+"""Nodes with their checks: the list shows live state, the page of a node its last checks and events beside the form."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from nodes import operations
-from nodes.admin.acts import ACTS
+from nodes.admin.actions import ACTIONS
+from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
-from nodes.admin.shown import badge, percent
-from nodes.engine.enums import Verdict
 from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
 from nodes.models import Check, CheckResult, Event, Node, NodeState
+from nodes.screens.history_lines import event_lines
+from nodes.screens.verdicts import VERDICTS
 
 _LAST = 20  # lines of a panel
 _RECENT = timedelta(days=1)  # how far back the last checks are looked for
-_VERDICTS = {verdict.value[0]: verdict.value for verdict in Verdict}
 _OVERRIDES = (
     "interval",
     "fast_interval",
@@ -53,7 +53,7 @@ class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's cl
         return super().get_queryset(request).defer("headers")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Fields that take a secret are there for whoever may write one."""
+        """Fields that take a secret are shown to users who may write one."""
         writes = self.has_change_permission(request, obj)
         return [
             (None, {"fields": ("kind", "port")}),
@@ -81,8 +81,9 @@ class TagFilter(admin.SimpleListFilter):
 @admin.register(Node)
 class NodeAdmin(RemovesSoftly):
     form = NodeForm
+    secret_fields = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
     inlines = (CheckInline,)
-    actions = ACTS
+    actions = ACTIONS
     list_display = (
         "name",
         "pool",
@@ -119,11 +120,11 @@ class NodeAdmin(RemovesSoftly):
         declared: list[tuple[str | None, dict[str, Any]]] = [
             (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority", "capacity"), "zone", "tags")}),
             (
-                "Its own rhythm",
+                "Overrides of the pool's policy",
                 {
                     "fields": _OVERRIDES,
                     "classes": ("collapse",),
-                    "description": "Filled, a field overrides the pool's policy. Seconds; the timeout stays below the interval.",
+                    "description": "Empty: as in the pool's policy. In seconds; the timeout must be below the interval.",
                 },
             ),
         ]
@@ -176,9 +177,9 @@ class NodeAdmin(RemovesSoftly):
     def last_checks(self, node: Node) -> SafeString:
         recent = CheckResult.objects.filter(node_id=node.pk, at__gte=timezone.now() - _RECENT).order_by("-at")[:_LAST]
         return render_to_string(
-            "admin/nodes/node_checks.html", {"results": [(result, _VERDICTS[result.verdict]) for result in recent]}
+            "admin/nodes/node_checks.html", {"results": [(result, VERDICTS[result.verdict]) for result in recent]}
         )
 
     @admin.display(description="last events")
     def last_events(self, node: Node) -> SafeString:
-        return render_to_string("admin/nodes/node_events.html", {"events": Event.objects.filter(node=node)[:_LAST]})
+        return render_to_string("admin/nodes/node_events.html", {"events": event_lines(Event.objects.filter(node=node)[:_LAST])})

@@ -11,7 +11,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import ManyToManyField
 from django.http import HttpRequest
 
-from nodes.admin.reading import ReadOnly
+from nodes.admin.read_only import ReadOnly
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -30,7 +30,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]  # Django's class takes 
             "Role",
             {
                 "fields": ("is_active", "groups", "is_superuser"),
-                "description": "A viewer sees (so does whoever has no role), an operator also acts, an admin also edits.",
+                "description": "A viewer sees (so does a user without a role), an operator also acts, an admin also edits.",
             },
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),

@@ -1,4 +1,4 @@
-"""Policies, with what each number does; what cannot work is refused by the engine's own rule."""
+"""Breaker and failover policies, with what each number does; one that cannot work is refused by the engine's own rule."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
-from nodes.admin.edits import TellsEdits
+from nodes.admin.edits import RecordsEdits
 from nodes.forms.inventory import BreakerPolicyForm, FailoverPolicyForm
 from nodes.models import BreakerPolicy, FailoverPolicy
 
 
-class CountsPools(TellsEdits):
+class CountsPools(RecordsEdits):
     """A policy with the number of pools that follow it; one that is followed cannot be deleted."""
 
     search_fields = ("name",)
@@ -83,19 +83,19 @@ class FailoverPolicyAdmin(CountsPools):
     fieldsets = (
         (None, {"fields": ("name",)}),
         (
-            "Rhythm",
+            "Check intervals",
             {
                 "fields": ("interval", "fast_interval", "down_interval", "check_timeout"),
-                "description": "Seconds. The first failure is seen within the interval, each further one after a fast interval.",
+                "description": "In seconds. The first failure shows within the interval, each further one a fast interval later.",
             },
         ),
-        ("Judgement", {"fields": ("failure_threshold", "recovery_threshold", "degraded_latency")}),
+        ("Thresholds", {"fields": ("failure_threshold", "recovery_threshold", "degraded_latency")}),
         (
-            "What holds automation back",
+            "Guards",
             {
                 "fields": ("panic_threshold", "max_failed_percent", "cooldown"),
-                "description": "Guards against a failover that would make it worse. A person may override each of them.",
+                "description": "They block a failover that would make it worse. A person may override each of them.",
             },
         ),
-        ("Coming back", {"fields": ("slow_start", "failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
+        ("Recovery", {"fields": ("slow_start", "failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
     )

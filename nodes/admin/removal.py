@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from nodes.admin.edits import TellsEdits
+from nodes.admin.edits import RecordsEdits
 from nodes.engine.enums import Guard
 from nodes.forms.inventory import ReasonForm
 from nodes.operations import Refused
@@ -26,12 +26,12 @@ def overrides(form: ReasonForm) -> frozenset[Guard]:
     return EVEN_WITHOUT_CANDIDATE if form.cleaned_data.get("override") else frozenset()
 
 
-class RemovesSoftly(TellsEdits):
+class RemovesSoftly(RecordsEdits):
     """A ModelAdmin whose delete page asks for a reason and calls `remove`; rows that were removed are not listed."""
 
     @abstractmethod
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
-        """Take `obj` out of service; raises `Refused` when a guard holds it."""
+        """Take `obj` out of service; raises `Refused` when a guard blocks that."""
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         return super().get_queryset(request).filter(removed_at=None)

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from nodes import operations
-from nodes.admin.edits import TellsEdits
+from nodes.admin.edits import RecordsEdits
 from nodes.forms.inventory import AnyForm, ApiTokenForm
 from nodes.models import ApiToken
 
@@ -27,10 +27,10 @@ def revoke(modeladmin: Any, request: HttpRequest, queryset: QuerySet[ApiToken]) 
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(TellsEdits):
+class ApiTokenAdmin(RecordsEdits):
     form = ApiTokenForm
     fields = ("name", "scopes", "expires_at")
-    list_display = ("name", "scopes_told", "key", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at")
+    list_display = ("name", "scope_list", "key", "created_by", "created_at", "expires_at", "last_used_at", "revoked_at")
     list_select_related = ("created_by",)
     list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "key")
@@ -49,5 +49,5 @@ class ApiTokenAdmin(TellsEdits):
         messages.warning(request, f"The token is shown only now: {whole}")
 
     @admin.display(description="scopes")
-    def scopes_told(self, token: ApiToken) -> str:
+    def scope_list(self, token: ApiToken) -> str:
         return ", ".join(token.scopes)

@@ -1,1 +1,1 @@
-"""Forms: `inventory` for what is declared (the admin), `acts` for what a person does (the pages)."""
+"""Forms: `inventory` for the admin, `actions` for operators, `filters` for lists of history, `outcomes` for reported calls."""

@@ -1,6 +1,6 @@
-"""Forms of what an operator declares; each refuses a policy that cannot work, with the engine's own sentence.
+"""Forms of the admin for nodes, pools, policies and tokens; each refuses a policy that cannot work, with the engine's own sentence.
 
-A form collects `doubts`: what is legal and yet probably not meant.  The admin shows them after saving.
+A form collects `warnings`: what is legal and yet probably not meant.  The admin shows them after saving.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ else:
     AnyForm, AnyFormSet = forms.ModelForm, BaseInlineFormSet
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
-_OURS = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
+_RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
 _HEALTH_FIELDS = tuple(field.name for field in fields(types.HealthPolicy))
 _GUARD_FIELDS = tuple(field.name for field in fields(types.PoolPolicy))
 _BREAKER_FIELDS = tuple(field.name for field in fields(types.BreakerPolicy))
@@ -43,14 +43,14 @@ class BreakerPolicyForm(AnyForm):
         model = BreakerPolicy
         fields = ("name", *_BREAKER_FIELDS)
 
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
         policy = BreakerPolicy(**{name: value for name, value in cleaned.items() if name != "name"}).value()
-        self.doubts = _judged(breaker, policy)
+        self.warnings = _validated(breaker, policy)
         return cleaned
 
 
@@ -59,16 +59,16 @@ class FailoverPolicyForm(AnyForm):
         model = FailoverPolicy
         fields = ("name", *_HEALTH_FIELDS, *_GUARD_FIELDS)
 
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if self.errors:
             return cleaned
         policy = FailoverPolicy(**cleaned)
-        self.doubts = _judged(health, policy_in_force(policy))
+        self.warnings = _validated(health, policy_in_force(policy))
         if self.instance.pk:
-            _judge_nodes(policy, Node.objects.filter(pool__failover_policy=self.instance, removed_at=None))
+            _validate_nodes(policy, Node.objects.filter(pool__failover_policy=self.instance, removed_at=None))
         return cleaned
 
 
@@ -80,7 +80,7 @@ class PoolForm(AnyForm):
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors and self.instance.pk:
-            _judge_nodes(cleaned["failover_policy"], Node.objects.filter(pool=self.instance, removed_at=None))
+            _validate_nodes(cleaned["failover_policy"], Node.objects.filter(pool=self.instance, removed_at=None))
         return cleaned
 
 
@@ -89,7 +89,7 @@ class NodeForm(AnyForm):
         model = Node
         fields = ("pool", "name", "address", "port", "weight", "priority", "capacity", "zone", "tags", *_HEALTH_FIELDS)
 
-    doubts: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -108,14 +108,14 @@ class NodeForm(AnyForm):
             return cleaned
         pool: Pool = cleaned.get("pool") or self.instance.pool
         overrides = Node(**{name: cleaned.get(name) for name in _HEALTH_FIELDS})
-        self.doubts = _judged(health, policy_in_force(pool.failover_policy, overrides))
+        self.warnings = _validated(health, policy_in_force(pool.failover_policy, overrides))
         if cleaned.get("weight") == 0:
-            self.doubts += ("Weight 0: this node never receives traffic.",)
+            self.warnings += ("Weight 0: this node never receives traffic.",)
         return cleaned
 
 
-def _judged(rules: Any, policy: object) -> tuple[str, ...]:
-    """Refuse a policy that cannot work; returns what is doubtful about one that can."""
+def _validated(rules: Any, policy: object) -> tuple[str, ...]:
+    """Refuse a policy that cannot work; returns the warnings about one that can."""
     try:
         rules.validate(policy)
     except PolicyError as error:
@@ -123,7 +123,7 @@ def _judged(rules: Any, policy: object) -> tuple[str, ...]:
     return tuple(rules.warnings(policy))
 
 
-def _judge_nodes(policy: FailoverPolicy, nodes: Any) -> None:
+def _validate_nodes(policy: FailoverPolicy, nodes: Any) -> None:
     """A pool's policy must also work with what its nodes override."""
     for node in nodes.select_related("pool"):
         try:
@@ -145,7 +145,7 @@ class CheckForm(AnyForm):
     request_headers = forms.CharField(
         required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"})
     )
-    clear_headers = forms.BooleanField(required=False, label="forget the stored headers")
+    clear_headers = forms.BooleanField(required=False, label="delete the stored headers")
     new_secret = forms.BooleanField(
         required=False, label="new push secret", help_text="A new push check gets one by itself. The old address stops working."
     )
@@ -167,7 +167,7 @@ class CheckForm(AnyForm):
         for number, line in enumerate(lines, start=1):
             if not _HEADER.fullmatch(line):
                 raise ValidationError(f"Line {number} is not “Name: value” without control characters.")
-            if line.split(":", 1)[0].lower() in _OURS:
+            if line.split(":", 1)[0].lower() in _RESERVED:
                 raise ValidationError(f"Line {number}: this header is written by the check itself.")
         return "\n".join(lines)
 
@@ -226,11 +226,11 @@ class ApiTokenForm(AnyForm):
 
 
 class ReasonForm(forms.Form):
-    """Why a person acts; kept with the event."""
+    """The reason of an action, and the override of its guard; kept with the event."""
 
     reason = forms.CharField(max_length=200, required=False, help_text="Kept in the history, next to your name.")
     override = forms.BooleanField(
         required=False,
-        label="even when no other node can take over",
+        label="override the guard “no candidate”: even when no other node is eligible",
         help_text="The share of the node then goes nowhere: the pool serves no traffic until a node is eligible.",
     )

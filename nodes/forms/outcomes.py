@@ -18,8 +18,8 @@ from typing import Any
 
 from nodes.engine.reporting import Calls, Report
 
-MOST_CALLS = 5_000  # of one batch; each is counted one by one, under the pool's lock
-MOST_ENTRIES = 500
+MAX_CALLS = 5_000  # of one batch; each is counted one by one, under the pool's lock
+MAX_ENTRIES = 500
 LARGEST_BODY = 100_000  # bytes
 _AHEAD = 60.0  # s; a clock that goes further ahead is wrong
 _FIELDS = frozenset({"success", "failure", "slow", "duration", "at"})
@@ -32,18 +32,18 @@ class UnreadableError(ValueError):
 def parse(body: bytes, now: float) -> Report:
     """The report of a body; raises `UnreadableError`."""
     try:
-        told = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
         raise UnreadableError("the body is not JSON that could be read") from None
-    if not isinstance(told, dict) or not told or told.keys() - {"outcomes", "load"}:
+    if not isinstance(document, dict) or not document or document.keys() - {"outcomes", "load"}:
         raise UnreadableError('the body is an object with "outcomes", a list, or "load", a number, or both')
-    entries = told.get("outcomes", [])
-    if not isinstance(entries, list) or len(entries) > MOST_ENTRIES:
-        raise UnreadableError(f"outcomes is a list of {MOST_ENTRIES} entries at the most")
+    entries = document.get("outcomes", [])
+    if not isinstance(entries, list) or len(entries) > MAX_ENTRIES:
+        raise UnreadableError(f"outcomes is a list of {MAX_ENTRIES} entries at the most")
     calls = tuple(_calls(number, entry, now) for number, entry in enumerate(entries))
-    if sum(each.success + each.failure for each in calls) > MOST_CALLS:
-        raise UnreadableError(f"a batch holds {MOST_CALLS} calls at the most; send several")
-    load = told.get("load")
+    if sum(each.success + each.failure for each in calls) > MAX_CALLS:
+        raise UnreadableError(f"a batch holds {MAX_CALLS} calls at the most; send several")
+    load = document.get("load")
     return Report(calls, None if load is None else _number("load", load))
 
 
@@ -66,8 +66,8 @@ def _calls(number: int, entry: Any, now: float) -> Calls:
 
 def _count(where: str, entry: Mapping[str, Any], name: str) -> int:
     value = entry.get(name, 0)
-    if type(value) is not int or not 0 <= value <= MOST_CALLS:
-        raise UnreadableError(f"{where}.{name} is a whole number from 0 to {MOST_CALLS}")
+    if type(value) is not int or not 0 <= value <= MAX_CALLS:
+        raise UnreadableError(f"{where}.{name} is a whole number from 0 to {MAX_CALLS}")
     return value
 
 

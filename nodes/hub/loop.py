@@ -1,10 +1,14 @@
-"""The hub's loop: look at the versions of the rows, refresh the pages that they concern, fan out."""
+"""The hub's loop: reads the versions of the rows, refreshes the channels that they concern, sends to their subscribers.
+
+Input: versions in PostgreSQL each second, sooner after a hint.  Output: fragments offered to subscribers.  Locks: a
+channel's own, while it is refreshed or a subscriber joins; none in the database.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
@@ -16,22 +20,22 @@ import psycopg
 from channels.layers import get_channel_layer
 from django.utils import timezone
 
-from nodes.hub.feeds import Feed, Reader, Rendered, Topic, pulse
+from nodes.hub.channel import Channel, Rendered, Subscriber, Topic, freshness
 from nodes.ledger.connections import aconnect
 from nodes.ledger.rows import Row
 from nodes.live import GROUP
 
-LOOK_EVERY = 1.0  # s, hint or no hint
-LOOK_APART = 0.1  # s at least between two looks
-PULSE_EVERY = 5.0  # s; pages are then read anew whatever the versions say, since time alone changes some of what they show
-FRESH = 1.0  # s for which a page that was read serves those who join
+POLL_EVERY = 1.0  # s, hint or no hint
+POLL_APART = 0.1  # s at least between two polls
+REFRESH_EVERY = 5.0  # s; pages are then read anew whatever the versions say, since time alone changes some of what they show
+FRESH = 1.0  # s for which a page that was read serves new subscribers
 SUBSCRIBE_AGAIN = 2.0  # s
 CANCEL_AGAIN = 0.2  # s
 
 _log = logging.getLogger(__name__)
 
 # The sum of the nodes' versions moves with each of them.  Every event commits with its pool's or the fleet's version.
-_LOOK = """
+_VERSIONS = """
 SELECT p.pool_id, p.version, coalesce(n.versions, 0)::bigint AS versions,
        (SELECT max(checked_at) FROM nodes_nodestate) AS checked_at
 FROM nodes_poolstate p LEFT JOIN (SELECT pool_id, sum(version) AS versions FROM nodes_nodestate GROUP BY pool_id) n USING (pool_id)
@@ -43,48 +47,48 @@ Stamp = tuple[int, int]
 
 
 class Hub:
-    """Serves the readers of one event loop; `join` starts it, and it rests while nobody reads."""
+    """Serves the subscribers of one event loop; `subscribe` starts it, and it rests while there is none."""
 
     def __init__(self) -> None:
-        self._feeds: dict[Topic, Feed] = {}
+        self._channels: dict[Topic, Channel] = {}
         self._task: asyncio.Task[None] | None = None
         self._hinted = asyncio.Event()
-        self._wanted = asyncio.Event()  # somebody reads
+        self._wanted = asyncio.Event()  # there is a subscriber
         self._stamps: dict[int, Stamp] = {}
         self._checked_at: datetime | None = None
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub")  # Django renders here, one page at a time
 
     @property
-    def readers(self) -> int:
-        return sum(len(feed.readers) for feed in self._feeds.values())
+    def subscribers(self) -> int:
+        return sum(len(channel.subscribers) for channel in self._channels.values())
 
-    async def join(self, topic: Topic, reader: Reader) -> bool:
-        """Give `reader` the whole page, then every change of it; False when there is no such page."""
+    async def subscribe(self, topic: Topic, subscriber: Subscriber) -> bool:
+        """Give `subscriber` the whole page, then every change of it; False when there is no such page."""
         while True:
-            feed = self._feeds.setdefault(topic, Feed(topic))
-            async with feed.lock:
-                if self._feeds.get(topic) is feed:  # else its last reader left meanwhile
-                    return await self._let_in(feed, reader)
+            channel = self._channels.setdefault(topic, Channel(topic))
+            async with channel.lock:
+                if self._channels.get(topic) is channel:  # else its last subscriber left meanwhile
+                    return await self._admit(channel, subscriber)
 
-    async def _let_in(self, feed: Feed, reader: Reader) -> bool:
-        if asyncio.get_running_loop().time() - feed.read_at > FRESH and not await self._refresh(feed, at_once=False):
-            self._forget(feed)
+    async def _admit(self, channel: Channel, subscriber: Subscriber) -> bool:
+        if asyncio.get_running_loop().time() - channel.read_at > FRESH and not await self._refresh(channel, urgent_only=False):
+            self._drop_unused(channel)
             return False
-        self._give(reader, await self._in_thread(partial(feed.whole, operator=reader.operator)))
-        reader.offer("pulse", pulse(timezone.now(), self._checked_at))
-        feed.readers.add(reader)
+        self._offer_all(subscriber, await self._in_thread(partial(channel.whole, operator=subscriber.operator)))
+        subscriber.offer("freshness", freshness(timezone.now(), self._checked_at))
+        channel.subscribers.add(subscriber)
         self._start()
         return True
 
-    def leave(self, topic: Topic, reader: Reader) -> None:
-        feed = self._feeds.get(topic)
-        if feed is not None:
-            feed.readers.discard(reader)
-            self._forget(feed)
+    def unsubscribe(self, topic: Topic, subscriber: Subscriber) -> None:
+        channel = self._channels.get(topic)
+        if channel is not None:
+            channel.subscribers.discard(subscriber)
+            self._drop_unused(channel)
 
     async def stop(self) -> None:
-        """End the loop; readers are told to connect again."""
+        """End the loop; browsers then connect again."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -96,19 +100,19 @@ class Hub:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._run(), name="hub")
 
-    def _forget(self, feed: Feed) -> None:
-        if not feed.readers:
-            self._feeds.pop(feed.topic, None)
+    def _drop_unused(self, channel: Channel) -> None:
+        if not channel.subscribers:
+            self._channels.pop(channel.topic, None)
 
     async def _run(self) -> None:
         listener = asyncio.get_running_loop().create_task(self._listen(), name="hub hints")
         try:
             await self._serve()
         finally:
-            for feed in self._feeds.values():
-                for reader in feed.readers:
-                    reader.dismiss()
-            self._feeds.clear()
+            for channel in self._channels.values():
+                for subscriber in channel.subscribers:
+                    subscriber.close()
+            self._channels.clear()
             await self._disconnect()
             while not listener.done():  # the layer's client may swallow a cancellation
                 listener.cancel()
@@ -116,27 +120,27 @@ class Hub:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        pulsed = loop.time()
-        ticked = float("-inf")
+        refreshed = loop.time()
+        polled = float("-inf")
         while True:
-            if not self._feeds:
+            if not self._channels:
                 self._wanted.clear()
                 await self._wanted.wait()
             began = loop.time()
-            tick, beat = began - ticked >= LOOK_EVERY, began - pulsed >= PULSE_EVERY
+            due, refresh_all = began - polled >= POLL_EVERY, began - refreshed >= REFRESH_EVERY
             try:
-                moved = await self._look()
-                await self._update(moved, tick=tick, beat=beat)
+                changed = await self._changed_pools()
+                await self._update(changed, due=due, refresh_all=refresh_all)
             except (psycopg.Error, OSError) as error:  # the pages say by themselves that they hear nothing
                 _log.warning("the live pages cannot read the database: %s", error)
                 await self._disconnect()
             except Exception:  # a page that cannot be rendered must not silence the others for good
                 _log.exception("a live page failed")
-            ticked, pulsed = (began if tick else ticked), (began if beat else pulsed)
-            await self._pause(until=ticked + LOOK_EVERY, earliest=began + LOOK_APART)
+            polled, refreshed = (began if due else polled), (began if refresh_all else refreshed)
+            await self._pause(until=polled + POLL_EVERY, earliest=began + POLL_APART)
 
     async def _pause(self, *, until: float, earliest: float) -> None:
-        """Until the next second, or a hint, but not for less than what keeps looks apart."""
+        """Until the next second, or a hint, but not for less than what keeps polls apart."""
         now = asyncio.get_running_loop().time()
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, until - now)):
@@ -144,70 +148,71 @@ class Hub:
         self._hinted.clear()
         await asyncio.sleep(max(0.0, min(earliest, until) - asyncio.get_running_loop().time()))
 
-    async def _look(self) -> set[int]:
-        """The pools that changed since the last look."""
+    async def _changed_pools(self) -> set[int]:
+        """The pools whose versions changed since the last poll; `_FLEET` stands for the fleet."""
         if self._connection is None:
             self._connection = await aconnect("hub")
-        cursor = await self._connection.execute(_LOOK)
+        cursor = await self._connection.execute(_VERSIONS)
         stamps: dict[int, Stamp] = {}
         for row in await cursor.fetchall():
             stamps[row["pool_id"]] = row["version"], row["versions"]
             self._checked_at = row["checked_at"] or self._checked_at
-        moved = {pool for pool in stamps.keys() | self._stamps.keys() if stamps.get(pool) != self._stamps.get(pool)}
+        changed = {pool for pool in stamps.keys() | self._stamps.keys() if stamps.get(pool) != self._stamps.get(pool)}
         self._stamps = stamps
-        return moved
+        return changed
 
-    async def _update(self, moved: set[int], *, tick: bool, beat: bool) -> None:
-        for feed in list(self._feeds.values()):
-            if not feed.readers or not (beat or _concerns(moved, feed)):
+    async def _update(self, changed: set[int], *, due: bool, refresh_all: bool) -> None:
+        """Refresh the channels that `changed` concerns; between two due polls only what is urgent is sent."""
+        for channel in list(self._channels.values()):
+            if not channel.subscribers or not (refresh_all or _concerns(changed, channel)):
                 continue
-            async with feed.lock:
-                if not await self._refresh(feed, at_once=not tick):
-                    self._dismiss(feed)
-        if beat or (tick and moved):
-            sign = pulse(timezone.now(), self._checked_at)
-            for feed in self._feeds.values():
-                for reader in feed.readers:
-                    reader.offer("pulse", sign)
+            async with channel.lock:
+                if not await self._refresh(channel, urgent_only=not due):
+                    self._close(channel)
+        if refresh_all or (due and changed):
+            html = freshness(timezone.now(), self._checked_at)
+            for channel in self._channels.values():
+                for subscriber in channel.subscribers:
+                    subscriber.offer("freshness", html)
 
-    async def _refresh(self, feed: Feed, *, at_once: bool) -> bool:
-        """Read the page and hand out what changed; False when it is gone.  The caller holds the feed's lock."""
-        classes = frozenset(reader.operator for reader in feed.readers)
+    async def _refresh(self, channel: Channel, *, urgent_only: bool) -> bool:
+        """Read the page and hand out what changed; False when it is gone.  The caller holds the channel's lock."""
+        classes = frozenset(subscriber.operator for subscriber in channel.subscribers)
         found: Mapping[bool, Rendered] | None = await self._in_thread(
-            partial(feed.refresh, timezone.now(), at_once=at_once, classes=classes)
+            partial(channel.refresh, timezone.now(), urgent_only=urgent_only, classes=classes)
         )
         if found is None:
             return False
-        feed.read_at = asyncio.get_running_loop().time()
-        for reader in feed.readers:
-            if reader.operator in found:  # one who joins meanwhile holds the lock, so none is missed
-                self._give(reader, found[reader.operator])
+        channel.read_at = asyncio.get_running_loop().time()
+        for subscriber in channel.subscribers:
+            if subscriber.operator in found:  # a new one is admitted under the same lock, so none is missed
+                self._offer_all(subscriber, found[subscriber.operator])
         return True
 
-    def _dismiss(self, feed: Feed) -> None:
-        for reader in feed.readers:
-            reader.dismiss()
-        self._feeds.pop(feed.topic, None)
+    def _close(self, channel: Channel) -> None:
+        for subscriber in channel.subscribers:
+            subscriber.close()
+        self._channels.pop(channel.topic, None)
 
     @staticmethod
-    def _give(reader: Reader, rendered: Rendered) -> None:
-        for element, html in rendered.pieces:
-            reader.offer(element, html)
+    def _offer_all(subscriber: Subscriber, rendered: Rendered) -> None:
+        for element, html in rendered.fragments:
+            subscriber.offer(element, html)
 
     async def _in_thread(self, work: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     async def _listen(self) -> None:
-        """Take hints for as long as the layer lives; while it is away the hub looks every second as ever."""
+        """Take hints while the channel layer is there; without it the hub polls every second as ever."""
         while True:
             try:
                 layer = get_channel_layer()
                 if layer is None:
                     return
-                channel = await layer.new_channel("hub")
-                await layer.group_add(GROUP, channel)
+                inbox = await layer.new_channel("hub")
+                await layer.group_add(GROUP, inbox)
                 while True:
-                    await layer.receive(channel)
+                    await layer.receive(inbox)
                     self._hinted.set()
             except asyncio.CancelledError:
                 raise
@@ -222,9 +227,8 @@ class Hub:
                 await connection.close()
 
 
-def _concerns(moved: Iterable[int], feed: Feed) -> bool:
-    moved = set(moved)
-    return bool(moved) and (feed.pools is None or _FLEET in moved or not moved.isdisjoint(feed.pools))
+def _concerns(changed: set[int], channel: Channel) -> bool:
+    return bool(changed) and (channel.pools is None or _FLEET in changed or not changed.isdisjoint(channel.pools))
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()

@@ -1,4 +1,4 @@
-"""What is watched (`inventory`), how it is now (`state`), what happened (`history`), who may ask (`access`)."""
+"""Django models: `inventory` (pools, nodes, checks, policies), `state` (live rows), `history`, `access` (API tokens)."""
 
 from nodes.models.access import ApiToken, Scope
 from nodes.models.history import (

@@ -1,4 +1,4 @@
-"""Bearer tokens for programs: scoped, stored hashed, shown once."""
+"""API tokens of programs: scoped, stored hashed, shown once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOKEN = re.compile(r"fc_(?P<key>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]+)")
 
 
 class Scope(models.TextChoices):
-    SHARES = "shares", "read where traffic is to go"
+    SHARES = "shares", "read the shares of pools"
     OUTCOMES = "outcomes", "report how calls to a node ended"
     METRICS = "metrics", "read metrics"
 

@@ -1,4 +1,4 @@
-"""What happened: append-only, written by the ledger in the transaction of the change itself."""
+"""Events, incidents, failures, failovers and check results: append-only, written by the ledger in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for 
 
 
 class Incident(models.Model):
-    """A pool's trouble, from its first failure (dated back to the first bad check) until its last failure ends."""
+    """A pool's failures taken together, from the first failure (dated back to the first bad check) until its last failure ends."""
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="incidents", db_index=False)
     opened_at = models.DateTimeField()  # first bad check

@@ -1,4 +1,4 @@
-"""What the operator declares: pools, nodes, their checks and the policies they follow.
+"""Pools, nodes, their checks and the policies they follow, as an admin edits them.
 
 Live state is kept elsewhere (`state.py`), so saving a form here can never reset it.
 """
@@ -29,7 +29,7 @@ class Strategy(models.TextChoices):
 
 class Failback(models.TextChoices):
     AUTOMATIC = enums.Failback.AUTOMATIC, "Automatic, after the failback delay"
-    MANUAL = enums.Failback.MANUAL, "Manual: say once that it is due and wait"
+    MANUAL = enums.Failback.MANUAL, "Manual: notify once that it is due, then wait"
 
 
 class BreakerPolicy(models.Model):
@@ -59,7 +59,7 @@ class BreakerPolicy(models.Model):
     jitter = models.FloatField(
         default=0.0,
         validators=[_NOT_NEGATIVE, MaxValueValidator(1.0)],
-        help_text="Part of the wait (0 to 1) that chance may add, so that breakers do not all try at once.",
+        help_text="Random addition to the wait, up to this part of it (0 to 1), so that breakers do not all try at once.",
     )
     trial_timeout = models.FloatField(
         default=60.0, validators=[_TENTH], help_text="Seconds after which a trial that nobody reported counts as failed."
@@ -108,12 +108,12 @@ class BreakerPolicy(models.Model):
 
 
 class FailoverPolicy(models.Model):
-    """How often nodes are checked, when they count as failed, and what holds automation back; durations in seconds."""
+    """How often nodes are checked, when they count as failed, and which guards block automation; durations in seconds."""
 
     name = models.CharField(max_length=80, unique=True)
     interval = models.FloatField(default=10.0, validators=[_TENTH], help_text="Seconds from the start of one check to the next.")
     fast_interval = models.FloatField(
-        null=True, blank=True, validators=[_TENTH], help_text="While in doubt. Empty: the interval, 2 s at the most."
+        null=True, blank=True, validators=[_TENTH], help_text="While failures are counted. Empty: the interval, 2 s at the most."
     )
     down_interval = models.FloatField(null=True, blank=True, validators=[_TENTH], help_text="While failed. Empty: the interval.")
     check_timeout = models.FloatField(
@@ -139,7 +139,7 @@ class FailoverPolicy(models.Model):
     max_failed_percent = models.PositiveIntegerField(
         default=100,
         validators=[MaxValueValidator(100)],
-        help_text="Automation takes out no more than this percentage; one node always.",
+        help_text="Automation takes out no more than this percentage of the nodes; one is always allowed.",
     )
     cooldown = models.FloatField(
         default=0.0,
@@ -243,7 +243,7 @@ class CheckKind(models.TextChoices):
     HTTP = "http", "HTTP request"
     TCP = "tcp", "TCP connection"
     TLS = "tls", "TLS handshake and certificate"
-    PUSH = "push", "Push: the node calls us"
+    PUSH = "push", "Push: the node sends heartbeats"
     COMPOSITE = "composite", "Composite: counts the node's other checks"
 
 
@@ -254,7 +254,7 @@ class Quorum(models.TextChoices):
 
 
 class Check(models.Model):
-    """What is asked of a node.
+    """How a node is checked.
 
     A node has one check; or one `composite` and, beside it, the children that it counts.
     """
@@ -278,7 +278,7 @@ class Check(models.Model):
     server_name = models.CharField(max_length=253, blank=True, help_text="Name for TLS and Host. Empty: the address.")
     certificate_days = models.PositiveIntegerField(default=14, help_text="Warn when the certificate has fewer days left.")
     grace = models.FloatField(
-        default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds of silence forgiven beyond the interval."
+        default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds without a heartbeat allowed beyond the interval."
     )
     push_digest = models.CharField(max_length=64, blank=True, editable=False)
     quorum = models.CharField(max_length=10, choices=Quorum, default=Quorum.ALL)
@@ -293,7 +293,7 @@ class Check(models.Model):
         return f"{self.get_kind_display()} of {self.node}"
 
     def new_push_secret(self) -> str:
-        """Make and remember (hashed) a new secret for this push check; it is shown once and cannot be read again."""
+        """Make and store (hashed) a new secret for this push check; it is shown once and cannot be read again."""
         secret = secrets.token_urlsafe(24)
         self.push_digest = push_digest(secret)
         return secret

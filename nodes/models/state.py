@@ -51,7 +51,7 @@ class NodeState(models.Model):
     due_at = models.DateTimeField()
     token = models.BigIntegerField(default=0)  # one up at each claim
     owner = models.BigIntegerField(null=True)  # advisory lock key of the claiming database session
-    last_beat_at = models.DateTimeField(null=True)  # push checks: when the node last called
+    last_beat_at = models.DateTimeField(null=True)  # push checks: the last heartbeat
     # last check
     checked_at = models.DateTimeField(null=True)  # start of the last check, whatever it saw
     last_verdict = models.CharField(max_length=7, default="")
@@ -138,13 +138,13 @@ class PoolState(models.Model):
 
 
 class FleetState(models.Model):
-    """The one row (id 1) that holds every pool: a pause of all automation, or a console that is cut off."""
+    """The one row (id 1) of the fleet: a pause of all automation, an isolated checker."""
 
     version = models.BigIntegerField(default=0)
     config_version = models.BigIntegerField(default=0)  # one up at each edit, so that runners load the checks anew
     paused = models.JSONField(null=True)  # engine Hold
     isolated = models.JSONField(null=True)  # engine Hold
-    late_told = models.BooleanField(default=False)  # checks start late, and that has been said
+    late_told = models.BooleanField(default=False)  # checks start late, and that was notified
 
     class Meta:
         verbose_name = "fleet state"

@@ -1,4 +1,4 @@
-"""What the roll-ups say of a range: how often was asked, how fast the answers came, and when nothing was seen at all."""
+"""Queries on the roll-ups: how many checks a range holds, how fast they were answered, and when there was no result at all."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ _HOURS_UPTO = timedelta(days=100)
 
 
 @dataclass
-class Seen:
-    """The checks of one node, or of several."""
+class CheckCounts:
+    """The checks of one node, or of several, and how fast they were answered."""
 
     checks: int = 0
     unknowns: int = 0
     histogram: list[int] = field(default_factory=lambda: [0] * BUCKETS)
 
-    def add(self, other: Seen) -> None:
+    def add(self, other: CheckCounts) -> None:
         self.checks += other.checks
         self.unknowns += other.unknowns
         self.histogram = [a + b for a, b in zip(self.histogram, other.histogram, strict=True)]
 
 
-def seen(nodes: Collection[int], start: datetime, end: datetime) -> dict[int, Seen]:
+def check_counts(nodes: Collection[int], start: datetime, end: datetime) -> dict[int, CheckCounts]:
     """The checks of each node whose minute lies in [start, end); nodes without any are left out."""
     parts = _pieces(start, end, (DAY, HOUR, MINUTE))
     sources = " UNION ALL ".join(
@@ -53,7 +53,7 @@ def seen(nodes: Collection[int], start: datetime, end: datetime) -> dict[int, Se
             values,
         )
         return {
-            node: Seen(checks, unknowns, [count or 0 for count in histogram])
+            node: CheckCounts(checks, unknowns, [count or 0 for count in histogram])
             for node, checks, unknowns, histogram in cursor.fetchall()
         }
 

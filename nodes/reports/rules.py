@@ -19,37 +19,37 @@ RULES = (
         "availability",
         "Availability",
         "percent",
-        "Node: 1 − downtime ÷ counted time. Pool: the part of the counted time in which not every counted node was down. "
-        "Counted time is the part of the range in which the node existed, without maintenance, disabled and unwatched time.",
+        "Node: 1 − downtime ÷ measured time. Pool: the part of the measured time in which not every measured node was down. "
+        "Measured time is the part of the range in which the node existed, without maintenance, disabled and unmonitored time.",
     ),
     Figure(
         "downtime",
         "Downtime",
         "seconds",
-        "Node: from the first bad check of each failure until the node was eligible again, inside counted time; one that is still "
-        "open counts until now. Pool: time in which all its counted nodes were down together.",
+        "Node: from the first bad check of each failure until the node was eligible again, inside measured time; one that is "
+        "still open counts until now. Pool: time in which all its measured nodes were down together.",
     ),
     Figure(
         "counted",
-        "Counted time",
+        "Measured time",
         "seconds",
         "The range, from the node's creation on and until its removal or now, without the time in maintenance, disabled or "
-        "unwatched: all of it is up or down. Pool: time in which at least one node counted.",
+        "unmonitored: all of it is up or down. Pool: time in which at least one node was measured.",
     ),
     Figure(
         "set_aside",
-        "Set aside",
+        "Excluded",
         "seconds",
         "Time in maintenance or disabled inside the range, in which nothing counts as downtime. "
-        "Pool: such time of a node while no node counted.",
+        "Pool: such time of a node while no node was measured.",
     ),
     Figure(
         "unwatched",
-        "Unwatched",
+        "Unmonitored",
         "seconds",
-        "Time without a failure in which no check told us anything for longer than twice the interval and the check's time-out, "
+        "Time without a failure in which no check had a result for longer than twice the interval and the check's time-out, "
         "say while this console was off: it counts neither as up nor as down. To the minute in a range of up to a day of the last "
-        "30, to the hour up to 100 days, else to the day. Pool: such time of a node while no node counted.",
+        "30, to the hour up to 100 days, else to the day. Pool: such time of a node while no node was measured.",
     ),
     Figure(
         "unknown",
@@ -80,13 +80,11 @@ RULES = (
     Figure("last_failover", "Last failover", "moment", "When the last of these failovers moved its share."),
     Figure(
         "moved_out",
-        "Moved out",
+        "Out now",
         "count",
         "Failures whose share had moved and which were still open at the end of the range.",
     ),
-    Figure(
-        "recoveries", "Recoveries", "count", "Failures that ended inside the range, the node being eligible again or set aside."
-    ),
+    Figure("recoveries", "Recoveries", "count", "Failures that ended inside the range, the node being eligible again or excluded."),
     Figure("last_recovery", "Last recovery", "moment", "When the last of these failures ended."),
     Figure(
         "rebalances",
@@ -98,7 +96,7 @@ RULES = (
     Figure("last_rebalance", "Last rebalance", "moment", "When the last of these rebalances was made."),
     Figure(
         "to_detect",
-        "Time to detect",
+        "Time to detect (MTTD)",
         "seconds",
         "Mean of: start of the first bad check → failure marked, over failures marked in the range.",
     ),
@@ -110,15 +108,15 @@ RULES = (
     ),
     Figure(
         "to_recover",
-        "Time to recover",
+        "Time to recover (MTTR)",
         "seconds",
         "Mean of: failure marked → eligible again, over failures that ended in the range.",
     ),
     Figure(
         "between_failures",
-        "Time between failures",
+        "Time between failures (MTBF)",
         "seconds",
-        "(Counted time − downtime) ÷ failures, summed over the nodes of a pool; empty without a failure.",
+        "(Measured time − downtime) ÷ failures, summed over the nodes of a pool; empty without a failure.",
     ),
     Figure(
         "recovery_success",
@@ -137,9 +135,9 @@ RULES = (
         "rejected_trials",
         "Rejected trials",
         "count",
-        "Trials that failed and opened the breaker again: for each opening the highest reopening number told in the range, less "
-        "the highest told before it, by breaker_reopened events (told for the first and then every tenth, so that up to nine may "
-        "not be told yet).",
+        "Trials that failed and opened the breaker again: for each opening the highest reopening number in the range, less the "
+        "highest before it, by breaker_reopened events (one for the first and then every tenth, so that up to nine may be "
+        "missing yet).",
     ),
     Figure(
         "p50", "Latency p50", "latency", "From the roll-ups' histograms of passing and warning checks; exact to one bucket (9.3 %)."

@@ -9,22 +9,22 @@ Span = tuple[float, float]
 
 
 class Parts(NamedTuple):
-    """A life divided without rest or overlap: set aside, unwatched, counted; down is a part of what is counted."""
+    """A life divided without rest or overlap: excluded, unmonitored, measured; down is a part of what is measured."""
 
-    aside: list[Span]
-    unwatched: list[Span]
-    counted: list[Span]
+    excluded: list[Span]
+    unmonitored: list[Span]
+    measured: list[Span]
     down: list[Span]
 
 
-def divide(life: Iterable[Span], *, aside: Iterable[Span], failing: Iterable[Span], silent: Iterable[Span]) -> Parts:
-    """Each moment of the life is set aside, or down, or unwatched, or up: the first of these that it can be."""
+def divide(life: Iterable[Span], *, excluded: Iterable[Span], failing: Iterable[Span], silent: Iterable[Span]) -> Parts:
+    """Each moment of the life is excluded, or down, or unmonitored, or up: the first of these that it can be."""
     lived = union(life)
-    put_aside = intersection(union(aside), lived)
-    watched = subtract(lived, put_aside)
-    down = intersection(union(failing), watched)
-    unwatched = subtract(intersection(union(silent), watched), down)
-    return Parts(put_aside, unwatched, subtract(watched, unwatched), down)
+    left_out = intersection(union(excluded), lived)
+    rest = subtract(lived, left_out)
+    down = intersection(union(failing), rest)
+    unmonitored = subtract(intersection(union(silent), rest), down)
+    return Parts(left_out, unmonitored, subtract(rest, unmonitored), down)
 
 
 def union(spans: Iterable[Span]) -> list[Span]:

@@ -1,7 +1,8 @@
-"""The dashboard: how the fleet is, in one look and three queries."""
+"""The dashboard: the state of the whole fleet, in three queries."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,10 +12,10 @@ from django.db.models import Case, IntegerField, Value, When
 
 from nodes.engine.enums import Severity
 from nodes.models import Event, Incident
-from nodes.screens.lines import EventLine, IncidentRow, event_lines, incident_rows
-from nodes.screens.node_row import DOUBT, FAILING, TROUBLE, WELL, NodeRow
-from nodes.screens.pieces import Piece, Screen, by_id
-from nodes.screens.rows import Board, PoolRow, Standing, board
+from nodes.screens.fragments import Fragment, Screen, by_id
+from nodes.screens.history_lines import EventLine, IncidentRow, event_lines, incident_rows
+from nodes.screens.node_row import NodeRow, Rank
+from nodes.screens.overview import STATUS_TONES, Block, Overview, PoolRow, PoolStatus, overview
 
 EVENTS_SHOWN = 15
 INCIDENTS_SHOWN = 20
@@ -24,45 +25,46 @@ ROWS_SHOWN = 120  # of all pools together; what follows is counted
 
 @dataclass(frozen=True, slots=True)
 class Automation:
-    """Whether the engine may act by itself, and what holds it."""
+    """Whether the engine may act by itself, and what keeps it from that."""
 
-    holds: tuple[Standing, ...]
+    blocks: tuple[Block, ...]
     paused: bool
     pools_paused: tuple[tuple[str, str], ...]  # name and slug
 
     @property
     def on(self) -> bool:
-        return not self.holds
+        return not self.blocks
 
     @property
-    def look(self) -> str:
-        return "ok" if self.on and not self.pools_paused else "hold"
+    def tone(self) -> str:
+        return "ok" if self.on and not self.pools_paused else "paused"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Headline:
     """The fleet in one line."""
 
-    look: str
+    tone: str
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class PoolHead:
-    """The counts of a pool and what holds it."""
+    """The counts of a pool, and what keeps its automation from acting."""
 
     id: int
     name: str
     slug: str
-    word: str
-    look: str
+    status: PoolStatus
+    tone: str
     strategy: str
     eligible: int
     enabled: int
     epoch: int
+    failover_pending: bool
     low_capacity: bool
     unserved: bool
-    holds: tuple[Standing, ...]
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class PoolCard:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Whether this screen can be trusted."""
+    """What checks and alerts are doing: whether the page shows the present."""
 
     checked_at: datetime | None
     overdue: int
@@ -87,32 +89,32 @@ class Pipeline:
     isolated: bool
 
     @property
-    def runners_look(self) -> str:
+    def runners_tone(self) -> str:
         return "" if self.runners else "bad"
 
     @property
-    def outbox_look(self) -> str:
+    def outbox_tone(self) -> str:
         return "warn" if self.outbox > 1000 or (self.outbox and not self.alert_runners) else ""
 
     @property
-    def overdue_look(self) -> str:
+    def overdue_tone(self) -> str:
         return "warn" if self.overdue else ""
 
 
 def dashboard(now: datetime) -> Screen:
     """Pools worst first, open incidents, the latest events, and the pipeline behind them."""
-    found = board(now)
-    pools = sorted(found.pools, key=lambda pool: -pool.rank)
+    found = overview(now)
+    pools = sorted(found.pools, key=lambda pool: pool.rank)
     incidents = incident_rows(_open_incidents())
     events = event_lines(Event.objects.order_by("-at", "-pk")[:EVENTS_SHOWN])
     automation, pipeline = _automation(found, pools), _pipeline(found.fleet)
-    verdict = _verdict(pools, automation, pipeline)
+    headline = _headline(pools, automation, pipeline)
     cards = _cards(pools)
     context = {
-        "verdict": verdict, "automation": automation, "incidents": incidents, "cards": cards, "events": events,
+        "headline": headline, "automation": automation, "incidents": incidents, "cards": cards, "events": events,
         "pipeline": pipeline, "checked_at": pipeline.checked_at, "now": now,
     }  # fmt: skip  # as above
-    return Screen(context, _pieces(verdict, automation, incidents, cards, events, pipeline))
+    return Screen(context, _fragments(headline, automation, incidents, cards, events, pipeline))
 
 
 def _open_incidents() -> Any:
@@ -120,9 +122,9 @@ def _open_incidents() -> Any:
     return Incident.objects.filter(closed_at=None).order_by(severity, "opened_at")[:INCIDENTS_SHOWN]
 
 
-def _automation(found: Board, pools: list[PoolRow]) -> Automation:
-    paused = any(hold.word == "paused" for hold in found.holds)
-    return Automation(found.holds, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused))
+def _automation(found: Overview, pools: list[PoolRow]) -> Automation:
+    paused = any(block.word == "paused" for block in found.blocks)
+    return Automation(found.blocks, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused))
 
 
 def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:
@@ -137,26 +139,24 @@ def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:
     )
 
 
-def _verdict(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) -> Verdict:
+def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) -> Headline:
     """The worst thing first, and never green while checks do not run."""
     if not pools:
-        return Verdict("idle", "No pool yet: an admin adds the first one")
-    counts: dict[str, int] = {}
-    for pool in pools:
-        counts[pool.word] = counts.get(pool.word, 0) + 1
-    first, *others = [
-        f"{counts[word]} {word}" for word in ("down", "failing", "degraded", "unknown", "idle", "well") if word in counts
-    ]
-    number, word = first.split(" ", 1)
-    parts = [", ".join([f"{number} {'pool' if number == '1' else 'pools'} {word}", *others])]
-    parts.append("automation on" if automation.on else f"automation held: {', '.join(hold.word for hold in automation.holds)}")
-    worst = max(pool.rank for pool in pools)
-    look = "bad" if worst >= FAILING else "warn" if worst in (TROUBLE, DOUBT) else "ok" if worst == WELL else "idle"
+        return Headline("idle", "No pool yet: an admin adds the first one")
+    counts = Counter(pool.status for pool in pools)
+    worst, *others = [status for status in PoolStatus if status in counts]
+    first = f"{counts[worst]} {'pool' if counts[worst] == 1 else 'pools'} {worst}"
+    parts = [", ".join([first, *(f"{counts[status]} {status}" for status in others)])]
+    tone = STATUS_TONES[worst]
+    if pending := sum(pool.failover_pending for pool in pools):
+        tone = "bad"  # traffic goes where it is not served
+        parts.append(f"failover pending in {pending} {'pool' if pending == 1 else 'pools'}")
+    parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
     if pipeline.overdue:
         parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")
-    if look in ("ok", "idle") and (pipeline.overdue or automation.holds):
-        look = "warn"
-    return Verdict(look, "; ".join(parts))
+    if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks):
+        tone = "warn"
+    return Headline(tone, "; ".join(parts))
 
 
 def _cards(pools: list[PoolRow]) -> tuple[PoolCard, ...]:
@@ -175,8 +175,8 @@ def _cards(pools: list[PoolRow]) -> tuple[PoolCard, ...]:
 
 def pool_head(pool: PoolRow) -> PoolHead:
     return PoolHead(
-        pool.id, pool.name, pool.slug, pool.word, pool.look, pool.strategy_words, pool.eligible, len(pool.enabled), pool.epoch,
-        pool.low_capacity, pool.unserved, pool.holds,
+        pool.id, pool.name, pool.slug, pool.status, pool.tone, pool.strategy_words, pool.eligible, len(pool.enabled), pool.epoch,
+        pool.failover_pending, pool.low_capacity, pool.unserved, pool.blocks,
     )  # fmt: skip  # what belongs together stays on a line
 
 
@@ -184,42 +184,45 @@ def _left_out(pool: PoolRow, shown: tuple[NodeRow, ...]) -> str:
     more = len(pool.nodes) - len(shown)
     if not more:
         return ""
-    unwell = sum(node.rank != WELL for node in pool.nodes) - sum(node.rank != WELL for node in shown)
+    unhealthy = sum(node.rank != Rank.HEALTHY for node in pool.nodes) - sum(node.rank != Rank.HEALTHY for node in shown)
     total = f"all {len(pool.nodes)} nodes" if not shown else f"{more} more"
-    return f"{total}, {unwell} of them not well" if unwell else f"{total}, all well"
+    return f"{total}, {unhealthy} of them not healthy" if unhealthy else f"{total}, all healthy"
 
 
-def _pieces(
-    verdict: Verdict,
+def _fragments(
+    headline: Headline,
     automation: Automation,
     incidents: tuple[IncidentRow, ...],
     cards: tuple[PoolCard, ...],
     events: tuple[EventLine, ...],
     pipeline: Pipeline,
-) -> dict[str, Piece]:
+) -> dict[str, Fragment]:
     page = "nodes/dashboard.html"
     found = by_id(
-        Piece("verdict", f"{page}#verdict", "verdict", verdict),
-        Piece("automation", f"{page}#automation", "automation", automation, acts=True),
-        Piece("incidents", f"{page}#incidents", "incidents", incidents, acts=True),
-        Piece("pools", f"{page}#pools", "cards", cards, inside=tuple(f"pool-{card.head.id}" for card in cards)),
+        Fragment("headline", f"{page}#headline", "headline", headline),
+        Fragment("automation", f"{page}#automation", "automation", automation, has_actions=True),
+        Fragment("incidents", f"{page}#incidents", "incidents", incidents, has_actions=True),
+        Fragment("pools", f"{page}#pools", "cards", cards, children=tuple(f"pool-{card.head.id}" for card in cards)),
     )
     for card in cards:
-        found |= _card_pieces(card)
+        found |= _card_fragments(card)
     return found | by_id(
-        Piece("events", f"{page}#events", "events", events),
-        Piece("pipeline", f"{page}#pipeline", "pipeline", pipeline, steady=pipeline.isolated),
+        Fragment("events", f"{page}#events", "events", events),
+        Fragment("pipeline", f"{page}#pipeline", "pipeline", pipeline, urgent=pipeline.isolated),
     )
 
 
-def _card_pieces(card: PoolCard) -> dict[str, Piece]:
+def _card_fragments(card: PoolCard) -> dict[str, Fragment]:
     name = f"pool-{card.head.id}"
-    inner = [Piece(f"{name}-head", "nodes/pool_card.html#head", "head", card.head), *(node_piece(node) for node in card.shown)]
+    inner = [
+        Fragment(f"{name}-head", "nodes/pool_card.html#head", "head", card.head),
+        *(node_fragment(node) for node in card.shown),
+    ]
     if card.left_out:
-        inner.append(Piece(f"{name}-more", "nodes/pool_card.html#more", "card", card, steady=card.left_out))
-    whole = Piece(name, "nodes/pool_card.html", "card", card, inside=tuple(piece.id for piece in inner))
+        inner.append(Fragment(f"{name}-more", "nodes/pool_card.html#more", "card", card, urgent=card.left_out))
+    whole = Fragment(name, "nodes/pool_card.html", "card", card, children=tuple(fragment.id for fragment in inner))
     return by_id(whole, *inner)
 
 
-def node_piece(node: NodeRow) -> Piece:
-    return Piece(f"node-{node.id}", "nodes/node_row.html", "node", node, steady=node.steady)
+def node_fragment(node: NodeRow) -> Fragment:
+    return Fragment(f"node-{node.id}", "nodes/node_row.html", "node", node, urgent=node.urgent)

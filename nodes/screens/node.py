@@ -1,4 +1,4 @@
-"""A node's page: how it is, why, what comes next, what it did."""
+"""A node's page: health and why, breaker, schedule, actions, recent checks, failures and events."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from nodes.engine import window as windows
-from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy
+from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy, Verdict
 from nodes.engine.types import BreakerPolicy, Run
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
-from nodes.screens.lines import event_lines, failure_lines
+from nodes.screens.fragments import Fragment, Screen, by_id
+from nodes.screens.history_lines import event_lines, failure_lines
 from nodes.screens.node_row import NodeRow
-from nodes.screens.pieces import Piece, Screen, by_id
-from nodes.screens.rows import PoolRow, board
+from nodes.screens.overview import PoolRow, overview
+from nodes.screens.verdicts import VERDICT_TONES, VERDICTS
 
 CHECKS_SHOWN = 50
 CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read
 EVENTS_SHOWN = 15
 FAILURES_SHOWN = 10
-_VERDICTS = {"p": ("pass", "ok"), "w": ("warn", "warn"), "f": ("fail", "bad"), "u": ("unknown", "idle")}
 
 
 @dataclass(frozen=True, slots=True)
-class NodeActs:
+class NodeActions:
     """What an operator can do with the node now."""
 
     id: int
@@ -113,7 +113,7 @@ class Breaker:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When it was asked, and when it will be."""
+    """The last check, and when the next one is due."""
 
     checked_at: datetime | None
     due_at: datetime | None
@@ -127,10 +127,13 @@ class Schedule:
 @dataclass(frozen=True, slots=True)
 class CheckLine:
     at: datetime
-    verdict: str
-    look: str
+    verdict: Verdict
     latency: float | None
     message: str
+
+    @property
+    def tone(self) -> str:
+        return VERDICT_TONES[self.verdict]
 
 
 def node(node_id: int, now: datetime) -> Screen | None:
@@ -143,8 +146,8 @@ def node(node_id: int, now: datetime) -> Screen | None:
     if state is None:
         return None
     found: Node = state.node
-    seen = board(now, found.pool_id)
-    pool = next(iter(seen.pools), None)
+    fleet = overview(now, found.pool_id)
+    pool = next(iter(fleet.pools), None)
     row = next((each for each in pool.nodes if each.id == node_id), None) if pool else None
     history = {
         "checks": _checks(node_id, now),
@@ -154,28 +157,28 @@ def node(node_id: int, now: datetime) -> Screen | None:
     context: dict[str, Any] = {
         "node": found,
         "row": row,
-        "questions": tuple(Check.objects.filter(node=found)),
+        "definitions": tuple(Check.objects.filter(node=found)),
         "now": now,
-        "checked_at": seen.checked_at,
+        "checked_at": fleet.checked_at,
         **history,
     }
     page = "nodes/node.html"
-    pieces = [
-        Piece(name, f"{page}#{name}", name, subject, steady=_last_verdict(name, subject)) for name, subject in history.items()
-    ]
+    fragments = [Fragment(name, f"{page}#{name}", name, subject, urgent=_urgent(name)) for name, subject in history.items()]
     if row is not None and pool is not None:
-        breaker, schedule, acts = _breaker(state, row, found, now), _schedule(state, found), _acts(row, pool)
-        context |= {"breaker": breaker, "schedule": schedule, "acts": acts}
-        pieces += [
-            Piece("standing", f"{page}#standing", "row", row, steady=row.steady),
-            Piece("breaker", f"{page}#breaker", "breaker", breaker, steady=(row.breaker, row.mode, row.mode_until, row.trial_at)),
-            Piece("schedule", f"{page}#schedule", "schedule", schedule, steady=schedule.verdict),
-            Piece("acts", f"{page}#acts", "acts", acts, acts=True),
+        breaker, schedule, actions = _breaker(state, row, found, now), _schedule(state, found), _actions(row, pool)
+        context |= {"breaker": breaker, "schedule": schedule, "actions": actions}
+        fragments += [
+            Fragment("status", f"{page}#status", "row", row, urgent=row.urgent),
+            Fragment(
+                "breaker", f"{page}#breaker", "breaker", breaker, urgent=(row.breaker, row.mode, row.mode_until, row.trial_at)
+            ),
+            Fragment("schedule", f"{page}#schedule", "schedule", schedule, urgent=schedule.verdict),
+            Fragment("actions", f"{page}#actions", "actions", actions, has_actions=True),
         ]
-    return Screen(context, by_id(*pieces), frozenset({found.pool_id}))
+    return Screen(context, by_id(*fragments), frozenset({found.pool_id}))
 
 
-def _last_verdict(name: str, subject: tuple[object, ...]) -> object:
+def _urgent(name: str) -> object:
     """The list of checks may wait a second, the other lists may not."""
     return name if name == "checks" else None
 
@@ -183,8 +186,8 @@ def _last_verdict(name: str, subject: tuple[object, ...]) -> object:
 def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
     found = CheckResult.objects.filter(node_id=node_id, at__gt=now - CHECKS_REACH).order_by("-at")
     return tuple(
-        CheckLine(at, *_VERDICTS[verdict], latency, message or "")
-        for at, verdict, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
+        CheckLine(at, VERDICTS[letter], latency, message or "")
+        for at, letter, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
     )
 
 
@@ -221,7 +224,7 @@ def _reported(run: Run, policy: BreakerPolicy, now: float) -> str:
 
 
 def _load(state: NodeState, found: Node) -> str:
-    """What it was last said to carry, in words."""
+    """The load reported last, in words."""
     if state.load is None:
         return ""
     last = f"{state.load['last']:g}"
@@ -235,6 +238,6 @@ def _schedule(state: NodeState, found: Node) -> Schedule:
     )
 
 
-def _acts(row: NodeRow, pool: PoolRow) -> NodeActs:
+def _actions(row: NodeRow, pool: PoolRow) -> NodeActions:
     better = pool.strategy == Strategy.ACTIVE_PASSIVE and pool.active_tier is not None and row.priority < pool.active_tier
-    return NodeActs(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better)
+    return NodeActions(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better)

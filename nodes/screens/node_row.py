@@ -1,27 +1,38 @@
-"""One node as a row of a page: what it is called, how much it needs a look, and why."""
+"""One node as a row of a page: what it is called, how urgently it needs attention, and why."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import IntEnum
 from typing import Any
 
 from nodes.engine.enums import AdminState, Health, Mode, State
 from nodes.models import AdminState as AdminWords
 from nodes.models import BreakerMode, BreakerState
 
-# From well to worst; what a list that is too long keeps, and how pools are sorted.
-WELL, ASIDE, UNSURE, DOUBT, TROUBLE, FAILING, DOWN = range(7)
 
-_HEALTH_LOOKS = {
-    Health.HEALTHY: ("ok", WELL),
-    Health.DEGRADED: ("warn", DOUBT),
-    Health.FAILED: ("bad", FAILING),
-    Health.RECOVERING: ("turn", TROUBLE),
-    Health.UNKNOWN: ("idle", UNSURE),
+class Rank(IntEnum):
+    """How urgently a node needs attention, least first: lists that are too long keep the highest, pools are sorted by it."""
+
+    HEALTHY = 0
+    TAKEN_OUT = 1  # by a person
+    UNKNOWN = 2  # never checked
+    DEGRADED = 3  # or a check has failed
+    RECOVERING = 4  # or stale, or on trial
+    FAILED = 5  # or out of service by its breaker, or with a failover pending
+
+
+# Glyph and colour of each health, and its rank.
+_HEALTH_TONES = {
+    Health.HEALTHY: ("ok", Rank.HEALTHY),
+    Health.DEGRADED: ("warn", Rank.DEGRADED),
+    Health.FAILED: ("bad", Rank.FAILED),
+    Health.RECOVERING: ("turn", Rank.RECOVERING),
+    Health.UNKNOWN: ("idle", Rank.UNKNOWN),
 }
-_BREAKER_LOOKS = {State.CLOSED: "ok", State.OPEN: "bad", State.HALF_OPEN: "half"}
+_BREAKER_TONES = {State.CLOSED: "ok", State.OPEN: "bad", State.HALF_OPEN: "half"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +66,8 @@ class NodeRow:
     recent: str
 
     @property
-    def steady(self) -> tuple[object, ...]:
-        """What a row shows besides the trace of its checks."""
+    def urgent(self) -> tuple[object, ...]:
+        """All that a row shows but latency and the strip of its checks."""
         return (
             self.name, self.address, self.zone, self.weight, self.priority, self.admin, self.health, self.fails, self.passes,
             self.stale, self.share, self.breaker, self.mode, self.mode_until, self.trial_at, self.opened, self.message,
@@ -70,19 +81,19 @@ class NodeRow:
         return State.OPEN if self.mode == Mode.FORCED_OPEN else State.CLOSED
 
     @property
-    def _fit(self) -> bool:
+    def _may_serve(self) -> bool:
         return (
             self.admin == AdminState.ENABLED and self.health in (Health.HEALTHY, Health.DEGRADED) and self.effective != State.OPEN
         )
 
     @property
     def eligible(self) -> bool:
-        return self._fit and not self.stale and self.effective == State.CLOSED
+        return self._may_serve and not self.stale and self.effective == State.CLOSED
 
     @property
     def failover_pending(self) -> bool:
-        """It holds traffic that it may not hold; a node that merely fell silent keeps what it has."""
-        return self.share > 0 and not self._fit
+        """It holds a share and is neither eligible nor on trial; a node that is merely stale keeps what it has."""
+        return self.share > 0 and not self._may_serve
 
     @property
     def place(self) -> str:
@@ -90,16 +101,15 @@ class NodeRow:
         return f"weight {self.weight}" if self.priority == 1 else f"tier {self.priority} · weight {self.weight}"
 
     @property
-    def rank(self) -> int:
-        """How much this node needs a look, from WELL to FAILING."""
+    def rank(self) -> Rank:
         if self.admin != AdminState.ENABLED:
-            return FAILING if self.failover_pending else ASIDE
+            return Rank.FAILED if self.failover_pending else Rank.TAKEN_OUT
         if self.effective == State.OPEN:
-            return FAILING
-        rank = _HEALTH_LOOKS[self.health][1]
+            return Rank.FAILED
+        rank = _HEALTH_TONES[self.health][1]
         if self.stale or self.effective == State.HALF_OPEN:
-            rank = max(rank, TROUBLE)
-        return max(rank, DOUBT) if self.fails else rank
+            rank = max(rank, Rank.RECOVERING)
+        return max(rank, Rank.DEGRADED) if self.fails else rank
 
     @property
     def word(self) -> str:
@@ -109,13 +119,13 @@ class NodeRow:
         return "stale" if self.stale and self.health != Health.FAILED else str(self.health)
 
     @property
-    def look(self) -> str:
+    def tone(self) -> str:
         """Name of the glyph and colour that go with the word."""
         if self.admin != AdminState.ENABLED:
             return "idle" if self.admin == AdminState.DISABLED else "out"
-        look = _HEALTH_LOOKS[self.health][0]
-        in_doubt = self.health != Health.FAILED and (self.stale or (self.fails > 0 and look == "ok"))
-        return "warn" if in_doubt else look
+        tone = _HEALTH_TONES[self.health][0]
+        failing = self.health != Health.FAILED and (self.stale or (self.fails > 0 and tone == "ok"))
+        return "warn" if failing else tone
 
     @property
     def beside(self) -> str:
@@ -123,24 +133,24 @@ class NodeRow:
         return "" if self.admin in (AdminState.ENABLED, AdminState.DISABLED) else str(self.health)
 
     @property
-    def service(self) -> str:
-        """What its breaker makes of a node whose health says nothing against it."""
+    def breaker_effect(self) -> str:
+        """What its breaker makes of a node that has not failed."""
         if self.admin != AdminState.ENABLED or self.health == Health.FAILED or self.effective == State.CLOSED:
             return ""
         return "but out of service" if self.effective == State.OPEN else "but on trial"
 
     @property
-    def standing(self) -> str:
-        """Name of the colour of health and breaker together."""
-        return self.look if self.look not in ("ok", "warn") or not self.service else _BREAKER_LOOKS[self.effective]
+    def status_tone(self) -> str:
+        """Tone of health and breaker together."""
+        return self.tone if self.tone not in ("ok", "warn") or not self.breaker_effect else _BREAKER_TONES[self.effective]
 
     @property
     def breaker_word(self) -> str:
         return BreakerState(self.breaker).label if self.mode == Mode.AUTO else BreakerMode(self.mode).label
 
     @property
-    def breaker_look(self) -> str:
-        return _BREAKER_LOOKS[self.breaker] if self.mode == Mode.AUTO else "hold"
+    def breaker_tone(self) -> str:
+        return _BREAKER_TONES[self.breaker] if self.mode == Mode.AUTO else "paused"
 
     @property
     def waits_for_health(self) -> bool:
@@ -149,12 +159,12 @@ class NodeRow:
 
     @property
     def why(self) -> str:
-        """What is wrong, in words; empty for a node that is well."""
-        if self.rank in (WELL, ASIDE):
+        """What is wrong, in words; empty for a healthy node and one that a person took out."""
+        if self.rank in (Rank.HEALTHY, Rank.TAKEN_OUT):
             return ""
         parts = []
         if self.failover_pending:
-            parts.append("holds traffic that it may not hold")
+            parts.append("failover pending")
         if self.fails:
             parts.append(
                 f"{self.fails} of {self.failure_threshold} failures"

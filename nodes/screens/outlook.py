@@ -1,6 +1,6 @@
 """What would happen now, for a pool's page: the engine's own answer for each node that holds a share.
 
-Kept in this process until the pool, the fleet or the configuration changes, or a guard's time is over.
+Cached in this process until the pool, the fleet or the configuration changes, or a guard's time is over.
 """
 
 from __future__ import annotations
@@ -16,63 +16,63 @@ from nodes.engine.decision import Decision
 from nodes.engine.outlook import Prospect, outlook
 from nodes.ledger.pools import PoolGoneError, look
 from nodes.ledger.rows import Cursor, moment
-from nodes.screens.records import guard_words
+from nodes.screens.decisions import guard_words
 
 PROSPECTS_SHOWN = 20  # of the greatest shares; each takes a decision over the whole pool
 NAMES_SHOWN = 3
-_MOST_KEPT = 64  # pools
+_MAX_CACHED = 64  # pools
 
 
 @dataclass(frozen=True, slots=True)
-class Taker:
+class ShareReceiver:
     id: int
     name: str
     gained: int  # basis points
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One node's prospect; `held_by` says which guard would refuse, `waits` that it fails already."""
+class ProspectLine:
+    """What would happen if one node failed: who receives its share, or which guard blocks it; `pending`: it failed already."""
 
     id: int
     name: str
     share: int
-    takers: tuple[Taker, ...]
-    more: int  # takers that are not named
-    held_by: str = ""
+    receivers: tuple[ShareReceiver, ...]
+    more: int  # receivers that are not named
+    blocked_by: str = ""
     because: str = ""
     lifts_at: datetime | None = None
-    waits: bool = False
+    pending: bool = False
 
     @property
-    def look(self) -> str:
-        return "hold" if self.held_by else "idle"
+    def tone(self) -> str:
+        return "paused" if self.blocked_by else "idle"
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    lines: tuple[Line, ...]
+    lines: tuple[ProspectLine, ...]
     left_out: int  # nodes with smaller shares
 
 
 _Key = tuple[int, int, int]
-_kept: dict[int, tuple[_Key, float, Outlook]] = {}
+_cache: dict[int, tuple[_Key, float, Outlook]] = {}
 
 
 def pool_outlook(pool_id: int, key: _Key, now: datetime, *, most: int = PROSPECTS_SHOWN) -> Outlook:
     """`key` is made of the versions that the answer depends on."""
     instant = now.timestamp()
-    known = _kept.get(pool_id)
-    if known is not None and known[0] == key and instant < known[1]:
-        return known[2]
-    made, until = _made(pool_id, instant, most)
-    if len(_kept) >= _MOST_KEPT:
-        _kept.clear()
-    _kept[pool_id] = (key, until, made)
-    return made
+    cached = _cache.get(pool_id)
+    if cached is not None and cached[0] == key and instant < cached[1]:
+        return cached[2]
+    computed, until = _computed(pool_id, instant, most)
+    if len(_cache) >= _MAX_CACHED:
+        _cache.clear()
+    _cache[pool_id] = (key, until, computed)
+    return computed
 
 
-def _made(pool_id: int, now: float, most: int) -> tuple[Outlook, float]:
+def _computed(pool_id: int, now: float, most: int) -> tuple[Outlook, float]:
     try:
         with transaction.atomic(), connection.cursor() as wrapper:
             cursor: Cursor = wrapper.cursor
@@ -86,28 +86,30 @@ def _made(pool_id: int, now: float, most: int) -> tuple[Outlook, float]:
     return Outlook(tuple(_line(each) for each in prospects), holding - len(prospects)), min(lifts, default=inf)
 
 
-def _line(prospect: Prospect) -> Line:
+def _line(prospect: Prospect) -> ProspectLine:
     decision, node = prospect.decision, prospect.node
-    takers = _takers(decision)
-    line = Line(
-        node.id, node.name, node.share, tuple(takers[:NAMES_SHOWN]), max(0, len(takers) - NAMES_SHOWN), waits=prospect.waits
+    receivers = _receivers(decision)
+    line = ProspectLine(
+        node.id, node.name, node.share, tuple(receivers[:NAMES_SHOWN]), max(0, len(receivers) - NAMES_SHOWN), pending=prospect.waits
     )
     if decision.refused_by is None:
         return line
-    holder = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
-    return Line(
+    blocking = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
+    return ProspectLine(
         node.id,
         node.name,
         node.share,
         (),
         0,
-        held_by=guard_words(decision.refused_by),
-        because=holder.reason,
+        blocked_by=guard_words(decision.refused_by),
+        because=blocking.reason,
         lifts_at=moment(decision.lifts_at),
-        waits=prospect.waits,
+        pending=prospect.waits,
     )
 
 
-def _takers(decision: Decision) -> list[Taker]:
-    gains = [Taker(each.node, each.name, each.after - each.before) for each in decision.considered if each.after > each.before]
-    return sorted(gains, key=lambda taker: (-taker.gained, taker.name))
+def _receivers(decision: Decision) -> list[ShareReceiver]:
+    gains = [
+        ShareReceiver(each.node, each.name, each.after - each.before) for each in decision.considered if each.after > each.before
+    ]
+    return sorted(gains, key=lambda receiver: (-receiver.gained, receiver.name))

@@ -1,4 +1,4 @@
-"""How figures read on a page: shares, durations, times, the strip of checks."""
+"""Filters and tags of all pages: shares, latencies, durations, times, the strip of recent checks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from nodes.engine.enums import Verdict
+from nodes.screens.verdicts import VERDICTS
+
 register = template.Library()
 
 _CHECKS_SHOWN = 40
-_BARS = {"p": (7, 5, "pass"), "w": (4, 8, "warn"), "f": (0, 12, "fail"), "u": (10, 2, "unknown")}  # top, height, class
+_BARS = {Verdict.PASS: (7, 5), Verdict.WARN: (4, 8), Verdict.FAIL: (0, 12), Verdict.UNKNOWN: (10, 2)}  # top, height
 
 
 @register.filter
@@ -95,11 +98,12 @@ def strip(recent: str) -> str:
 def _strip(recent: str) -> SafeString:
     start = _CHECKS_SHOWN - len(recent)
     paths = []
-    for letter, (top, height, name) in _BARS.items():
-        bars = "".join(f"M{(start + i) * 3} {top}h2v{height}h-2z" for i, seen in enumerate(recent) if seen == letter)
+    for letter, verdict in VERDICTS.items():
+        top, height = _BARS[verdict]
+        bars = "".join(f"M{(start + i) * 3} {top}h2v{height}h-2z" for i, each in enumerate(recent) if each == letter)
         if bars:
-            paths.append((name, bars))
-    counts = ", ".join(f"{recent.count(letter)} {name}" for letter, (_, _, name) in _BARS.items() if letter in recent)
+            paths.append((verdict, bars))
+    counts = ", ".join(f"{recent.count(letter)} {verdict}" for letter, verdict in VERDICTS.items() if letter in recent)
     return format_html(
         '<svg class="strip" viewBox="0 0 119 12" preserveAspectRatio="none" role="img" aria-label="Last {} checks: {}">{}</svg>',
         len(recent),

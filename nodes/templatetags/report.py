@@ -1,4 +1,4 @@
-"""How a report's figures read on the page."""
+"""The filter that formats a report's figure in its unit."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pages: a function for each address; guard, ask, act, render."""
+"""Pages: a function for each address; guard, ask, do, render."""

@@ -1,4 +1,4 @@
-"""What programs ask: where traffic is to go, and the heartbeats of nodes that call us."""
+"""The API for load balancers and nodes: the shares of a pool, and the heartbeats of push checks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def shares(request: HttpRequest, slug: str) -> HttpResponse:
     if (refused := await sync_to_async(refusal)(request, Scope.SHARES)) is not None:
         return refused
     try:
-        wait, epoch = _patience(request.GET)
+        wait, epoch = _wait_and_epoch(request.GET)
     except ValueError:
         return _problem(400, f"wait is 0 to {LONGEST_WAIT:.0f} seconds and epoch a whole number, for example ?wait=30&epoch=7")
     found = await sync_to_async(_document)(slug)
@@ -44,7 +44,7 @@ async def shares(request: HttpRequest, slug: str) -> HttpResponse:
     return _answer(request, found)
 
 
-def _patience(query: Mapping[str, str]) -> tuple[float, int]:
+def _wait_and_epoch(query: Mapping[str, str]) -> tuple[float, int]:
     """How long to wait, in seconds, for which epoch to pass; ValueError for what is neither."""
     wait, epoch = float(query.get("wait", 0)), int(query.get("epoch", 0))
     if not (0 <= wait <= LONGEST_WAIT and epoch >= 0):  # not a number is refused, too
@@ -57,7 +57,7 @@ def _problem(status: int, sentence: str) -> HttpResponse:
 
 
 def _document(slug: str) -> dict[str, Any] | None:
-    """What is told of a pool.
+    """The document of a pool.
 
     The epoch is read before the shares: a change in between shows shares that are newer than their epoch, never older,
     and who waits for the next epoch gets it.
@@ -101,7 +101,7 @@ def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
 @csrf_exempt
 @require_http_methods(["GET", "POST", "HEAD"])
 def push(request: HttpRequest, pk: int, secret: str) -> HttpResponse:
-    """A node says that it is alive; its secret is in the address, a body says nothing and is kept small."""
+    """A heartbeat of a node; its secret is in the address, a body says nothing and is kept small."""
     if len(request.read(LARGEST_PUSH + 1)) > LARGEST_PUSH:
         return _plain(413, f"a heartbeat needs no body; {LARGEST_PUSH} bytes are forgiven")
     if not operations.heartbeat(pk, secret):

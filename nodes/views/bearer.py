@@ -1,4 +1,4 @@
-"""Who may read what programs read: a session, or a bearer token with the scope, refused as RFC 6750 says."""
+"""Authentication of the API: a session, or a bearer token with the scope, refused as RFC 6750 says."""
 
 from __future__ import annotations
 

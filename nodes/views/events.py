@@ -1,4 +1,4 @@
-"""The history: every event, filtered by what stands in the address."""
+"""The page of events, filtered and paged by its query string."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from nodes.forms.history import Cursor, EventFilter
+from nodes.forms.filters import Cursor, EventFilter
 from nodes.models import Event
-from nodes.screens.lines import event_lines
-from nodes.views.answers import older_address, page, signed_in
+from nodes.screens.history_lines import event_lines
+from nodes.views.responses import older_address, page, signed_in
 
 PAGE = 50  # events
 

@@ -8,11 +8,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from nodes import screens
-from nodes.forms.history import Cursor, IncidentFilter
+from nodes.forms.filters import Cursor, IncidentFilter
 from nodes.models import Failover, Incident
-from nodes.screens.lines import incident_rows
-from nodes.screens.records import records
-from nodes.views.answers import older_address, page, signed_in
+from nodes.screens.decisions import decision_records
+from nodes.screens.history_lines import incident_rows
+from nodes.views.responses import older_address, page, signed_in
 
 PAGE = 30  # incidents
 
@@ -44,8 +44,8 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
 @require_safe
 @signed_in
 def failover(request: HttpRequest, pk: int) -> HttpResponse:
-    """The decision record: what was seen, who was considered, which guards were asked, what moved."""
-    found = records(Failover.objects.filter(pk=pk))
+    """The decision record: what was observed, who was considered, which guards were asked, what moved."""
+    found = decision_records(Failover.objects.filter(pk=pk))
     if not found:
         raise Http404
     return page(request, "nodes/failover.html", {"decision": found[0], "now": timezone.now()})

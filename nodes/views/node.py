@@ -7,7 +7,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from nodes import screens
-from nodes.views.answers import page, signed_in
+from nodes.views.responses import page, signed_in
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""How real calls to a node ended, told by those who send them."""
+"""How real calls to a node ended, reported by those who send them."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def outcomes(request: HttpRequest, pk: int) -> JsonResponse:
     if len(body) > LARGEST_BODY:
         return _problem(413, f"a batch is {LARGEST_BODY} bytes at the most; send several")
     try:
-        told = parse(body, timezone.now().timestamp())
+        report = parse(body, timezone.now().timestamp())
     except UnreadableError as error:
         return _problem(400, str(error))
     try:
-        node = operations.report_outcomes(pk, told)
+        node = operations.report_outcomes(pk, report)
     except operations.Refused:
         return _problem(404, "there is no such node, or it was removed")
     return JsonResponse(

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_safe
 
 from nodes import screens
 from nodes.models import Pool
-from nodes.views.answers import page, signed_in
+from nodes.views.responses import page, signed_in
 
 
 @require_safe
@@ -18,5 +18,5 @@ def pool(request: HttpRequest, slug: str) -> HttpResponse:
     screen = screens.pool(slug, timezone.now())
     if screen is None:
         gone = get_object_or_404(Pool.objects.exclude(removed_at=None), slug=slug)
-        return render(request, "nodes/pool_gone.html", {"pool": gone})
+        return render(request, "nodes/pool_removed.html", {"pool": gone})
     return page(request, "nodes/pool.html", screen.context)

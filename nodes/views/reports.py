@@ -70,14 +70,14 @@ def _instant(text: str, *, end: bool) -> datetime | None:
 @require_safe
 def reports(request: HttpRequest) -> HttpResponse:
     """Any range, per pool and node, each figure with its rule; a query that is unclear stays in the form, beside the reason."""
-    now, given, trouble = timezone.now(), request.GET, ""
+    now, given, problem = timezone.now(), request.GET, ""
     try:
         asked = _asked(given, now)
     except _UnclearError as error:
-        asked, trouble = _Asked(now - _RANGES[_DEFAULT], now), str(error)
+        asked, problem = _Asked(now - _RANGES[_DEFAULT], now), str(error)
     context = {
         "report": history.report(asked.start, asked.end, now=now, pool=asked.pool),
-        "trouble": trouble,
+        "problem": problem,
         "cut": min(asked.end, now) - asked.start > history.LONGEST,
         "rules": history.RULES,
         "pools": Pool.objects.filter(removed_at=None),

@@ -87,8 +87,8 @@ def said(response: Any) -> str:
 def errors(response: Any) -> str:
     """What the form and its formsets refuse, as text."""
     formsets = [inline.formset for inline in response.context["inline_admin_formsets"]]
-    told = [str(response.context["adminform"].form.errors), *(str(f.errors) + str(f.non_form_errors()) for f in formsets)]
-    return " ".join(told)
+    refused = [str(response.context["adminform"].form.errors), *(str(f.errors) + str(f.non_form_errors()) for f in formsets)]
+    return " ".join(refused)
 
 
 def node_form(node: Node | None = None, *checks: dict[str, Any], pool: Pool | None = None, **changed: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Edits: told as events, never a reset of live state, secrets never shown, what cannot work refused with a sentence."""
+"""Edits: recorded as events, never a reset of live state, secrets never shown, what cannot work refused with a sentence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_edit_is_an_event_with_who_what_before_and_after(admin: Client, fleet
     assert (event.detail["before"], event.detail["after"]) == ({"weight": "100"}, {"weight": "250"})
 
 
-def test_saving_without_a_change_tells_nothing(admin: Client, fleet: Fleet) -> None:
+def test_saving_without_a_change_records_nothing(admin: Client, fleet: Fleet) -> None:
     edit(admin, fleet.first)
     assert not Event.objects.exists()
 

@@ -81,6 +81,6 @@ def test_a_pool_lists_its_nodes_with_the_way_to_each(admin: Client, fleet: Fleet
     assert "50.00\N{NO-BREAK SPACE}%" in body
 
 
-def test_the_list_of_pools_counts_the_well_nodes(admin: Client, fleet: Fleet) -> None:
+def test_the_list_of_pools_counts_the_healthy_nodes(admin: Client, fleet: Fleet) -> None:
     NodeState.objects.filter(node=fleet.first).update(health="failed")
     assert "1 of 2" in admin.get(page("pool")).content.decode()

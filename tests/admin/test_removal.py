@@ -28,7 +28,7 @@ def test_a_removed_node_keeps_its_history_and_frees_its_name(admin: Client, flee
     Node.objects.create(pool=fleet.pool, name="alpha", address="alpha2.example")
 
 
-def test_the_last_able_node_is_removed_only_by_override(admin: Client, fleet: Fleet) -> None:
+def test_the_last_eligible_node_is_removed_only_by_override(admin: Client, fleet: Fleet) -> None:
     admin.post(page("node", "delete", fleet.first.pk), {"reason": "scrapped"})
     refused = admin.post(page("node", "delete", fleet.second.pk), {"reason": "scrapped"})
     assert refused.status_code == 200

@@ -22,7 +22,7 @@ def test_a_token_is_shown_once_and_proves_itself(admin: Client) -> None:
     assert token.digest not in body
 
 
-def test_a_token_is_revoked_once_and_that_is_told(admin: Client) -> None:
+def test_a_token_is_revoked_once_and_that_is_an_event(admin: Client) -> None:
     token = ApiToken(name="balancer", scopes=["shares"])
     token.issue()
     token.save()

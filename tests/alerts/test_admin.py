@@ -68,6 +68,31 @@ def test_an_edit_is_an_event_that_names_no_secret(admin: Client) -> None:
     assert "N" * 32 not in str(event.detail) + event.message
 
 
+def rule_form(**given: Any) -> dict[str, Any]:
+    return {"name": "night", "enabled": "on", "order": 1, "severities": ["critical"], "tag": "", "destination_kind": "", **given}
+
+
+def test_an_edit_of_a_rule_names_its_destinations_before_and_after(admin: Client) -> None:
+    first, second = history.pagerduty(), history.slack("ops")
+    rule = Rule.objects.create(name="night", order=1, severities=["critical"])
+    rule.destinations.add(first)
+    for _ in range(2):  # the second time nothing changes
+        answer = admin.post(reverse("admin:alerts_rule_change", args=[rule.pk]), rule_form(destinations=[first.pk, second.pk]))
+        assert answer.status_code == 302
+    detail = Event.objects.get(type="config_changed").detail
+    assert detail["before"] == {"destinations": first.name}
+    assert detail["after"] == {"destinations": f"{second.name}, {first.name}"}  # by name
+
+
+def test_each_deletion_of_a_rule_is_an_event(admin: Client) -> None:
+    Rule.objects.all().delete()
+    rules = [Rule.objects.create(name=name, severities=["critical"]).pk for name in ("one", "two", "three")]
+    admin.post(reverse("admin:alerts_rule_delete", args=[rules[0]]), {"post": "yes"})
+    admin.post(reverse("admin:alerts_rule_changelist"), {"action": "delete_selected", "_selected_action": rules[1:], "post": "yes"})
+    assert not Rule.objects.exists()
+    assert Event.objects.filter(type="config_changed", detail__after__name="deleted").count() == 3
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from nodes.engine.enums import Origin
-from nodes.forms.outcomes import LARGEST_BODY, MOST_CALLS, UnreadableError, parse
+from nodes.forms.outcomes import LARGEST_BODY, MAX_CALLS, UnreadableError, parse
 from nodes.models import Event, Failover, Node, NodeState, Pool
 from tests.api.conftest import Token
 
@@ -98,7 +98,7 @@ def test_a_batch_with_one_bad_entry_counts_nothing(node: Node, token: Token) -> 
     before = NodeState.objects.get(node=node)
     answer = send(node, {"outcomes": [{"failure": 5}, {"failure": -1}]}, token("outcomes"))
     assert answer.status_code == 400
-    assert answer.json()["error"] == f"outcomes[1].failure is a whole number from 0 to {MOST_CALLS}"
+    assert answer.json()["error"] == f"outcomes[1].failure is a whole number from 0 to {MAX_CALLS}"
     assert NodeState.objects.get(node=node).version == before.version
 
 

@@ -35,8 +35,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def product() -> Iterator[Product]:
     with running("--demo") as product:
-        able = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy'"
-        eventually(lambda: product.rows(able)[0]["n"] == 9, 60, "all demo nodes are healthy")
+        healthy = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy'"
+        eventually(lambda: product.rows(healthy)[0]["n"] == 9, 60, "all demo nodes are healthy")
         yield product
 
 
@@ -52,7 +52,7 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
     page.fill("#id_username", "admin")
     page.fill("#id_password", PASSWORD)
     page.click("main button[type=submit]")
-    page.wait_for_selector("#verdict")
+    page.wait_for_selector("#headline")
     yield page
     context.close()
     assert complaints == []

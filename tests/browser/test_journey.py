@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.product import Product, eventually
 
@@ -15,8 +15,8 @@ PATIENCE = 30_000  # ms
 NODE = "api-2"
 
 
-def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page, product: Product) -> None:
-    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: Page, product: Product) -> None:
+    expect(page.locator("#headline")).to_contain_text("3 pools healthy", timeout=PATIENCE)
     page.evaluate("window.neverReloaded = true")
     row = page.locator("li.node", has=page.get_by_role("link", name=NODE, exact=True))
     expect(row).to_contain_text("30 %")
@@ -27,7 +27,7 @@ def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page
 
     expect(row).to_contain_text("failed", timeout=PATIENCE)
     expect(row).to_contain_text(re.compile(r"share 0\s%"), timeout=PATIENCE)
-    expect(page.locator("#verdict")).to_contain_text("1 pool failing", timeout=PATIENCE)
+    expect(page.locator("#headline")).to_contain_text("1 pool degraded", timeout=PATIENCE)
     incident = page.locator("#incidents").get_by_role("link", name=re.compile(f"{NODE} failed 3 checks in a row"))
     expect(incident).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
@@ -45,12 +45,12 @@ def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page
     expect(receiver.get_by_role("cell", name=re.compile(f"{NODE} failed 3 checks in a row"))).to_be_visible()
 
     switches.goto(product.demo)
-    switches.locator("li", has_text=NODE).get_by_role("button", name="be well").click()
+    switches.locator("li", has_text=NODE).get_by_role("button", name="healthy").click()
 
     expect(row).to_contain_text("healthy", timeout=PATIENCE)
     expect(row).to_contain_text("30 %", timeout=PATIENCE)
     expect(page.locator("#incidents")).to_contain_text("None open", timeout=PATIENCE)
-    expect(page.locator("#verdict")).to_contain_text("3 pools well", timeout=PATIENCE)
+    expect(page.locator("#headline")).to_contain_text("3 pools healthy", timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
     eventually(lambda: all(a["state"] == "resolved" for a in product.received()["alerts"]), 20, "the page is resolved")
     pages = [m for m in product.received()["messages"] if m["service"] == "pagerduty" and m["action"] == "trigger"]
@@ -60,7 +60,19 @@ def test_a_node_fails_is_taken_over_for_explained_told_and_comes_back(page: Page
 def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, product: Product) -> None:
     page.get_by_role("link", name="model-a", exact=True).first.click()
     page.get_by_label("Reason").fill("new kernel")
+    questions: list[str] = []
+
+    def answer(dialog: Dialog) -> None:
+        questions.append(dialog.message)
+        if len(questions) == 1:
+            dialog.dismiss()
+        else:
+            dialog.accept()
+
+    page.on("dialog", answer)
     page.get_by_role("button", name="Drain", exact=True).click()
+    page.get_by_role("button", name="Drain", exact=True).click()
+    assert questions == ["Drain? Its share moves to the other nodes; it is still checked."] * 2
 
     expect(page.get_by_text("admin set model-a from enabled to draining: new kernel").first).to_be_visible(timeout=PATIENCE)
     share = "SELECT share FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id WHERE n.name = 'model-a'"

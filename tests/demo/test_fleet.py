@@ -25,7 +25,7 @@ API, MODEL = NODES[0], NODES[-1]
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     made = Server(API, free_base())
-    await made.switch(Mode.WELL)
+    await made.switch(Mode.HEALTHY)
     yield made
     await made.stop()
 
@@ -37,7 +37,7 @@ async def ask(server: Server, **fields: object) -> Observation:
 @pytest.mark.parametrize(
     ("mode", "verdict", "message"),
     [
-        (Mode.WELL, "pass", ""),
+        (Mode.HEALTHY, "pass", ""),
         (Mode.REFUSE, "fail", "connection refused"),
         (Mode.ERROR, "fail", "answered 500, expected 200-299"),
         (Mode.HANG, "fail", "no answer within 0.2 s"),
@@ -60,7 +60,7 @@ async def test_a_slow_answer_is_slower_than_the_demo_expects(server: Server) -> 
     assert seen.message.startswith("slow: ")
 
 
-async def test_a_server_that_flaps_is_well_and_ill_in_turn(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_flaps_is_healthy_and_failing_in_turn(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     await server.switch(Mode.FLAP)
     now = asyncio.get_running_loop().time()
     found = []
@@ -71,7 +71,7 @@ async def test_a_server_that_flaps_is_well_and_ill_in_turn(server: Server, monke
     assert found == ["pass", "fail"]
 
 
-async def test_what_refused_or_hung_is_well_again_at_once(server: Server) -> None:
+async def test_what_refused_or_hung_is_healthy_again_at_once(server: Server) -> None:
     await server.switch(Mode.HANG)
     hanging = asyncio.ensure_future(ask(server, timeout=5.0))
     while not server.requests:  # noqa: ASYNC110 - a count has nothing to wait for
@@ -79,14 +79,14 @@ async def test_what_refused_or_hung_is_well_again_at_once(server: Server) -> Non
     await server.switch(Mode.REFUSE)
     assert (await hanging).message == "the connection was closed without an answer"
 
-    await server.switch(Mode.WELL)
+    await server.switch(Mode.HEALTHY)
 
     assert (await ask(server)).verdict == "pass"
 
 
 async def test_a_model_answers_only_to_its_key() -> None:
     made = Server(MODEL, free_base())
-    await made.switch(Mode.WELL)
+    await made.switch(Mode.HEALTHY)
     try:
         assert (await ask(made)).message == "answered 401, expected 200-299"
         assert (await ask(made, headers=(("Authorization", f"Bearer {MODEL_KEY}"),))).verdict == "pass"
@@ -103,7 +103,7 @@ async def test_the_switches_survive_a_restart(tmp_path: Path) -> None:
     second = Fleet(free_base(), memory)
     try:
         await second.start()
-        assert {name for name, server in second.servers.items() if server.mode != Mode.WELL} == {"api-1"}
+        assert {name for name, server in second.servers.items() if server.mode != Mode.HEALTHY} == {"api-1"}
     finally:
         await second.stop()
 
@@ -114,6 +114,6 @@ async def test_a_memory_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None
     made = Fleet(free_base(), memory)
     try:
         await made.start()
-        assert {server.mode for server in made.servers.values()} == {Mode.WELL}
+        assert {server.mode for server in made.servers.values()} == {Mode.HEALTHY}
     finally:
         await made.stop()

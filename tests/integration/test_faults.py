@@ -53,7 +53,7 @@ def test_a_kill_while_a_node_fails_costs_no_failover_and_no_page(product: Produc
     eventually(lambda: _state(product) == {"health": "failed", "share": 0}, 45, "the share has moved")
     eventually(lambda: _count(product, "failover_completed", last), 45, "the failover is verified")
 
-    product.switch(NODE, "be well")
+    product.switch(NODE, "healthy")
     eventually(lambda: _count(product, "recovery_completed", last), 60, "the node is back")
     resolved = "SELECT count(*) AS n FROM nodes_incident WHERE closed_at IS NULL"
     eventually(lambda: product.rows(resolved)[0]["n"] == 0, 30, "the incident is closed")

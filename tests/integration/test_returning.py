@@ -21,7 +21,7 @@ from nodes.ledger import Result, advance, claim, open_session
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import BreakerPolicy, Event, Failover, FailoverPolicy, Incident, NodeState, Pool, PoolState
-from nodes.screens.records import records
+from nodes.screens.decisions import decision_records
 from tests.integration.checking import see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -89,7 +89,7 @@ def test_a_slow_start_that_fails_on_its_way_says_so(connection: psycopg.Connecti
 
 def test_the_page_shows_the_steps_in_their_order(connection: psycopg.Connection[Row], pool: Pool, slow: float) -> None:
     pass_time(connection, pool, slow + 10)
-    record = records(Failover.objects.filter(kind="recovery"))[0]
+    record = decision_records(Failover.objects.filter(kind="recovery"))[0]
     assert record.status == "ramping"
     assert [step.text for step in record.steps] == [
         f"shares moved, epoch {record.epoch}",

@@ -54,5 +54,5 @@ def failed(api: Pool) -> Node:
 
 
 @pytest.fixture
-def well(api: Pool) -> Node:
+def healthy(api: Pool) -> Node:
     return Node.objects.get(name="api-1")

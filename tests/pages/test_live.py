@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from nodes import consumers, operations
 from nodes.engine.enums import AdminState, Verdict
-from nodes.hub import Reader, hub
+from nodes.hub import Subscriber, hub
 from nodes.models import Incident, Node, Pool
 from tests.pages import fleet
 from tests.pages.browser import LiveSocket
@@ -62,18 +62,18 @@ async def connect() -> AsyncIterator[Connect]:
 
 async def test_a_page_that_connects_gets_all_of_itself(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
-    html = await socket.until('id="verdict"')
-    for element in ("automation", "incidents", "pools", "events", "pipeline", "pulse"):
+    html = await socket.until('id="headline"')
+    for element in ("automation", "incidents", "pools", "events", "pipeline", "freshness"):
         assert f'id="{element}"' in html
     assert "api-2" in html
 
 
-async def test_an_act_of_one_person_shows_on_every_open_page(connect: Connect, api: Pool) -> None:
+async def test_an_action_of_one_person_shows_on_every_open_page(connect: Connect, api: Pool) -> None:
     node = await Node.objects.aget(name="api-2")
     queries = ("page=dashboard", "pool=public-api", f"node={node.pk}")
     pages = [await connect(query) for query in queries]
     for page in pages:
-        await page.until('id="pulse"')
+        await page.until('id="freshness"')
     await sync_to_async(operations.set_admin_state)(node.pk, AdminState.DRAINING, actor="maria", reason="kernel update")
     for page in pages:
         assert "draining" in await page.until("draining")
@@ -81,23 +81,23 @@ async def test_an_act_of_one_person_shows_on_every_open_page(connect: Connect, a
 
 async def test_a_change_without_a_hint_shows_all_the_same(connect: Connect, api: Pool) -> None:
     socket = await connect("pool=public-api")
-    await socket.until('id="pulse"')
+    await socket.until('id="freshness"')
     await sync_to_async(fleet.rounds)(api, timezone.now(), 3, {"api-2": (Verdict.FAIL, "connection refused")})
     assert "connection refused" in await socket.until("failed")
 
 
 async def test_only_what_changed_is_sent(connect: Connect, api: Pool) -> None:
     socket = await connect("pool=public-api")
-    await socket.until('id="pulse"')
+    await socket.until('id="freshness"')
     await sync_to_async(fleet.observe)(api, timezone.now(), {"api-2": (Verdict.WARN, "slow")})
     html = await socket.until("slow")
-    assert 'id="acts"' not in html
+    assert 'id="actions"' not in html
     assert 'id="members"' not in html
 
 
 async def test_a_new_node_brings_its_pool_whole(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
-    await socket.until('id="pulse"')
+    await socket.until('id="freshness"')
     node = await sync_to_async(Node.objects.create)(pool=api, name="api-3", address="10.0.0.3")
     await sync_to_async(operations.configuration_saved)(node, actor="maria", before={}, after={"name": "api-3"})
     assert f'id="pool-{api.pk}"' in await socket.until("api-3</a>")
@@ -107,15 +107,15 @@ async def test_an_incident_opens_and_its_page_ends_with_it(connect: Connect, api
     await sync_to_async(fleet.rounds)(api, timezone.now(), 3, {"api-2": (Verdict.FAIL, "connection refused")})
     incident = await Incident.objects.aget()
     socket = await connect(f"incident={incident.pk}")
-    assert "connection refused" in await socket.until('id="standing"')
+    assert "connection refused" in await socket.until('id="status"')
     await sync_to_async(fleet.rounds)(api, timezone.now() + timedelta(seconds=20), 2)
     await socket.until("resolved after")
 
 
 async def test_only_operators_see_buttons(connect: Connect, api: Pool) -> None:
     node = await Node.objects.aget(name="api-1")
-    assert 'name="act"' not in await (await connect(f"node={node.pk}")).until('id="acts"')
-    assert 'name="act"' in await (await connect(f"node={node.pk}", who="operator")).until('id="acts"')
+    assert 'name="action"' not in await (await connect(f"node={node.pk}")).until('id="actions"')
+    assert 'name="action"' in await (await connect(f"node={node.pk}", who="operator")).until('id="actions"')
 
 
 @pytest.mark.parametrize(
@@ -131,14 +131,14 @@ async def test_strangers_and_foreign_pages_are_refused(connect: Connect, api: Po
 
 
 async def test_a_session_that_ended_closes_its_sockets(connect: Connect, api: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "TRUST", 0.05)
+    monkeypatch.setattr(consumers, "SESSION_CHECK_EVERY", 0.05)
     socket = await connect("page=dashboard")
     await User.objects.filter(username="viewer").aupdate(is_active=False)
     assert await socket.closed() == consumers.AGAIN
 
 
 async def test_a_role_that_changed_closes_its_sockets(connect: Connect, api: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "TRUST", 0.05)
+    monkeypatch.setattr(consumers, "SESSION_CHECK_EVERY", 0.05)
     socket = await connect("page=dashboard", who="operator")
     await User.objects.filter(username="operator").aupdate(is_superuser=False)
     assert await socket.closed() == consumers.AGAIN
@@ -147,47 +147,47 @@ async def test_a_role_that_changed_closes_its_sockets(connect: Connect, api: Poo
 async def test_a_browser_says_no_more_than_a_ping(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
     await socket.say("ping")
-    await socket.until('id="pulse"')
+    await socket.until('id="freshness"')
     await socket.say("x" * 1025)
     assert await socket.closed() == consumers.AGAIN
 
 
 async def test_pages_connect_again_after_the_hub_ended(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
-    await socket.until('id="pulse"')
+    await socket.until('id="freshness"')
     await hub().stop()
     assert await socket.closed() == consumers.RESTART
     assert (await connect("page=dashboard")).accepted
 
 
-async def test_a_page_gets_signs_of_life_though_nothing_changes(connect: Connect, api: Pool) -> None:
+async def test_a_page_gets_its_freshness_though_nothing_changes(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
-    await socket.until('id="verdict"')
-    assert 'id="verdict"' not in await socket.until('id="pulse"')
+    await socket.until('id="headline"')
+    assert 'id="headline"' not in await socket.until('id="freshness"')
 
 
-async def test_the_hub_forgets_pages_that_nobody_reads(connect: Connect, api: Pool) -> None:
+async def test_the_hub_forgets_pages_without_a_subscriber(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
-    assert hub().readers == 1
+    assert hub().subscribers == 1
     await socket.leave()
-    assert hub().readers == 0
+    assert hub().subscribers == 0
 
 
-async def test_a_browser_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumers, "SEND_PATIENCE", 0.05)
+async def test_a_browser_that_reads_nothing_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consumers, "SEND_TIMEOUT", 0.05)
 
     async def stuck(message: dict[str, object]) -> None:
         await asyncio.Event().wait()
 
-    reader = Reader(operator=False)
-    reader.offer("verdict", "<p>")
-    assert await consumers._write(reader, stuck) == consumers.AGAIN
+    subscriber = Subscriber(operator=False)
+    subscriber.offer("headline", "<p>")
+    assert await consumers._write(subscriber, stuck) == consumers.AGAIN
 
 
-async def test_a_slow_browser_is_owed_each_piece_once_the_latest_last() -> None:
-    reader = Reader(operator=False)
+async def test_a_slow_browser_gets_each_fragment_once_the_latest_last() -> None:
+    subscriber = Subscriber(operator=False)
     for number in range(1000):
-        reader.offer("a", f"a{number} ")
-        reader.offer("b", f"b{number} ")
-    reader.offer("a", "a1000 ")
-    assert await reader.take() == "b999 a1000 "
+        subscriber.offer("a", f"a{number} ")
+        subscriber.offer("b", f"b{number} ")
+    subscriber.offer("a", "a1000 ")
+    assert await subscriber.take() == "b999 a1000 "

@@ -51,16 +51,16 @@ def test_it_changes_with_the_pool(viewer: Client, pool: Pool, now: datetime) -> 
     ]
 
 
-def test_it_says_which_guard_would_hold_it(viewer: Client, pool: Pool) -> None:
+def test_it_says_which_guard_would_block_it(viewer: Client, pool: Pool) -> None:
     operations.pause(pool.pk, actor="alice", reason="change freeze", until=None)
-    assert panel(viewer, pool).count("paused would hold it: alice paused this pool's automation: change freeze") == 3
+    assert panel(viewer, pool).count("blocked by pause: alice paused this pool's automation: change freeze") == 3
 
 
 def test_it_follows_an_edit_of_the_policy(viewer: Client, pool: Pool) -> None:
-    assert "would hold it" not in panel(viewer, pool)
+    assert "blocked by" not in panel(viewer, pool)
     FailoverPolicy.objects.update(panic_threshold=0.9)
     FleetState.objects.update(config_version=99)
-    assert panel(viewer, pool).count("panic threshold would hold it: 2 of 3 nodes would be left") == 3
+    assert panel(viewer, pool).count("blocked by panic threshold: 2 of 3 nodes would be left") == 3
 
 
 def test_a_pool_without_traffic_has_nothing_to_move(viewer: Client, db: None, now: datetime) -> None:

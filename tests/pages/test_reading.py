@@ -10,6 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from nodes import operations
 from nodes.engine.enums import Verdict
 from nodes.models import Event, Failover, Incident, Node, NodeState, Pool
 from tests.pages import fleet
@@ -26,11 +27,11 @@ def addresses() -> list[str]:
 
 
 @pytest.mark.usefixtures("api")
-def test_a_viewer_reads_every_page_and_sees_no_act(viewer: Client) -> None:
+def test_a_viewer_reads_every_page_and_sees_no_button(viewer: Client) -> None:
     for address in addresses():
         response = viewer.get(address)
         assert response.status_code == 200, address
-        assert b'name="act"' not in response.content, address
+        assert b'name="action"' not in response.content, address
         assert b"Acknowledge</button>" not in response.content, address
 
 
@@ -83,7 +84,7 @@ def test_what_does_not_exist_is_not_found(viewer: Client) -> None:
 def test_the_dashboard_says_the_worst_first(viewer: Client, api: Pool, now: datetime) -> None:
     fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now, 2)
     text = viewer.get(reverse("nodes:dashboard")).content.decode()
-    assert "1 pool failing, 1 well; automation on" in text
+    assert "1 pool degraded, 1 healthy; automation on" in text
     assert text.index("Public API</a></h2>") < text.index("Quiet</a></h2>")
     assert "connection refused" in text
     assert "33.33\u00a0%" in text
@@ -98,8 +99,45 @@ def test_the_dashboard_is_never_green_while_checks_are_overdue(viewer: Client, n
     fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now - timedelta(seconds=20), 2)
     NodeState.objects.update(due_at=now - timedelta(seconds=60))
     text = viewer.get(reverse("nodes:dashboard")).content.decode()
-    assert "1 pool well; automation on; 1 check overdue" in text
-    assert 'class="verdict warn"' in text
+    assert "1 pool healthy; automation on; 1 check overdue" in text
+    assert 'class="headline warn"' in text
+
+
+def headline(client: Client) -> str:
+    """What it says of the pools."""
+    sentence: str = client.get(reverse("nodes:dashboard")).context["headline"].sentence
+    return sentence.partition("; automation on")[0]
+
+
+def test_a_pool_is_healthy_degraded_or_down_by_its_eligible_nodes(viewer: Client, now: datetime) -> None:
+    quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
+    assert headline(viewer) == "1 pool unknown"
+    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    assert headline(viewer) == "1 pool healthy"
+    then = fleet.rounds(quiet, then, 1, {"q-1": (Verdict.WARN, "slow")})
+    assert headline(viewer) == "1 pool healthy"
+    then = fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    assert headline(viewer) == "1 pool degraded"
+    both = dict.fromkeys(("q-1", "q-2"), (Verdict.FAIL, "timed out"))
+    fleet.rounds(quiet, then, 3, both)
+    assert headline(viewer) == "1 pool down; failover pending in 1 pool"
+    NodeState.objects.update(admin_state="disabled", share=0)
+    assert headline(viewer) == "1 pool idle"
+
+
+def test_a_failover_that_a_pause_blocks_is_pending_on_dashboard_and_pool(viewer: Client, now: datetime) -> None:
+    quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
+    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    operations.pause(quiet.pk, actor="alice", reason="change freeze", until=None)
+    fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    assert headline(viewer) == "1 pool degraded; failover pending in 1 pool"
+    for address in (reverse("nodes:dashboard"), quiet.get_absolute_url()):
+        text = viewer.get(address).content.decode()
+        assert "failover pending</span>" in text, address
+        assert "failover pending; 3 failures in a row: timed out" in text, address
+    assert (
+        "<strong>pause</strong> blocked: " in viewer.get(Failover.objects.get(status="refused").get_absolute_url()).content.decode()
+    )
 
 
 def queries(client: Client) -> int:
@@ -120,7 +158,7 @@ def test_a_large_pool_shows_its_worst_nodes_and_counts_the_others(viewer: Client
     fleet.rounds(many, now - timedelta(seconds=15), 3, {"many-25": (Verdict.FAIL, "timed out")})
     text = viewer.get(reverse("nodes:dashboard")).content.decode()
     assert "many-25</a>" in text
-    assert "18 more, all well" in text
+    assert "18 more, all healthy" in text
 
 
 def test_text_of_a_node_is_never_markup(operator: Client, now: datetime) -> None:
@@ -139,7 +177,7 @@ def test_a_decision_record_shows_who_was_considered_and_which_guards_were_asked(
     text = viewer.get(Failover.objects.get(kind="failover").get_absolute_url()).content.decode()
     assert "api-2 failed 3 checks in a row" in text
     assert "eligible, receives" in text
-    assert "<strong>no candidate</strong> let it pass" in text
+    assert "<strong>no candidate</strong> passed" in text
     assert "shares moved, epoch 5" in text
 
 
@@ -174,17 +212,17 @@ def test_a_cursor_that_is_none_shows_the_first_page(viewer: Client, cursor: str)
     assert response.context["first_page"]
 
 
-def test_a_removed_node_keeps_its_page(operator: Client, well: Node, now: datetime) -> None:
-    Node.objects.filter(pk=well.pk).update(removed_at=now)
-    text = operator.get(well.get_absolute_url()).content.decode()
+def test_a_removed_node_keeps_its_page(operator: Client, healthy: Node, now: datetime) -> None:
+    Node.objects.filter(pk=healthy.pk).update(removed_at=now)
+    text = operator.get(healthy.get_absolute_url()).content.decode()
     assert "This node was removed" in text
-    assert 'name="act"' not in text
+    assert 'name="action"' not in text
 
 
 def test_a_removed_pool_says_so_and_leads_to_its_history(viewer: Client, api: Pool, now: datetime) -> None:
     Pool.objects.filter(pk=api.pk).update(removed_at=now)
     text = viewer.get(api.get_absolute_url()).content.decode()
-    assert "Nobody watches this pool any more" in text
+    assert "This pool is no longer monitored" in text
     history = f"{reverse('nodes:events')}?pool={api.slug}"
     assert history in text
     assert "api-2 failed a check" in viewer.get(history).content.decode()

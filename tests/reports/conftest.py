@@ -38,8 +38,8 @@ class History:
         return node
 
     def incident(self, opened: datetime, detected: datetime, closed: datetime | None) -> Incident:
-        told = {"severity": "critical", "summary": "a node failed"}
-        return Incident.objects.create(pool=self.pool, opened_at=opened, detected_at=detected, closed_at=closed, **told)
+        fields = {"severity": "critical", "summary": "a node failed"}
+        return Incident.objects.create(pool=self.pool, opened_at=opened, detected_at=detected, closed_at=closed, **fields)
 
     def failure(
         self,
@@ -53,19 +53,19 @@ class History:
         incident: Incident | None = None,
     ) -> Incident:
         """One failure, by default with an incident of its own, which is returned."""
-        bad, seen, well = (at(each) if isinstance(each, str) else each for each in (first_bad, marked, recovered))
+        bad, marked_at, recovered_at = (at(each) if isinstance(each, str) else each for each in (first_bad, marked, recovered))
         assert bad is not None
-        assert seen is not None
-        incident = incident or self.incident(bad, seen, well)
+        assert marked_at is not None
+        incident = incident or self.incident(bad, marked_at, recovered_at)
         Failure.objects.create(
-            node=node, incident=incident, cause="health", had_share=had_share, first_bad_at=bad, marked_at=seen,
-            moved_at=at(moved) if moved else None, recovered_at=well,
+            node=node, incident=incident, cause="health", had_share=had_share, first_bad_at=bad, marked_at=marked_at,
+            moved_at=at(moved) if moved else None, recovered_at=recovered_at,
         )  # fmt: skip  # one row
         return incident
 
     def event(self, node: Node, kind: EventType, when: datetime, **detail: Any) -> None:
-        told = {"severity": "info", "actor": "engine", "message": kind.replace("_", " ")}
-        Event.objects.create(pool=self.pool, node=node, type=kind, at=when, detail=detail, **told)
+        fields = {"severity": "info", "actor": "engine", "message": kind.replace("_", " ")}
+        Event.objects.create(pool=self.pool, node=node, type=kind, at=when, detail=detail, **fields)
 
     def becomes(self, node: Node, state: str, when: datetime) -> None:
         """A person changes the admin state."""

@@ -51,7 +51,7 @@ def test_the_time_to_recover_counts_where_the_failure_ended(history: History) ->
     assert (after.failures, after.to_recover) == (0, 90 * 60)
 
 
-def test_the_time_between_failures_leaves_out_what_is_set_aside(history: History) -> None:
+def test_the_time_between_failures_leaves_out_what_is_excluded(history: History) -> None:
     node = history.node()
     history.becomes(node, "maintenance", at("00:00"))
     history.becomes(node, "enabled", at("10:00"))
@@ -96,16 +96,16 @@ def test_the_history_of_another_pool_is_not_counted(history: History) -> None:
     assert other.of_pool().failures == 1
 
 
-def told(history: History, node: Node, kind: EventType, *times: str) -> None:
+def add_events(history: History, node: Node, kind: EventType, *times: str) -> None:
     for time in times:
         history.event(node, kind, at(time))
 
 
 def test_recovery_success_is_completed_by_started(history: History) -> None:
     node = history.node()
-    told(history, node, EventType.RECOVERY_STARTED, "10:00", "10:10", "10:20", "10:30")
-    told(history, node, EventType.RECOVERY_FAILED, "10:01", "10:11", "10:21")
-    told(history, node, EventType.RECOVERY_COMPLETED, "10:31")
+    add_events(history, node, EventType.RECOVERY_STARTED, "10:00", "10:10", "10:20", "10:30")
+    add_events(history, node, EventType.RECOVERY_FAILED, "10:01", "10:11", "10:21")
+    add_events(history, node, EventType.RECOVERY_COMPLETED, "10:31")
     assert history.of_node().recovery_success == 0.25
     assert history.of_pool().recovery_success == 0.25
     assert history.of_node(at("11:00"), at("12:00")).recovery_success is None
@@ -113,14 +113,14 @@ def test_recovery_success_is_completed_by_started(history: History) -> None:
 
 def test_the_rule_warns_that_an_attempt_from_before_can_exceed_the_whole(history: History) -> None:
     node = history.node()
-    told(history, node, EventType.RECOVERY_STARTED, "09:59", "10:10")
-    told(history, node, EventType.RECOVERY_COMPLETED, "10:01", "10:11")
+    add_events(history, node, EventType.RECOVERY_STARTED, "09:59", "10:10")
+    add_events(history, node, EventType.RECOVERY_COMPLETED, "10:01", "10:11")
     assert history.of_node(at("10:00"), at("11:00")).recovery_success == 2.0
 
 
 def test_openings_are_counted_and_reopenings_are_not(history: History) -> None:
     node = history.node()
-    told(history, node, EventType.BREAKER_OPENED, "09:00", "10:00", "11:00")
+    add_events(history, node, EventType.BREAKER_OPENED, "09:00", "10:00", "11:00")
     history.event(node, EventType.BREAKER_REOPENED, at("10:30"), reopened=1, first_opened_at=1.0)
     assert history.of_node().breaker_opens == 3
     assert history.of_node(at("09:30"), at("11:00")).breaker_opens == 1
@@ -131,7 +131,7 @@ def reopened(history: History, node: Node, opening: str, *tellings: tuple[int, d
         history.event(node, EventType.BREAKER_REOPENED, when, reopened=number, first_opened_at=at(opening).timestamp())
 
 
-def test_rejected_trials_are_the_highest_number_told_of_each_opening(history: History) -> None:
+def test_rejected_trials_are_the_highest_number_of_each_opening(history: History) -> None:
     node = history.node()
     reopened(history, node, "09:00", (1, at("09:01")), (11, at("09:30")), (21, at("10:00")))
     reopened(history, node, "15:00", (1, at("15:01")))
@@ -159,7 +159,7 @@ def test_changes_of_shares_are_counted_by_kind_with_the_last_of_each(history: Hi
     assert (whole.failovers, whole.last_failover, whole.rebalances, whole.last_rebalance) == (2, at("02:00"), 2, at("06:00"))
 
 
-def test_the_last_failure_and_recovery_and_who_is_moved_out(history: History) -> None:
+def test_the_last_failure_and_recovery_and_who_is_out_now(history: History) -> None:
     node, other = history.node("a"), history.node("b")
     history.failure(node, "02:00", "02:01", "02:10", moved="02:01")
     together = history.failure(node, "04:00", "04:01", None, moved="04:02")

@@ -1,4 +1,4 @@
-"""The page, CSV and JSON: one query, the same numbers, each with its rule; an unclear query is told and kept."""
+"""The page, CSV and JSON: one query, the same numbers, each with its rule; an unclear query is answered and kept."""
 
 from __future__ import annotations
 
@@ -64,22 +64,22 @@ def lines(answer: Any) -> list[dict[str, str]]:
 
 def test_json_holds_the_range_and_every_figure(viewer: Client, busy: History) -> None:
     answer = ask(viewer, "reports_json", **QUERY)
-    told = json.loads(answer.content)
+    document = json.loads(answer.content)
     expected = report(MIDNIGHT, MIDNIGHT + timedelta(days=1), now=timezone.now())
     assert answer["Content-Type"] == "application/json"
-    assert (told["start"], told["end"]) == ("2025-06-02T00:00:00+00:00", "2025-06-03T00:00:00+00:00")
-    assert told["rows"] == json.loads(json.dumps([asdict(row) for row in expected.rows], default=datetime.isoformat))
-    assert told["rows"][1]["downtime"] == 36 * 60
+    assert (document["start"], document["end"]) == ("2025-06-02T00:00:00+00:00", "2025-06-03T00:00:00+00:00")
+    assert document["rows"] == json.loads(json.dumps([asdict(row) for row in expected.rows], default=datetime.isoformat))
+    assert document["rows"][1]["downtime"] == 36 * 60
 
 
 def test_csv_holds_the_numbers_of_json(viewer: Client, busy: History) -> None:
     answer = ask(viewer, "reports_csv", **QUERY)
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer["Content-Disposition"] == 'attachment; filename="failover-report.csv"'
-    told = json.loads(ask(viewer, "reports_json", **QUERY).content)
-    span = {"start": told["start"], "end": told["end"]}
+    document = json.loads(ask(viewer, "reports_json", **QUERY).content)
+    span = {"start": document["start"], "end": document["end"]}
     assert lines(answer) == [
-        {name: "" if value is None else str(value) for name, value in (span | row).items()} for row in told["rows"]
+        {name: "" if value is None else str(value) for name, value in (span | row).items()} for row in document["rows"]
     ]
 
 
@@ -94,7 +94,7 @@ def test_the_page_reads_as_a_person_counts(viewer: Client, busy: History) -> Non
     plain = {title: text.replace("\u00a0", " ") for title, text in shown.items()}
     assert plain["who"] == "a"
     assert plain["Availability"] == "97 %"
-    assert (plain["Downtime"], plain["Counted time"], plain["Set aside"]) == ("36 min 0 s", "20 h 0 min", "4 h 0 min")
+    assert (plain["Downtime"], plain["Measured time"], plain["Excluded"]) == ("36 min 0 s", "20 h 0 min", "4 h 0 min")
     assert (plain["Time to fail over"], plain["Failures"], plain["Recovery success"]) == ("0.5 s", "1", "100 %")
     assert (plain["Recoveries"], plain["Last failure"]) == ("1", "2025-06-02 10:01:00")
     assert (plain["Unknown checks"], plain["Checks"], plain["Rejected trials"]) == ("25 %", "4", "0")
@@ -163,8 +163,8 @@ UNCLEAR = [
 def test_the_page_says_what_is_unclear_and_shows_the_last_days(viewer: Client, query: dict[str, str], sentence: str) -> None:
     answer = ask(viewer, **query)
     assert answer.status_code == 200
-    assert f"{sentence}" in answer.context["trouble"]
-    assert html.escape(answer.context["trouble"]) + " The last seven days are shown instead." in answer.content.decode()
+    assert f"{sentence}" in answer.context["problem"]
+    assert html.escape(answer.context["problem"]) + " The last seven days are shown instead." in answer.content.decode()
     assert answer.context["report"].end - answer.context["report"].start == timedelta(days=7)
 
 
@@ -181,13 +181,13 @@ def test_the_form_keeps_what_was_typed(viewer: Client, busy: History) -> None:
     assert 'name="start" type="date" value="2025-06-09"' in body
     assert 'name="end" type="date" value="&quot;&gt;&lt;b&gt;"' in body
     assert '<option value="api" selected>API</option>' in body
-    assert '<option value="" selected>the dates beside</option>' in body
+    assert '<option value="" selected>custom dates</option>' in body
     assert "reports.csv?start=2025-06-09&amp;end=%22%3E%3Cb%3E&amp;pool=api" in body
 
 
 def test_an_empty_form_is_the_last_seven_days(viewer: Client) -> None:
     answer = ask(viewer, range="", start="", end="", pool="")
-    assert (answer.context["trouble"], answer.context["range"]) == ("", "7d")
+    assert (answer.context["problem"], answer.context["range"]) == ("", "7d")
     assert answer.context["report"].end - answer.context["report"].start == timedelta(days=7)
     assert "No node existed in this range." in answer.content.decode()
 
@@ -196,8 +196,8 @@ def test_an_empty_form_is_the_last_seven_days(viewer: Client) -> None:
 
 
 def asked(client: Client, **query: str) -> tuple[datetime, datetime]:
-    told = json.loads(ask(client, "reports_json", **query).content)
-    return datetime.fromisoformat(told["start"]), datetime.fromisoformat(told["end"])
+    document = json.loads(ask(client, "reports_json", **query).content)
+    return datetime.fromisoformat(document["start"]), datetime.fromisoformat(document["end"])
 
 
 @pytest.mark.parametrize(("name", "days"), [("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90)])

@@ -1,4 +1,4 @@
-"""The arithmetic of time: nothing is counted twice, nothing is lost."""
+"""The arithmetic of time: nothing is measured twice, nothing is lost."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def test_intersection_and_difference_are_those_of_sets(left: list[Span], right: 
     assert length(intersection(one, other)) + length(subtract(one, other)) == length(one)
 
 
-@given(life=SPANS, aside=SPANS, failing=SPANS, silent=SPANS)
-def test_up_down_unwatched_and_set_aside_make_up_a_life(
-    life: list[Span], aside: list[Span], failing: list[Span], silent: list[Span]
+@given(life=SPANS, excluded=SPANS, failing=SPANS, silent=SPANS)
+def test_up_down_unmonitored_and_excluded_make_up_a_life(
+    life: list[Span], excluded: list[Span], failing: list[Span], silent: list[Span]
 ) -> None:
-    parts = divide(life, aside=aside, failing=failing, silent=silent)
-    up = subtract(parts.counted, parts.down)
-    assert length(up) + length(parts.down) + length(parts.unwatched) + length(parts.aside) == len(seconds(life))
-    assert seconds(up) | seconds(parts.down) | seconds(parts.unwatched) | seconds(parts.aside) == seconds(life)
-    assert seconds(parts.down) == (seconds(failing) & seconds(life)) - seconds(aside)
-    assert seconds(up).isdisjoint(seconds(failing) | seconds(aside) | seconds(silent))
+    parts = divide(life, excluded=excluded, failing=failing, silent=silent)
+    up = subtract(parts.measured, parts.down)
+    assert length(up) + length(parts.down) + length(parts.unmonitored) + length(parts.excluded) == len(seconds(life))
+    assert seconds(up) | seconds(parts.down) | seconds(parts.unmonitored) | seconds(parts.excluded) == seconds(life)
+    assert seconds(parts.down) == (seconds(failing) & seconds(life)) - seconds(excluded)
+    assert seconds(up).isdisjoint(seconds(failing) | seconds(excluded) | seconds(silent))
 
 
 def test_spans_that_touch_are_one() -> None:

@@ -1,4 +1,4 @@
-"""Up, down, set aside, unwatched: how the time of a node and of a pool is counted, on histories counted by hand."""
+"""Up, down, excluded, unmonitored: how the time of a node and of a pool is counted, on histories counted by hand."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ def test_a_node_that_was_removed_before_is_not_in_the_report(history: History) -
     assert history.rows() == []
 
 
-# Set aside -----------------------------------------------------------------------------------------------------------------
+# Excluded ------------------------------------------------------------------------------------------------------------------
 
 
-def test_maintenance_is_set_aside_and_nothing_in_it_is_down(history: History) -> None:
+def test_maintenance_is_excluded_and_nothing_in_it_is_down(history: History) -> None:
     node = history.node()
     history.becomes(node, "maintenance", at("10:00"))
     history.becomes(node, "enabled", at("14:00"))
@@ -101,7 +101,7 @@ def test_maintenance_is_set_aside_and_nothing_in_it_is_down(history: History) ->
     assert (row.set_aside, row.counted, row.downtime, row.availability) == (4 * HOURS, 20 * HOURS, 2 * HOURS, 0.9)
 
 
-def test_disabled_time_is_set_aside_and_draining_is_not(history: History) -> None:
+def test_disabled_time_is_excluded_and_draining_is_not(history: History) -> None:
     node = history.node()
     history.becomes(node, "draining", at("02:00"))
     history.becomes(node, "disabled", at("03:00"))
@@ -143,7 +143,7 @@ def test_a_range_that_is_all_maintenance_has_no_availability(history: History) -
     assert (row.counted, row.availability, row.downtime) == (0, None, 0)
 
 
-# Unwatched -----------------------------------------------------------------------------------------------------------------
+# Unmonitored ---------------------------------------------------------------------------------------------------------------
 
 
 def watched(history: History, node: Node, *hours: tuple[int, int]) -> None:
@@ -163,7 +163,7 @@ def test_time_in_which_nothing_was_seen_counts_neither_as_up_nor_as_down(history
     assert (row.unwatched, row.counted, row.downtime, row.availability) == (4 * HOURS, 20 * HOURS, 1 * HOURS, 0.95)
 
 
-def test_checks_that_told_nothing_are_no_sight(history: History) -> None:
+def test_checks_without_a_result_are_no_monitoring(history: History) -> None:
     node = history.node()
     watched(history, node, (0, 6), (10, 24))
     history.rolled("minute", node, at("06:00"), 4 * 60, unknowns=6)
@@ -181,7 +181,7 @@ def test_a_failure_that_lasts_through_silence_stays_downtime(history: History) -
     assert (row.downtime, row.unwatched, row.counted) == (3 * HOURS, 2 * HOURS, 22 * HOURS)
 
 
-def test_silence_in_maintenance_is_set_aside_alone(history: History) -> None:
+def test_silence_in_maintenance_is_excluded_alone(history: History) -> None:
     node = history.node()
     watched(history, node, (0, 6), (10, 24))
     history.becomes(node, "disabled", at("06:00"))
@@ -190,7 +190,7 @@ def test_silence_in_maintenance_is_set_aside_alone(history: History) -> None:
     assert (row.set_aside, row.unwatched, row.counted) == (3 * HOURS, 1 * HOURS, 20 * HOURS)
 
 
-def test_a_node_that_is_asked_rarely_is_not_unwatched_in_between(history: History) -> None:
+def test_a_node_that_is_asked_rarely_is_not_unmonitored_in_between(history: History) -> None:
     node = history.node()
     Node.objects.filter(pk=node.pk).update(interval=600, check_timeout=5)
     for minute in range(0, 1440, 10):
@@ -255,7 +255,7 @@ def test_a_node_in_maintenance_does_not_hold_its_pool_up(history: History) -> No
     assert (row.downtime, row.set_aside, row.counted) == (2 * HOURS, 0, WHOLE_DAY)
 
 
-def test_a_pool_is_set_aside_or_unwatched_while_no_node_of_it_counts(history: History) -> None:
+def test_a_pool_is_excluded_or_unmonitored_while_no_node_of_it_counts(history: History) -> None:
     first, second = history.node("a"), history.node("b")
     watched(history, first, (0, 6), (10, 24))
     history.rolled("minute", second, MIDNIGHT, 8 * 60, latencies=(0.02,))

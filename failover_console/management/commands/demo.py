@@ -15,10 +15,10 @@ from django.db import DatabaseError, connection
 from failover_console import demo
 from failover_console.demo.fleet import Fleet
 from failover_console.demo.http import serve
+from failover_console.demo.inventory import base_port, traffic_token
 from failover_console.demo.layout import HOST, receiver_port, switches_port
 from failover_console.demo.pages import Pages
 from failover_console.demo.receiver import Receiver
-from failover_console.demo.records import base_port, traffic_token
 from failover_console.demo.traffic import Traffic
 
 LOOK_EVERY = 2.0  # s between looks whether the demo was removed

@@ -1,4 +1,4 @@
-"""How a view answers: to whom, with the page or a part of it, and what a person reads after an act."""
+"""Responses of the pages' views: who may get one, the page or a part of it, and the message after an action."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> Htt
     return render(request, template, {**context, "operator": request.user.has_perm("nodes.operate")})
 
 
-def after_act(request: HttpRequest, back_to: str, *, done: str = "", refused: str = "") -> HttpResponse:
-    """The sentence that tells how an act went: on the page itself, or after a redirect for a browser without script."""
+def after_action(request: HttpRequest, back_to: str, *, done: str = "", refused: str = "") -> HttpResponse:
+    """The message with the outcome of an action: on the page itself, or after a redirect for a browser without script."""
     if done:
         messages.success(request, done)
     if refused:
@@ -72,7 +72,7 @@ def after_act(request: HttpRequest, back_to: str, *, done: str = "", refused: st
     if not is_fragment(request):
         return redirect(back_to)
     response = render(request, "messages.html", status=409 if refused else 200)
-    # Told to the body: the form that asked may be gone by now, replaced by what the socket sent.
+    # On the body: the form that asked may be gone by now, replaced by what the socket sent.
     return response if refused else trigger_client_event(response, "acted", {"target": "body"})
 
 

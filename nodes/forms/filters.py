@@ -1,4 +1,4 @@
-"""What part of the history somebody wants to read."""
+"""Filters of the pages of events and incidents, and the cursor by which they are paged."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EventFilter(forms.Form):
 class IncidentFilter(forms.Form):
     """Filters of the incidents page."""
 
-    standing = forms.ChoiceField(required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
+    standing = forms.ChoiceField(label="State", required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *(pair for pair in Severity.choices if pair[0] != "info")])
     pool = forms.ModelChoiceField(Pool.objects.order_by("name"), required=False, to_field_name="slug", empty_label="any")
 

@@ -1,4 +1,4 @@
-"""Rows that are read in the admin and written elsewhere."""
+"""Admins of rows that other parts of the console write: viewed here, never edited."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 
 class ReadOnly:
-    """Mixed into an admin before its class: whoever may view sees, nobody adds, changes or deletes."""
+    """Mixed into an admin before its class: viewing takes the right to view, nobody adds, changes or deletes."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -12,17 +12,18 @@ from django.db.models import QuerySet
 from nodes.engine.enums import ChangeKind, Guard
 from nodes.ledger.rows import moment
 from nodes.models import Failover
+from nodes.screens.history_lines import initiated_by
 
-_STATUS_LOOKS = {
+_STATUS_TONES = {
     Failover.Status.STARTED: ("turn", "started"),
     Failover.Status.RAMPING: ("turn", "ramping"),
     Failover.Status.COMPLETED: ("ok", "completed"),
     Failover.Status.FAILED: ("bad", "failed"),
-    Failover.Status.REFUSED: ("hold", "refused"),
+    Failover.Status.REFUSED: ("paused", "refused"),
 }
 _GUARDS = {
-    Guard.PAUSED: "paused",
-    Guard.CHECKER_ISOLATED: "checker isolated",
+    Guard.PAUSED: "pause",
+    Guard.CHECKER_ISOLATED: "checker isolation",
     Guard.PANIC: "panic threshold",
     Guard.MAX_FAILED_PERCENT: "limit on failed nodes",
     Guard.COOLDOWN: "cool-down",
@@ -31,7 +32,9 @@ _GUARDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Considered:
+class NodeLine:
+    """A node in a decision: its share before and after, and the rule that took it or left it out."""
+
     node: int
     name: str
     taken: bool
@@ -40,7 +43,7 @@ class Considered:
     after: int
 
     @property
-    def look(self) -> str:
+    def tone(self) -> str:
         return "ok" if self.taken else "idle"
 
     @property
@@ -49,22 +52,22 @@ class Considered:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a guard said when it was asked."""
+class GuardLine:
+    """What a guard answered when it was asked."""
 
     guard: str
-    holds: bool
+    blocks: bool
     reason: str
     lifts_at: datetime | None
     overridden: bool
 
     @property
     def word(self) -> str:
-        return "overridden" if self.overridden else "held it back" if self.holds else "let it pass"
+        return "overridden" if self.overridden else "blocked" if self.blocks else "passed"
 
     @property
-    def look(self) -> str:
-        return "note" if self.overridden else "hold" if self.holds else "ok"
+    def tone(self) -> str:
+        return "note" if self.overridden else "paused" if self.blocks else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,13 @@ class StepLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class DecisionRecord:
     """A decision with its reasons."""
 
     id: int
     kind: ChangeKind
     status: str
-    look: str
+    tone: str
     at: datetime
     pool: str
     pool_slug: str
@@ -91,12 +94,12 @@ class Record:
     epoch: int | None
     actor: str
     reason: str
-    seen: str
+    observed: str
     refused_by: str
     lifts_at: datetime | None
     completed_at: datetime | None
-    considered: tuple[Considered, ...]
-    guards: tuple[Answer, ...]
+    considered: tuple[NodeLine, ...]
+    guards: tuple[GuardLine, ...]
     steps: tuple[StepLine, ...]
 
     @property
@@ -105,8 +108,8 @@ class Record:
         return f"{str(self.kind).capitalize()}{about} {self.status}"
 
     @property
-    def by_person(self) -> bool:
-        return self.actor != "engine"
+    def initiator(self) -> str:
+        return initiated_by(self.actor)
 
     @property
     def took(self) -> float | None:
@@ -116,19 +119,19 @@ class Record:
         return (self.completed_at - self.steps[0].at).total_seconds()
 
 
-def records(failovers: QuerySet[Failover]) -> tuple[Record, ...]:
+def decision_records(failovers: QuerySet[Failover]) -> tuple[DecisionRecord, ...]:
     """Decisions in one query; the caller orders and cuts."""
     return tuple(_record(each) for each in failovers.select_related("pool", "node"))
 
 
-def _record(failover: Failover) -> Record:
+def _record(failover: Failover) -> DecisionRecord:
     record: Mapping[str, Any] = failover.record
-    look, status = _STATUS_LOOKS[Failover.Status(failover.status)]
-    return Record(
+    tone, status = _STATUS_TONES[Failover.Status(failover.status)]
+    return DecisionRecord(
         id=failover.pk,
         kind=ChangeKind(failover.kind),
         status=status,
-        look=look,
+        tone=tone,
         at=failover.at,
         pool=failover.pool.name,
         pool_slug=failover.pool.slug,
@@ -138,16 +141,16 @@ def _record(failover: Failover) -> Record:
         epoch=failover.epoch,
         actor=failover.actor,
         reason=failover.reason,
-        seen=record.get("seen", ""),
+        observed=record.get("seen", ""),
         refused_by=guard_words(failover.refused_by) if failover.refused_by else "",
         lifts_at=failover.lifts_at,
         completed_at=failover.completed_at,
         considered=tuple(
-            Considered(each["node"], each["name"], each["taken"], each["rule"], each["before"], each["after"])
+            NodeLine(each["node"], each["name"], each["taken"], each["rule"], each["before"], each["after"])
             for each in record.get("considered", ())
         ),
         guards=tuple(
-            Answer(
+            GuardLine(
                 guard_words(each["guard"]),
                 each["holds"],
                 each["reason"],

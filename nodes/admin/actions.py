@@ -1,4 +1,4 @@
-"""Bulk acts on nodes, for operators: each node is asked for by itself, so one refusal does not stop the others."""
+"""Bulk actions on nodes, for operators: each node is a request of its own, so one refusal does not stop the others."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _EXPLAINED = {
     AdminState.DRAINING: ("Drain", "Their shares move to the other nodes at once; they are still checked."),
     AdminState.MAINTENANCE: (
         "Put in maintenance",
-        "Their shares move at once; they are checked, never alert, and the time is counted apart.",
+        "Their shares move at once; they are checked, never alert, and the time is excluded from reports.",
     ),
     AdminState.DISABLED: ("Disable", "Their shares move at once and they are no longer checked."),
 }
@@ -55,11 +55,11 @@ def check_now(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Node]) -
         messages.warning(request, f"Left out because they are disabled: {left_out}.")
 
 
-ACTS = (drain, maintenance, enable, disable, check_now)
+ACTIONS = (drain, maintenance, enable, disable, check_now)
 
 
 def _ask(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Node], state: AdminState) -> HttpResponse | None:
-    """The page that asks for the reason; posted with `apply`, the act itself."""
+    """The page that asks for the reason; posted with `apply`, the action itself."""
     form = ReasonForm(request.POST if "apply" in request.POST else None)
     if form.is_valid():
         _set(request, queryset, state, reason=form.cleaned_data["reason"], override=overrides(form))
@@ -76,7 +76,7 @@ def _ask(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Node], state:
         "action": request.POST["action"],
         "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
     }
-    return TemplateResponse(request, "admin/nodes/act.html", context)
+    return TemplateResponse(request, "admin/nodes/action.html", context)
 
 
 def _set(request: HttpRequest, queryset: QuerySet[Node], state: AdminState, *, reason: str, override: Any) -> None:

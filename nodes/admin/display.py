@@ -1,4 +1,4 @@
-"""How live state looks in the admin."""
+"""Live state as the admin displays it: badges with the colour of a state, shares in percent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pools: how many nodes are well, and a compact list of them with the way to each."""
+"""Pools: how many of their nodes are healthy or degraded, and a compact list of them with a link to each."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from nodes import operations
+from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly
-from nodes.admin.shown import badge, percent
 from nodes.forms.inventory import PoolForm, ReasonForm
 from nodes.models import Health, Node, Pool
 
-_WELL = (Health.HEALTHY, Health.DEGRADED)
+_UP = (Health.HEALTHY, Health.DEGRADED)
 
 
 @admin.register(Pool)
 class PoolAdmin(RemovesSoftly):
     form = PoolForm
-    list_display = ("name", "strategy", "well", "automation", "epoch", "breaker_policy", "failover_policy")
+    list_display = ("name", "strategy", "nodes_up", "automation", "epoch", "breaker_policy", "failover_policy")
     list_select_related = ("state", "breaker_policy", "failover_policy")
     list_filter = ("strategy", "failover_policy", "breaker_policy")
     search_fields = ("name", "slug")
@@ -39,7 +39,7 @@ class PoolAdmin(RemovesSoftly):
         pools: models.QuerySet[Any] = super().get_queryset(request)
         counted: models.QuerySet[Any] = pools.annotate(
             node_count=Count("nodes", filter=present),
-            well_count=Count("nodes", filter=present & Q(nodes__state__health__in=_WELL)),
+            up_count=Count("nodes", filter=present & Q(nodes__state__health__in=_UP)),
         )
         return counted
 
@@ -63,9 +63,9 @@ class PoolAdmin(RemovesSoftly):
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
         operations.remove_pool(obj.pk, actor=actor)
 
-    @admin.display(description="nodes well")
-    def well(self, pool: Any) -> str:
-        return f"{pool.well_count} of {pool.node_count}"
+    @admin.display(description="nodes healthy or degraded")
+    def nodes_up(self, pool: Any) -> str:
+        return f"{pool.up_count} of {pool.node_count}"
 
     @admin.display
     def automation(self, pool: Pool) -> SafeString:

@@ -1,4 +1,4 @@
-"""Lines of history as pages show them."""
+"""History as pages list it: a line for each event, incident and failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nodes.engine.event_types import TABLE, TroubleType
 from nodes.models import Event, Failure, Incident
 
 _DONE = tuple(kind for kind, row in TABLE.items() if TroubleType.FAILURE in (row.updates, row.ends))  # what is done about a failure
-_LOOKS = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
+_TONES = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
 AT_ONCE = 0.1  # s
 
@@ -34,10 +34,10 @@ class EventLine:
     failover_id: int | None
 
     @property
-    def look(self) -> str:
+    def tone(self) -> str:
         if self.severity == Severity.INFO:
             return "ok" if TABLE[self.type].good else "note" if self.by_person else "idle"
-        return _LOOKS[self.severity]
+        return _TONES[self.severity]
 
     @property
     def words(self) -> str:
@@ -46,6 +46,15 @@ class EventLine:
     @property
     def by_person(self) -> bool:
         return self.actor != _ENGINE
+
+    @property
+    def initiator(self) -> str:
+        return initiated_by(self.actor)
+
+
+def initiated_by(actor: str) -> str:
+    """Who initiated a change, as pages name them: a person, a token, or automation."""
+    return "automation" if actor == _ENGINE else actor
 
 
 def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:
@@ -95,11 +104,11 @@ class IncidentRow:
     acknowledged_at: datetime | None
     acknowledged_by: str
     acknowledgement: str
-    done: str  # the last thing that the engine did about it
+    last_action: str  # of the engine about it
 
     @property
-    def look(self) -> str:
-        return _LOOKS[self.severity]
+    def tone(self) -> str:
+        return _TONES[self.severity]
 
     @property
     def lasted(self) -> float | None:
@@ -112,9 +121,9 @@ class IncidentRow:
 
 
 def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
-    """Incidents with what was last done about each, in one query; the caller orders and cuts."""
-    last_done = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
-    found: Iterable[Incident] = incidents.select_related("pool").annotate(done=Subquery(last_done))
+    """Incidents with the engine's last action on each, in one query; the caller orders and cuts."""
+    last_action = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
+    found: Iterable[Incident] = incidents.select_related("pool").annotate(last_action=Subquery(last_action))
     return tuple(
         IncidentRow(
             id=each.pk,
@@ -127,7 +136,7 @@ def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
             acknowledged_at=each.acknowledged_at,
             acknowledged_by=each.acknowledged_by,
             acknowledgement=each.acknowledgement,
-            done=getattr(each, "done", None) or "",
+            last_action=getattr(each, "last_action", None) or "",
         )
         for each in found
     )

@@ -1,4 +1,4 @@
-"""The demo's records: three pools, nine nodes, two destinations; all tagged, so that one click takes them out again."""
+"""The demo in the inventory: three pools, nine nodes, two destinations; all tagged, so that one click removes them again."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _destinations() -> None:
 
 
 def traffic_token() -> str:
-    """A new token for the demo's callers; the one of an earlier start is of no use to anybody any more."""
+    """A new token for the demo's callers; the one of an earlier start is deleted."""
     ApiToken.objects.filter(name=CALLERS).delete()
     token = ApiToken(name=CALLERS, scopes=[Scope.SHARES, Scope.OUTCOMES])
     issued = token.issue()

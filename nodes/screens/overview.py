@@ -1,10 +1,11 @@
-"""Nodes and their pools as rows of a page, all from one query."""
+"""Pools and their nodes as rows of a page, and the figures of the whole fleet, all from one query."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
@@ -14,17 +15,34 @@ from nodes.engine.enums import AdminState, Health, Strategy
 from nodes.engine.guards import in_force
 from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
-from nodes.screens.node_row import ASIDE, DOUBT, DOWN, FAILING, TROUBLE, UNSURE, WELL, NodeRow, node_row
+from nodes.screens.node_row import NodeRow, Rank, node_row
 
 OVERDUE_AFTER = 10  # s after its due instant a check is missed
 RUNNER_SILENT = 15  # s
 
-_LEVELS = {WELL: "ok", ASIDE: "idle", UNSURE: "idle", DOUBT: "warn", TROUBLE: "warn", FAILING: "bad", DOWN: "bad"}
+
+class PoolStatus(StrEnum):
+    """How a pool serves its traffic, worst first."""
+
+    DOWN = "down"  # no enabled node is eligible
+    DEGRADED = "degraded"  # an enabled node is not eligible, others serve the traffic
+    UNKNOWN = "unknown"  # no node has been checked yet
+    IDLE = "idle"  # no node is enabled
+    HEALTHY = "healthy"
+
+
+STATUS_TONES = {
+    PoolStatus.DOWN: "bad",
+    PoolStatus.DEGRADED: "warn",
+    PoolStatus.UNKNOWN: "idle",
+    PoolStatus.IDLE: "idle",
+    PoolStatus.HEALTHY: "ok",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """One thing that holds automation back in a pool now."""
+class Block:
+    """One thing that keeps automation from acting now: a hold (a pause, an isolated checker) or a pool's cool-down."""
 
     word: str
     reason: str
@@ -44,12 +62,12 @@ class PoolRow:
     active_tier: int | None
     low_capacity: bool
     versions: tuple[int, int, int]  # of the pool's row, the fleet's and the configuration
-    holds: tuple[Standing, ...]
+    blocks: tuple[Block, ...]
     nodes: tuple[NodeRow, ...]
 
     @property
     def paused(self) -> bool:
-        return any(hold.word == "paused" for hold in self.holds)
+        return any(block.word == "paused" for block in self.blocks)
 
     @property
     def enabled(self) -> tuple[NodeRow, ...]:
@@ -60,29 +78,29 @@ class PoolRow:
         return sum(node.eligible for node in self.nodes)
 
     @property
-    def rank(self) -> int:
-        """The rank of its worst node; DOWN when nobody is eligible though somebody should be."""
+    def failover_pending(self) -> bool:
+        return any(node.failover_pending for node in self.nodes)
+
+    @property
+    def status(self) -> PoolStatus:
         enabled = self.enabled
-        if enabled and not any(node.eligible for node in enabled):
-            return UNSURE if all(node.health == Health.UNKNOWN for node in enabled) else DOWN
-        worst = max((node.rank for node in self.nodes), default=ASIDE)
-        return max(worst, DOUBT) if self.low_capacity else WELL if worst == ASIDE and enabled else worst
+        if not enabled:
+            return PoolStatus.DEGRADED if self.failover_pending else PoolStatus.IDLE
+        if all(node.health == Health.UNKNOWN for node in enabled):
+            return PoolStatus.UNKNOWN
+        if not self.eligible:
+            return PoolStatus.DOWN
+        out = self.eligible < len(enabled) or self.failover_pending or self.low_capacity
+        return PoolStatus.DEGRADED if out else PoolStatus.HEALTHY
 
     @property
-    def word(self) -> str:
-        return {
-            DOWN: "down",
-            FAILING: "failing",
-            TROUBLE: "degraded",
-            DOUBT: "degraded",
-            UNSURE: "unknown",
-            ASIDE: "idle",
-            WELL: "well",
-        }[self.rank]
+    def rank(self) -> tuple[int, int]:
+        """Pools that need attention come first: by status, then by the worst node."""
+        return list(PoolStatus).index(self.status), -max((node.rank for node in self.nodes), default=Rank.HEALTHY)
 
     @property
-    def look(self) -> str:
-        return _LEVELS[self.rank]
+    def tone(self) -> str:
+        return STATUS_TONES[self.status]
 
     @property
     def unserved(self) -> bool:
@@ -97,12 +115,12 @@ class PoolRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class Overview:
     """Pools with their nodes, and the row of figures about the whole fleet."""
 
     pools: tuple[PoolRow, ...]
     fleet: Mapping[str, Any]
-    holds: tuple[Standing, ...]  # what holds all automation
+    blocks: tuple[Block, ...]  # what keeps all automation from acting
 
     @property
     def checked_at(self) -> datetime | None:
@@ -125,7 +143,7 @@ FROM (SELECT max(checked_at) AS checked_at,
 LEFT JOIN nodes_fleetstate f ON f.id = 1
 """
 
-_BOARD = f"""
+_OVERVIEW = f"""
 SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity, ps.version,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
@@ -144,7 +162,7 @@ ORDER BY p.name, p.id, n.priority, n.name
 """
 
 
-def board(now: datetime, pool_id: int | None = None) -> Board:
+def overview(now: datetime, pool_id: int | None = None) -> Overview:
     """All pools, or the one, and the fleet: one query."""
     parameters = {
         "pool": pool_id,
@@ -152,20 +170,20 @@ def board(now: datetime, pool_id: int | None = None) -> Board:
         "silent": now - timedelta(seconds=RUNNER_SILENT),
     }
     with connection.cursor() as cursor:
-        cursor.execute(_BOARD, parameters)
+        cursor.execute(_OVERVIEW, parameters)
         names = [column.name for column in cursor.description or ()]
         found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     pools = groupby((row for row in found if row["pool_id"] is not None), key=lambda row: row["pool_id"])
     fleet = found[0]
-    return Board(tuple(_pool(list(rows), now) for _, rows in pools), fleet, tuple(_fleet_holds(fleet, now)))
+    return Overview(tuple(_pool(list(rows), now) for _, rows in pools), fleet, tuple(_fleet_blocks(fleet, now)))
 
 
-def _fleet_holds(fleet: Mapping[str, Any], now: datetime) -> Iterator[Standing]:
+def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
     paused, isolated = in_force(stored.hold(fleet["fleet_paused"]), now.timestamp()), stored.hold(fleet["fleet_isolated"])
     if paused is not None:
-        yield held("paused", paused)
+        yield _by_hold("paused", paused)
     if isolated is not None:
-        yield Standing("console cut off", isolated.reason)
+        yield Block("checker isolated", isolated.reason)
 
 
 def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
@@ -180,22 +198,22 @@ def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
         active_tier=first["active_tier"],
         low_capacity=bool(first["low_capacity"]),
         versions=(first["version"] or 0, first["fleet_version"] or 0, first["config_version"] or 0),
-        holds=tuple(_holds(first, now)),
+        blocks=tuple(_blocks(first, now)),
         nodes=tuple(node_row(row) for row in found if row["id"] is not None),
     )
 
 
-def _holds(row: dict[str, Any], now: datetime) -> Iterator[Standing]:
+def _blocks(row: dict[str, Any], now: datetime) -> Iterator[Block]:
     if (hold := in_force(stored.hold(row["paused"]), now.timestamp())) is not None:
-        yield held("paused", hold)
+        yield _by_hold("paused", hold)
     moved, lifted = row["last_failover_at"], row["cooldown_lifted_at"]
     if moved is not None and (lifted is None or lifted < moved):
         ends = moved + timedelta(seconds=row["cooldown"])
         if ends > now:
-            yield Standing("cool-down", "no further automatic failover until it ends; an acknowledgement lifts it", ends)
+            yield Block("cool-down", "no further automatic failover until it ends; an acknowledgement lifts it", ends)
 
 
-def held(word: str, hold: Hold) -> Standing:
+def _by_hold(word: str, hold: Hold) -> Block:
     """A hold in words: who, why, until when."""
     who = f"by {hold.owner}" if hold.owner else ""
-    return Standing(word, ": ".join(part for part in (who, hold.reason) if part), stored.moment(hold.until))
+    return Block(word, ": ".join(part for part in (who, hold.reason) if part), stored.moment(hold.until))

@@ -1,4 +1,4 @@
-"""What people do: each act goes through `operations` and ends in a sentence."""
+"""Actions of operators on nodes, pools, automation and incidents: each goes through `nodes.operations` and answers a sentence."""
 
 from __future__ import annotations
 
@@ -13,57 +13,59 @@ from django.views.decorators.http import require_POST
 
 from nodes import operations
 from nodes.engine.enums import AdminState, Mode
-from nodes.forms.acts import AUTOMATION_ACTS, NODE_ACTS, POOL_ACTS, AcknowledgeForm, ActForm
+from nodes.forms.actions import AUTOMATION_ACTIONS, NODE_ACTIONS, POOL_ACTIONS, AcknowledgeForm, ActionForm
 from nodes.models import Incident, Node, Pool
 from nodes.operations import Refused
-from nodes.views.answers import after_act, for_operators
+from nodes.views.responses import after_action, for_operators
 
-Act = Callable[[int, ActForm, str, datetime], str]  # node or pool id, what was said, who, when -> what is so now
+Action = Callable[
+    [int, ActionForm, str, datetime], str
+]  # of node or pool id, form, actor, now; returns the state it led to, in words
 
 
-def _admin(state: AdminState, now_so: str) -> Act:
-    def act(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _admin(state: AdminState, outcome: str) -> Action:
+    def action(node: int, form: ActionForm, actor: str, now: datetime) -> str:
         operations.set_admin_state(node, state, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
-        return now_so
+        return outcome
 
-    return act
+    return action
 
 
-def _force(mode: Mode, now_so: str) -> Act:
-    def act(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _force(mode: Mode, outcome: str) -> Action:
+    def action(node: int, form: ActionForm, actor: str, now: datetime) -> str:
         operations.force_breaker(node, mode, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
-        return now_so
+        return outcome
 
-    return act
+    return action
 
 
-def _release(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _release(node: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.release_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
     return "The breaker is automatic again."
 
 
-def _reset(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _reset(node: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.reset_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
     return "The breaker is closed, its counts are cleared."
 
 
-def _check_now(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _check_now(node: int, form: ActionForm, actor: str, now: datetime) -> str:
     if not operations.check_now([node], actor=actor):
         raise Refused("A disabled node is not checked; enable it first.")
     return "The next check starts now."
 
 
-def _fail_over(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _fail_over(node: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.fail_over(node, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
     return "Its share has moved; the node is drained until somebody fails back."
 
 
-def _fail_back(node: int, form: ActForm, actor: str, now: datetime) -> str:
+def _fail_back(node: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.fail_back(node, actor=actor, reason=form.cleaned_data["reason"])
     return "Failing back."
 
 
-_NODE: dict[str, Act] = {
+_NODE: dict[str, Action] = {
     "enable": _admin(AdminState.ENABLED, "Enabled; it takes its share as soon as it is eligible."),
     "drain": _admin(AdminState.DRAINING, "Draining: its share has moved, it is still checked."),
     "maintenance": _admin(AdminState.MAINTENANCE, "In maintenance: its share has moved, it never alerts."),
@@ -73,7 +75,7 @@ _NODE: dict[str, Act] = {
     "check_now": _check_now,
     "force_open": _force(Mode.FORCED_OPEN, "The breaker is forced open."),
     "force_closed": _force(Mode.FORCED_CLOSED, "The breaker is forced closed."),
-    "metrics_only": _force(Mode.METRICS_ONLY, "The breaker only counts."),
+    "metrics_only": _force(Mode.METRICS_ONLY, "The breaker is in metrics-only mode."),
     "release": _release,
     "reset": _reset,
 }
@@ -81,27 +83,27 @@ _NODE: dict[str, Act] = {
 
 @require_POST
 @for_operators
-def node_act(request: HttpRequest, pk: int) -> HttpResponse:
+def node_action(request: HttpRequest, pk: int) -> HttpResponse:
     node = get_object_or_404(Node, pk=pk)
-    return _answer(request, ActForm(request.POST, acts=NODE_ACTS), _NODE, pk, node.get_absolute_url(), node.name)
+    return _response(request, ActionForm(request.POST, actions=NODE_ACTIONS), _NODE, pk, node.get_absolute_url(), node.name)
 
 
-def _pause(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+def _pause(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.pause(pool, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
-    return "Automation is paused here; people still can act."
+    return "Automation is paused for this pool; people can still act."
 
 
-def _resume(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+def _resume(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.resume(pool, actor=actor)
-    return "Automation acts again."
+    return "Automation is resumed."
 
 
-def _rebalance(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+def _rebalance(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
     operations.rebalance(pool, actor=actor)
     return "The shares follow the weights again."
 
 
-def _pool_back(pool: int, form: ActForm, actor: str, now: datetime) -> str:
+def _fail_pool_back(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
     """Fail back to the best tier: by its first node, since the engine moves the tier as a whole."""
     best = Node.objects.filter(pool_id=pool, removed_at=None).order_by("priority", "pk").first()
     if best is None:
@@ -109,55 +111,55 @@ def _pool_back(pool: int, form: ActForm, actor: str, now: datetime) -> str:
     return _fail_back(best.pk, form, actor, now)
 
 
-_POOL: dict[str, Act] = {"pause": _pause, "resume": _resume, "rebalance": _rebalance, "fail_back": _pool_back}
+_POOL: dict[str, Action] = {"pause": _pause, "resume": _resume, "rebalance": _rebalance, "fail_back": _fail_pool_back}
 
 
 @require_POST
 @for_operators
-def pool_act(request: HttpRequest, slug: str) -> HttpResponse:
+def pool_action(request: HttpRequest, slug: str) -> HttpResponse:
     pool = get_object_or_404(Pool, slug=slug, removed_at=None)
-    return _answer(request, ActForm(request.POST, acts=POOL_ACTS), _POOL, pool.pk, pool.get_absolute_url(), pool.name)
+    return _response(request, ActionForm(request.POST, actions=POOL_ACTIONS), _POOL, pool.pk, pool.get_absolute_url(), pool.name)
 
 
-def _answer(request: HttpRequest, form: ActForm, acts: dict[str, Act], pk: int, back_to: str, name: str) -> HttpResponse:
+def _response(request: HttpRequest, form: ActionForm, actions: dict[str, Action], pk: int, back_to: str, name: str) -> HttpResponse:
     if not form.is_valid():
-        return after_act(request, back_to, refused=form.complaint())
+        return after_action(request, back_to, refused=form.error_text())
     try:
-        done = acts[form.cleaned_data["act"]](pk, form, request.user.get_username(), timezone.now())
+        done = actions[form.cleaned_data["action"]](pk, form, request.user.get_username(), timezone.now())
     except Refused as refusal:
-        return after_act(request, back_to, refused=str(refusal))
-    return after_act(request, back_to, done=f"{name}: {done}")
+        return after_action(request, back_to, refused=str(refusal))
+    return after_action(request, back_to, done=f"{name}: {done}")
 
 
 @require_POST
 @for_operators
-def automation_act(request: HttpRequest) -> HttpResponse:
+def automation_action(request: HttpRequest) -> HttpResponse:
     """Pause or resume all automation."""
     back_to = reverse("nodes:dashboard")
-    form = ActForm(request.POST, acts=AUTOMATION_ACTS)
+    form = ActionForm(request.POST, actions=AUTOMATION_ACTIONS)
     if not form.is_valid():
-        return after_act(request, back_to, refused=form.complaint())
+        return after_action(request, back_to, refused=form.error_text())
     actor, reason = request.user.get_username(), form.cleaned_data["reason"]
     try:
-        if form.cleaned_data["act"] == "pause":
+        if form.cleaned_data["action"] == "pause":
             operations.pause(None, actor=actor, reason=reason, until=form.until(timezone.now()))
-            return after_act(request, back_to, done="All automation is paused; people still can act.")
+            return after_action(request, back_to, done="All automation is paused; people can still act.")
         operations.resume(None, actor=actor)
     except Refused as refusal:
-        return after_act(request, back_to, refused=str(refusal))
-    return after_act(request, back_to, done="Automation acts again everywhere.")
+        return after_action(request, back_to, refused=str(refusal))
+    return after_action(request, back_to, done="All automation is resumed.")
 
 
 @require_POST
 @for_operators
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
-    """Say that somebody is at it."""
+    """Record that somebody works on the incident."""
     incident = get_object_or_404(Incident, pk=pk)
     form = AcknowledgeForm(request.POST)
     if not form.is_valid():
-        return after_act(request, incident.get_absolute_url(), refused="A note has at most 500 characters.")
+        return after_action(request, incident.get_absolute_url(), refused="A note has at most 500 characters.")
     try:
         operations.acknowledge(pk, actor=request.user.get_username(), note=form.cleaned_data["note"])
     except Refused as refusal:
-        return after_act(request, incident.get_absolute_url(), refused=str(refusal))
-    return after_act(request, incident.get_absolute_url(), done="Acknowledged; the pool's cool-down is lifted.")
+        return after_action(request, incident.get_absolute_url(), refused=str(refusal))
+    return after_action(request, incident.get_absolute_url(), done="Acknowledged; the pool's cool-down is lifted.")
