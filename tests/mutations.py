@@ -2,10 +2,11 @@
 
 usage: python tests/mutations.py [--comparisons] [--only TEXT]
 
-Every rule of the breaker's table leaves the breaker as it is, every rule of the health's leads to unknown, and every guard
-holds nothing.  `--comparisons` also moves each comparison of the engine by its boundary (< and <=, > and >=) or turns it
-round (== and !=).  The engine and its tests are copied to a temporary directory for that; nothing here is changed.  Prints a
-line for each break with the first test that noticed; exits with 1 when one went unnoticed.
+Every rule of the breaker's table leaves the breaker as it is, every rule of the health's leads to unknown, every entry of the
+failure's leaves the failure as it is, or tells nothing, every end of a trouble ends none, and every guard holds nothing.
+`--comparisons` also moves each comparison of the engine by its boundary (< and <=, > and >=) or turns it round (== and !=).
+The engine and its tests are copied to a temporary directory for that; nothing here is changed.  Prints a line for each break
+with the first test that noticed; exits with 1 when one went unnoticed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from nodes.engine import health, transitions  # noqa: E402 - found by the path above
+from nodes.engine import failure_lifecycle, health, transitions  # noqa: E402 - found by the path above
 from nodes.engine.enums import Guard  # noqa: E402 - as above
+from nodes.engine.event_types import TABLE  # noqa: E402 - as above
 
 ENGINE = Path("nodes/engine")
 BOUNDARIES: dict[type[ast.cmpop], ast.cmpop] = {
@@ -53,6 +55,18 @@ def rules() -> Iterator[Break]:
     for status, verdict in health.RULES:
         key = f"(Health.{status.name}, Verdict.{verdict.name})"
         yield _appended(f"health: {status} on {verdict}", "health", _replaced(key, "lambda health, policy, seen: Health.UNKNOWN"))
+    for (stage, sign), entry in failure_lifecycle.RULES.items():
+        key = f"(Stage.{stage.name}, Signal.{sign.name})"
+        yield _appended(
+            f"failure: {stage} on {sign}", "failure_lifecycle", _entry(key, "lambda failure, cause: failure", "RULES[{}].tells")
+        )
+        if entry.tells:
+            yield _appended(f"failure: {stage} on {sign}, untold", "failure_lifecycle", _entry(key, "RULES[{}].rule", "()"))
+    for kind, row in TABLE.items():
+        if row.ends:
+            key = f"EventType.{kind.name}"
+            endless = f"from dataclasses import replace\n\nTABLE = {{**TABLE, {key}: replace(TABLE[{key}], ends=None)}}"
+            yield _appended(f"event: {kind} ends nothing", "event_types", endless)
     for guard in Guard:
         loose = f"(g, (lambda *_: (False, 'broken', None)) if g is Guard.{guard.name} else rule)"
         yield _appended(f"guard: {guard}", "guards", f"_RULES = tuple({loose} for g, rule in _RULES)")
@@ -61,6 +75,11 @@ def rules() -> Iterator[Break]:
 def _replaced(key: str, rule: str) -> str:
     """The table with another rule, which keeps its words so that no test of words notices."""
     return f"_broken = {rule}\n_broken.__doc__ = RULES[{key}].__doc__\nRULES = MappingProxyType({{**RULES, {key}: _broken}})"
+
+
+def _entry(key: str, rule: str, tells: str) -> str:
+    """The failure's table with another entry."""
+    return f"RULES = MappingProxyType({{**RULES, {key}: Entry({rule.format(key)}, {tells.format(key)})}})"
 
 
 def _appended(name: str, module: str, line: str) -> Break:
@@ -130,7 +149,7 @@ def main() -> int:
     options = parser.parse_args()
     breaks = [*rules(), *(comparisons() if options.comparisons else ())]
     chosen = [each for each in breaks if options.only in each.name]
-    if noticed := noticed_by(Break("", "pool", (ROOT / ENGINE / "pool.py").read_text()))[0]:
+    if noticed := noticed_by(Break("", "guards", (ROOT / ENGINE / "guards.py").read_text()))[0]:
         print(f"The tests fail with nothing broken: {noticed}")
         return 1
     unnoticed = 0

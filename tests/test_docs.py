@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nodes.engine import breaker, health
+from nodes.engine import breaker, failure_lifecycle, health
 from nodes.engine.types import BreakerPolicy
 
 ROOT = Path(__file__).parent.parent
@@ -16,7 +16,9 @@ ENGINE = (ROOT / "docs/engine.md").read_text()
 PAPERS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-@pytest.mark.parametrize("table", [breaker.rule_table(), health.rule_table()], ids=["breaker", "health"])
+@pytest.mark.parametrize(
+    "table", [breaker.rule_table(), health.rule_table(), failure_lifecycle.rule_table()], ids=["breaker", "health", "failure"]
+)
 def test_the_tables_of_rules_are_printed_from_the_code(table: str) -> None:
     assert f"```\n{table}\n```" in ENGINE
 

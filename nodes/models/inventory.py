@@ -48,7 +48,9 @@ class BreakerPolicy(models.Model):
     )
     timeout = models.FloatField(default=30.0, validators=[_NOT_NEGATIVE], help_text="Seconds it stays open before a trial.")
     max_requests = models.PositiveIntegerField(
-        default=1, validators=[_AT_LEAST_ONE], help_text="Trials in flight at the same time while half-open."
+        default=1,
+        validators=[_AT_LEAST_ONE],
+        help_text="Trials in flight at the same time: the most calls that a load balancer may have open to a node on trial.",
     )
     timeout_multiplier = models.FloatField(
         default=1.0, validators=[MinValueValidator(1.0)], help_text="Each reopening waits this many times longer."
@@ -62,7 +64,9 @@ class BreakerPolicy(models.Model):
         help_text="Random addition to the wait, up to this part of it (0 to 1), so that breakers do not all try at once.",
     )
     trial_timeout = models.FloatField(
-        default=60.0, validators=[_TENTH], help_text="Seconds after which a trial that nobody reported counts as failed."
+        default=60.0,
+        validators=[_TENTH],
+        help_text="Seconds after which a trial that nobody reported counts as failed. Checks and calls reported never wait for it.",
     )
     failure_rate = models.FloatField(
         null=True,

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
 
 from nodes import epochs, operations
+from nodes.engine.enums import AdminState, Health, Mode, State
 from nodes.engine.types import FULL_SHARE
 from nodes.models import NodeState, PoolState, Scope
 from nodes.views.bearer import refusal
@@ -62,10 +63,11 @@ def _document(slug: str) -> dict[str, Any] | None:
     The epoch is read before the shares: a change in between shows shares that are newer than their epoch, never older,
     and who waits for the next epoch gets it.
     """
-    state = PoolState.objects.select_related("pool").filter(pool__slug=slug, pool__removed_at=None).first()
+    state = PoolState.objects.select_related("pool__breaker_policy").filter(pool__slug=slug, pool__removed_at=None).first()
     if state is None:
         return None
     nodes = NodeState.objects.filter(node__pool_id=state.pool_id, node__removed_at=None).select_related("node").order_by("node_id")
+    trial_calls = state.pool.breaker_policy.max_requests
     return {
         "pool": state.pool.slug,
         "pool_id": state.pool_id,
@@ -84,10 +86,17 @@ def _document(slug: str) -> dict[str, Any] | None:
                 "mode": each.breaker_mode,
                 "admin_state": each.admin_state,
                 "stale": each.stale,
+                "max_requests": trial_calls if _on_trial(each) else None,
             }
             for each in nodes
         ],
     }
+
+
+def _on_trial(state: NodeState) -> bool:
+    """Whether the node's half-open breaker lets trials through, of which so many may be in flight at a time."""
+    fit = state.admin_state == AdminState.ENABLED and state.health in (Health.HEALTHY, Health.DEGRADED) and not state.stale
+    return fit and state.breaker_mode == Mode.AUTO and state.breaker_state == State.HALF_OPEN
 
 
 def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:

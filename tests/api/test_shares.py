@@ -37,10 +37,30 @@ def test_a_token_reads_epoch_shares_addresses_and_states(client: Client, token: 
     assert datetime.fromisoformat(told["epoch_at"]) == PoolState.objects.get().epoch_at
     assert told["nodes"] == [
         {"id": first.pk, "name": "api-1", "address": first.address, "port": 8080, "share": FULL_SHARE, "health": "healthy"}
-        | {"breaker": "closed", "mode": "auto", "admin_state": "enabled", "stale": False},
+        | {"breaker": "closed", "mode": "auto", "admin_state": "enabled", "stale": False, "max_requests": None},
         {"id": second.pk, "name": "api-2", "address": second.address, "port": 8080, "share": 0, "health": "failed"}
-        | {"breaker": "closed", "mode": "auto", "admin_state": "enabled", "stale": False},
+        | {"breaker": "closed", "mode": "auto", "admin_state": "enabled", "stale": False, "max_requests": None},
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({}, 4),
+        ({"breaker_state": "open"}, None),
+        ({"breaker_mode": "forced_closed"}, None),
+        ({"stale": True}, None),
+        ({"admin_state": "draining"}, None),
+        ({"health": "failed"}, None),
+    ],
+)
+def test_how_many_calls_a_node_on_trial_may_have_in_flight_is_told(
+    client: Client, token: Token, api: Pool, fields: dict[str, Any], told: int | None
+) -> None:
+    api.breaker_policy.max_requests = 4
+    api.breaker_policy.save()
+    NodeState.objects.filter(node__name="api-1").update(**{"breaker_state": "half_open"} | fields)
+    assert ask(client, token("shares")).json()["nodes"][0]["max_requests"] == told
 
 
 def test_a_removed_node_is_not_told(client: Client, token: Token, api: Pool, now: datetime) -> None:
