@@ -1,4 +1,4 @@
-"""Where alerts go (Destination), which go where (Rule), what was told (Page) and each message (Notification, Attempt)."""
+"""Where alerts go (Destination, Rule), what was sent about what (Alert) and each message (Notification, Attempt)."""
 
 from __future__ import annotations
 
@@ -148,15 +148,15 @@ class Rule(models.Model):
         return ", ".join(named) or f"every enabled destination of the kind {self.get_destination_kind_display()}"
 
 
-class Page(models.Model):
-    """What one destination was told of one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
+class Alert(models.Model):
+    """What one destination was sent about one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
 
-    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="pages")
-    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="pages")
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="alerts")
     subject = models.CharField(max_length=100)
     dedup_key = models.CharField(max_length=255)
     severity = models.CharField(max_length=8, choices=Told.choices)
-    nodes = ArrayField(models.BigIntegerField(), default=list)  # whose failure it was told of
+    nodes = ArrayField(models.BigIntegerField(), default=list)  # those whose failures it was notified of
     triggers = models.PositiveIntegerField(default=0)
     acknowledged = models.BooleanField(default=False)
     opened_with = SealedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
@@ -164,8 +164,9 @@ class Page(models.Model):
     resolved_at = models.DateTimeField(null=True)  # when its resolve was written
 
     class Meta:
-        indexes = (models.Index(fields=("subject",), name="page_subject"),)
-        constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_page_per_key"),)
+        db_table = "alerts_page"  # as it was first called: a table in use is not renamed under what still reads it
+        indexes = (models.Index(fields=("subject",), name="alert_subject"),)
+        constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_alert_per_key"),)
 
     def __str__(self) -> str:
         return f"{self.subject} at {self.destination_id}"
@@ -183,7 +184,7 @@ class Notification(models.Model):
 
     message_id = models.UUIDField(default=uuid.uuid4, unique=True)
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="notifications")
-    page = models.ForeignKey(Page, on_delete=models.PROTECT, null=True, related_name="notifications")
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, null=True, related_name="notifications", db_column="page_id")
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="notifications")
     event = models.ForeignKey(Event, on_delete=models.PROTECT, null=True, related_name="notifications")
     action = models.CharField(max_length=11, choices=Action)
@@ -214,7 +215,7 @@ class Notification(models.Model):
             models.Index(fields=("-created_at",), name="notification_created"),
         )
         constraints = (
-            models.UniqueConstraint(fields=("destination", "dedup_key", "action", "sequence"), name="one_notification_per_telling"),
+            models.UniqueConstraint(fields=("destination", "dedup_key", "action", "sequence"), name="one_notification_per_intent"),
         )
 
     def __str__(self) -> str:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
-from alerts.delivery import Facts
+from alerts.delivery import Payload
 from alerts.delivery.outward import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, hint_of
@@ -48,7 +48,7 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
     """One message with all its attempts and what it said."""
     found = get_object_or_404(_known().select_related("incident"), pk=pk)
     said = [
-        (name.replace("_", " "), value) for name, value in Facts.load(found.payload).stored().items() if value not in ("", None)
+        (name.replace("_", " "), value) for name, value in Payload.load(found.payload).stored().items() if value not in ("", None)
     ]
     circuit = look(found.destination.breaker, timezone.now())
     shown = {"notification": found, "tries": found.tries.all(), "said": said, "circuit": circuit}

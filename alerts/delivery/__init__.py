@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from alerts.delivery import pagerduty, slack, webhook
-from alerts.delivery.letter import Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.delivery.letter import Accepted, Account, Disable, Letter, Outcome, Payload, Post, Refused, Reply, RetryAfter
 from alerts.rules import Kind
 
 __all__ = [
@@ -14,9 +14,9 @@ __all__ = [
     "Accepted",
     "Account",
     "Disable",
-    "Facts",
     "Letter",
     "Outcome",
+    "Payload",
     "Post",
     "Refused",
     "Reply",

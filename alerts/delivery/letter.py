@@ -11,7 +11,7 @@ from alerts.rules import Action, Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Payload:
     """What happened, as stored with the notification.  Times are ISO 8601 in UTC, links absolute; it holds no secret."""
 
     title: str
@@ -36,10 +36,10 @@ class Facts:
         return asdict(self)
 
     @staticmethod
-    def load(stored: Mapping[str, Any]) -> Facts:
+    def load(stored: Mapping[str, Any]) -> Payload:
         """Leaves out what a newer or older version stored beside the fields of this one."""
-        known = {each.name for each in fields(Facts)}
-        return Facts(**{name: value for name, value in stored.items() if name in known})
+        known = {each.name for each in fields(Payload)}
+        return Payload(**{name: value for name, value in stored.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Letter:
     action: Action
     key: str  # dedup key
     sequence: int
-    facts: Facts
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from alerts.delivery.answers import judge
-from alerts.delivery.letter import Accepted, Account, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.delivery.letter import Accepted, Account, Letter, Outcome, Payload, Post, Refused, Reply, RetryAfter
 from alerts.rules import Action
 
 _PATH = "/v2/enqueue"
@@ -42,33 +42,33 @@ def verdict(reply: Reply, now: float) -> Outcome:
 def event(letter: Letter, routing_key: str) -> dict[str, Any]:
     """The JSON of the event; an end needs nothing but its key."""
     action = _ACTIONS[letter.action]
-    told: dict[str, Any] = {"routing_key": routing_key, "event_action": action, "dedup_key": letter.key}
+    body: dict[str, Any] = {"routing_key": routing_key, "event_action": action, "dedup_key": letter.key}
     if action != "trigger":
-        return told
-    facts = letter.facts
-    source = facts.node or facts.pool or _CLIENT
-    payload = {
-        "summary": _line(facts.title if facts.text in ("", facts.title) else f"{facts.title}: {facts.text}", _SUMMARY),
+        return body
+    payload = letter.payload
+    source = payload.node or payload.pool or _CLIENT
+    about = {
+        "summary": _line(payload.title if payload.text in ("", payload.title) else f"{payload.title}: {payload.text}", _SUMMARY),
         "source": _line(source, 255),
-        "severity": facts.severity,
-        "timestamp": facts.at,
-        "component": _line(facts.node, 255),
-        "group": _line(facts.pool, 255),
-        "class": facts.type,
-        "custom_details": _details(facts),
+        "severity": payload.severity,
+        "timestamp": payload.at,
+        "component": _line(payload.node, 255),
+        "group": _line(payload.pool, 255),
+        "class": payload.type,
+        "custom_details": _details(payload),
     }
-    told["payload"] = {name: value for name, value in payload.items() if value}
-    told["links"] = [
-        {"href": href, "text": text} for href, text in ((facts.url, "Open in the console"), (facts.runbook, "Runbook")) if href
+    body["payload"] = {name: value for name, value in about.items() if value}
+    body["links"] = [
+        {"href": href, "text": text} for href, text in ((payload.url, "Open in the console"), (payload.runbook, "Runbook")) if href
     ]
-    told["client"], told["client_url"] = _CLIENT, facts.console
-    return told
+    body["client"], body["client_url"] = _CLIENT, payload.console
+    return body
 
 
-def _details(facts: Facts) -> dict[str, str]:
+def _details(payload: Payload) -> dict[str, str]:
     named = {
-        "what happened": facts.text, "what was done": facts.did, "pool": facts.pool, "node": facts.node,
-        "since": facts.since, "runbook": facts.runbook, "incident": str(facts.incident or ""),
+        "what happened": payload.text, "what was done": payload.did, "pool": payload.pool, "node": payload.node,
+        "since": payload.since, "runbook": payload.runbook, "incident": str(payload.incident or ""),
     }  # fmt: skip  # pairs on few lines
     return {name: value for name, value in named.items() if value}
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from alerts.delivery.answers import judge
-from alerts.delivery.letter import Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.delivery.letter import Accepted, Account, Disable, Letter, Outcome, Payload, Post, Refused, Reply, RetryAfter
 from alerts.rules import Action
 
 _HEADER = 150  # characters, Slack's limits
@@ -65,18 +65,18 @@ def verdict(reply: Reply, now: float) -> Outcome:
 
 def message(letter: Letter) -> dict[str, Any]:
     """The JSON of the message; `text` is what notifications on a phone show."""
-    facts = letter.facts
-    title = f"{_sign(letter)}: {facts.title}"
+    payload = letter.payload
+    title = f"{_sign(letter)}: {payload.title}"
     blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(title, _HEADER)}]
-    if facts.text and facts.text != facts.title:
-        blocks.append({"type": "section", "text": _plain(facts.text, _TEXT, lines=True)})
-    if told := _fields(facts):
+    if payload.text and payload.text != payload.title:
+        blocks.append({"type": "section", "text": _plain(payload.text, _TEXT, lines=True)})
+    if told := _fields(payload):
         blocks.append({"type": "section", "fields": told})
-    if facts.did:
-        blocks.append({"type": "section", "text": _plain(f"What was done: {facts.did}", _TEXT, lines=True)})
-    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _links(facts)}})
+    if payload.did:
+        blocks.append({"type": "section", "text": _plain(f"What was done: {payload.did}", _TEXT, lines=True)})
+    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _links(payload)}})
     return {
-        "text": escaped(f"{title}. {facts.text}" if facts.text != facts.title else title, _FALLBACK),
+        "text": escaped(f"{title}. {payload.text}" if payload.text != payload.title else title, _FALLBACK),
         "blocks": _bounded(blocks),
     }
 
@@ -98,22 +98,29 @@ def escaped(text: str, limit: int, *, lines: bool = False) -> str:
 def _sign(letter: Letter) -> str:
     if letter.action is Action.RESOLVE:
         return "🟢 Resolved"
-    return "🔵 Test" if letter.action is Action.TEST else _SIGNS.get(letter.facts.severity, "🔵 Info")
+    return "🔵 Test" if letter.action is Action.TEST else _SIGNS.get(letter.payload.severity, "🔵 Info")
 
 
 def _plain(text: str, limit: int, *, lines: bool = False) -> dict[str, Any]:
     return {"type": "plain_text", "text": escaped(text, limit, lines=lines), "emoji": False}
 
 
-def _fields(facts: Facts) -> list[dict[str, Any]]:
-    named = {"Pool": facts.pool, "Node": facts.node, "Since": facts.since, "Until": facts.until, "By": facts.by, "Note": facts.note}
+def _fields(payload: Payload) -> list[dict[str, Any]]:
+    named = {
+        "Pool": payload.pool,
+        "Node": payload.node,
+        "Since": payload.since,
+        "Until": payload.until,
+        "By": payload.by,
+        "Note": payload.note,
+    }
     return [_plain(f"{name}: {value}", _FIELD // 4) for name, value in named.items() if value]
 
 
-def _links(facts: Facts) -> str:
-    links = [(facts.url, "Open in the console")]
-    if facts.runbook.startswith(("https://", "http://")):
-        links.append((facts.runbook, "Runbook"))
+def _links(payload: Payload) -> str:
+    links = [(payload.url, "Open in the console")]
+    if payload.runbook.startswith(("https://", "http://")):
+        links.append((payload.runbook, "Runbook"))
     return "  ·  ".join(f"<{_address(url)}|{words}>" for url, words in links)
 
 

@@ -77,9 +77,9 @@ def new_secret() -> str:
 
 
 def content(letter: Letter) -> dict[str, Any]:
-    """`type` is dotted, `timestamp` the time of the event, `data` the facts with the key that joins messages of one page."""
-    facts = letter.facts
-    about = "incident" if facts.incident is not None else "alert"
-    told = {name: value for name, value in facts.stored().items() if value not in ("", None)}
+    """`type` is dotted, `timestamp` the time of the event, `data` the payload with the key that joins messages of one page."""
+    payload = letter.payload
+    about = "incident" if payload.incident is not None else "alert"
+    told = {name: value for name, value in payload.stored().items() if value not in ("", None)}
     data = {**told, "key": letter.key, "action": letter.action.value, "sequence": letter.sequence}
-    return {"type": f"{about}.{_VERBS[letter.action]}", "timestamp": facts.at or iso(0), "data": data}
+    return {"type": f"{about}.{_VERBS[letter.action]}", "timestamp": payload.at or iso(0), "data": data}

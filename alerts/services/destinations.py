@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from psycopg.rows import dict_row
 
-from alerts.models import Destination, Notification, Page
+from alerts.models import Alert, Destination, Notification
 from nodes.engine.enums import EventType
 from nodes.engine.event_types import Stakes, event
 from nodes.ledger.history import append
@@ -56,7 +56,7 @@ def remove(destination_id: int, now: datetime) -> bool:
         if not found:
             return False
         Destination.objects.filter(pk=destination_id).update(removed_at=now, enabled=False, address="", key="")
-        Page.objects.filter(destination_id=destination_id).update(opened_with="")
+        Alert.objects.filter(destination_id=destination_id).update(opened_with="")
         unfinished = Notification.objects.filter(
             destination_id=destination_id, status__in=(Notification.Status.PENDING, Notification.Status.LEASED)
         )

@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from alerts.delivery import SPACING, Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, RetryAfter, send
+from alerts.delivery import SPACING, Accepted, Account, Disable, Letter, Outcome, Payload, Post, Refused, RetryAfter, send
 from alerts.delivery.answers import HORIZON, pause_before
-from alerts.models import Attempt, Destination, Notification, Page
+from alerts.models import Alert, Attempt, Destination, Notification
 from alerts.rules import Action, Kind
 from alerts.services import destinations, guarding
-from alerts.services.facts import spoken
 from alerts.services.guarding import Turn
+from alerts.services.payloads import humanize
 from nodes.models.sealed import SealedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10
@@ -141,21 +141,21 @@ def _addressed(notification: Notification, now: datetime, owner: uuid.UUID) -> L
         action=Action(notification.action),
         key=notification.dedup_key,
         sequence=notification.sequence,
-        facts=Facts.load(notification.payload),
+        payload=Payload.load(notification.payload),
     )
     try:
         destination = Destination.objects.defer(None).get(pk=notification.destination_id)
-        page = Page.objects.get(pk=notification.page_id) if notification.page_id else None
+        alert = Alert.objects.get(pk=notification.alert_id) if notification.alert_id else None
     except SealedTextUnreadableError as error:
         return Leased(notification.pk, owner, letter, None, str(error))
     kind = Kind(destination.kind)
     Destination.objects.filter(pk=destination.pk).update(next_send_at=now + timedelta(seconds=SPACING[kind]))
     key = destination.key
-    if kind is Kind.PAGERDUTY and page is not None:
-        if not page.opened_with:
-            page.opened_with = key
-            page.save(update_fields=["opened_with"])
-        key = page.opened_with
+    if kind is Kind.PAGERDUTY and alert is not None:
+        if not alert.opened_with:
+            alert.opened_with = key
+            alert.save(update_fields=["opened_with"])
+        key = alert.opened_with
     return Leased(notification.pk, owner, letter, Account(kind, destination.address, key, destination.base_url))
 
 
@@ -269,14 +269,14 @@ def _guard(notification: Notification, destination: Destination, outcome: Outcom
     elif turn is Turn.CLOSED:
         destination.next_send_at = now + timedelta(seconds=SPACING[Kind(destination.kind)])
         destinations.flush(destination.pk)
-        said = f"Alerts to {destination.name} go out again: it answered after {spoken(now, opened_at or now)}"
+        said = f"Alerts to {destination.name} go out again: it answered after {humanize(now, opened_at or now)}"
         destinations.tell(said, destination, now, silent=False)
 
 
 def _forget_key(notification: Notification) -> None:
     """A key by which nothing can have arrived need not be kept: a corrected one is used at the next attempt."""
-    if notification.page_id is None or notification.may_have_arrived:
+    if notification.alert_id is None or notification.may_have_arrived:
         return
-    told = Notification.objects.filter(page_id=notification.page_id, action__in=_OPENING).exclude(pk=notification.pk)
+    told = Notification.objects.filter(alert_id=notification.alert_id, action__in=_OPENING).exclude(pk=notification.pk)
     if not told.filter(delivered_at__isnull=False).exists() and not told.filter(may_have_arrived=True).exists():
-        Page.objects.filter(pk=notification.page_id).update(opened_with="")
+        Alert.objects.filter(pk=notification.alert_id).update(opened_with="")

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.urls import reverse
 
-from alerts.delivery import Facts, Post
+from alerts.delivery import Payload, Post
 from alerts.delivery.answers import iso
 from alerts.models import Destination, Installation, Notification
 from alerts.rules import Action, Kind
@@ -43,7 +43,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
 
 
 def _write(destination: Destination, actor: str, now: datetime) -> Notification:
-    facts = Facts(
+    payload = Payload(
         title=f"Test message from the failover console to {destination.name}",
         text=f"{actor} asked for it. Nothing has failed.",
         severity="info",
@@ -56,8 +56,8 @@ def _write(destination: Destination, actor: str, now: datetime) -> Notification:
         destination=destination,
         action=Action.TEST,
         dedup_key=f"{Installation.prefix()}test/{uuid.uuid4().hex}",
-        severity=facts.severity,
-        payload=facts.stored(),
+        severity=payload.severity,
+        payload=payload.stored(),
         requested_by=actor,
         due_at=now,
         created_at=now,

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from alerts.delivery import Accepted, Account, Facts, Letter, Refused, RetryAfter, outward, send
+from alerts.delivery import Accepted, Account, Letter, Payload, Refused, RetryAfter, outward, send
 from alerts.rules import Action, Kind
 from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH, WEBHOOK_SECRET
 from failover_console.demo.receiver import Receiver, ReceiverMode, ReceiverThread
 
 NOW_TEXT = "2026-11-23T12:00:00.000Z"
 LONG = "node <!channel> & \x1b[31m \n" * 400
-PLAIN = Facts(
+PLAIN = Payload(
     "b failed 3 checks", "b failed", "critical", NOW_TEXT, "https://console.example/incidents/1/", "https://console.example"
 )
-HUGE = Facts(
+HUGE = Payload(
     LONG,
     LONG,
     "warning",
@@ -46,15 +46,15 @@ def account(kind: Kind, receiver: Receiver) -> Account:
     }[kind]
 
 
-def letter(action: Action, facts: Facts = PLAIN, key: str = "failover-console/x/incident/1") -> Letter:
-    return Letter(f"msg_{action.value}", action, key, 1, facts)
+def letter(action: Action, payload: Payload = PLAIN, key: str = "failover-console/x/incident/1") -> Letter:
+    return Letter(f"msg_{action.value}", action, key, 1, payload)
 
 
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("action", Action)
-@pytest.mark.parametrize("facts", [PLAIN, HUGE], ids=["plain", "huge"])
-def test_every_message_is_taken(receiver: Receiver, kind: Kind, action: Action, facts: Facts) -> None:
-    assert isinstance(send(letter(action, facts), account(kind, receiver), outward.post, time.time()), Accepted)
+@pytest.mark.parametrize("payload", [PLAIN, HUGE], ids=["plain", "huge"])
+def test_every_message_is_taken(receiver: Receiver, kind: Kind, action: Action, payload: Payload) -> None:
+    assert isinstance(send(letter(action, payload), account(kind, receiver), outward.post, time.time()), Accepted)
     assert len(receiver.messages) == 1
 
 

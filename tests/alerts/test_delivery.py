@@ -17,9 +17,9 @@ from alerts.delivery import (
     Accepted,
     Account,
     Disable,
-    Facts,
     Letter,
     Outcome,
+    Payload,
     Refused,
     Reply,
     RetryAfter,
@@ -35,7 +35,7 @@ from tests.alerts.history import ROUTING_KEY, SIGNING_SECRET, SLACK_URL
 from tests.alerts.receivers import Behaviour, answers, closes_in_the_middle, hangs, never_ends, receiver, reply, resets
 
 NOW = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-FACTS = Facts(
+FACTS = Payload(
     title="api-2 marked failed: connection refused",
     text="api: api-2 failed",
     severity="critical",
@@ -52,8 +52,8 @@ FACTS = Facts(
 )
 
 
-def letter(action: Action = Action.TRIGGER, facts: Facts = FACTS) -> Letter:
-    return Letter("msg_1", action, "failover-console/x/incident/7", 1, facts)
+def letter(action: Action = Action.TRIGGER, payload: Payload = FACTS) -> Letter:
+    return Letter("msg_1", action, "failover-console/x/incident/7", 1, payload)
 
 
 def answered(kind: Kind, status: int, body: bytes = b"", **headers: str) -> Outcome:
@@ -154,7 +154,7 @@ def _texts(value: Any) -> list[str]:
 @given(st.text(alphabet="<>&!@|*\n`ab ", max_size=400), st.integers(1, 60))
 def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times: int) -> None:
     hostile = text * times + "<!channel> <@U1> <https://evil.example|x>"
-    facts = Facts(
+    payload = Payload(
         hostile,
         hostile,
         "critical",
@@ -165,7 +165,7 @@ def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times
         node=hostile,
         did=hostile,
     )
-    message = slack.message(letter(facts=facts))
+    message = slack.message(letter(payload=payload))
     ours = "<https://console.example/|Open in the console>"
     for each in _texts(message):
         assert "<" not in each.replace(ours, "")
@@ -178,8 +178,8 @@ def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times
 
 
 def test_a_runbook_is_a_link_only_when_it_is_one() -> None:
-    facts = Facts("t", "t", "warning", "", "https://console.example/", "", runbook="javascript:alert(1)")
-    assert "javascript" not in json.dumps(slack.message(letter(facts=facts)))
+    payload = Payload("t", "t", "warning", "", "https://console.example/", "", runbook="javascript:alert(1)")
+    assert "javascript" not in json.dumps(slack.message(letter(payload=payload)))
 
 
 def test_a_pagerduty_event_has_what_the_service_needs() -> None:
@@ -202,8 +202,8 @@ def test_an_end_in_pagerduty_is_its_key_alone() -> None:
 
 
 def test_a_long_summary_is_cut_to_what_pagerduty_takes() -> None:
-    facts = Facts("t" * 3000, "u" * 3000, "warning", "", "", "")
-    summary = pagerduty_event(letter(facts=facts), ROUTING_KEY)["payload"]["summary"]
+    payload = Payload("t" * 3000, "u" * 3000, "warning", "", "", "")
+    summary = pagerduty_event(letter(payload=payload), ROUTING_KEY)["payload"]["summary"]
     assert len(summary) == 1024
 
 

@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.delivery import Accepted, Disable, Facts, Refused, Reply, RetryAfter
+from alerts.delivery import Accepted, Disable, Payload, Refused, Reply, RetryAfter
 from alerts.delivery.letter import Post
 from alerts.models import Destination, Notification
 from alerts.services import destinations, dispatch, guarding, routing
@@ -40,9 +40,9 @@ def make_hook(name: str = "hook") -> Destination:
 
 def write(destination: Destination, number: int, second: float = 0, *, severity: str = "warning") -> Notification:
     """One message of its own, as a rule would write it."""
-    facts = Facts(title=f"m{number}", text="", severity=severity, at="", url="", console="")
+    payload = Payload(title=f"m{number}", text="", severity=severity, at="", url="", console="")
     return Notification.objects.create(
-        destination=destination, action="info", dedup_key=f"key/{number}", severity=severity, payload=facts.stored(),
+        destination=destination, action="info", dedup_key=f"key/{number}", severity=severity, payload=payload.stored(),
         due_at=at(second), created_at=at(second),
     )  # fmt: skip  # one row
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from alerts.delivery import Accepted, Disable, Refused, Reply, RetryAfter
-from alerts.models import Destination, Installation, Notification, Page, Rule
+from alerts.models import Alert, Destination, Installation, Notification, Rule
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
 from nodes.engine.enums import EventType, Severity
@@ -81,7 +81,7 @@ def test_an_incident_is_triggered_acknowledged_and_resolved_under_one_key(incide
     recover(incident)
     turn(receiver, at(10))
     assert receiver.actions == ["trigger", "acknowledge", "resolve"]
-    assert {each["dedup_key"] for each in receiver.arrived} == {Page.objects.get().dedup_key}
+    assert {each["dedup_key"] for each in receiver.arrived} == {Alert.objects.get().dedup_key}
 
 
 def test_ten_failing_checks_and_their_failover_are_one_page(incident: Incident, pager: Destination) -> None:
@@ -328,7 +328,7 @@ def test_no_secret_is_stored_in_plain_or_shown(incident: Incident, pager: Destin
     fail(incident)
     receiver = Receiver()
     turn(receiver, at(0))
-    leased = repr([Destination.objects.all(), list(Page.objects.all()), list(Notification.objects.all())])
+    leased = repr([Destination.objects.all(), list(Alert.objects.all()), list(Notification.objects.all())])
     with connection.cursor() as cursor:
         tables = ("alerts_destination", "alerts_page", "alerts_notification", "alerts_attempt", "nodes_event")
         rows = []
