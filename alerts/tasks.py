@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from alerts.delivery.outward import post
+from alerts.delivery.transport import post
 from alerts.services import runner
 from nodes.tasks import stopping
 

@@ -52,7 +52,7 @@ def _worded(event: Event, incident: Incident | None, action: Action, common: dic
 
 
 def humanize(end: datetime, start: datetime) -> str:
-    """A duration as a person says it: 45 s, 3 min 20 s, 2 h 5 min."""
+    """A duration in words: 45 s, 3 min 20 s, 2 h 5 min."""
     seconds = max(0, round((end - start).total_seconds()))
     if seconds < _MINUTE:
         return f"{seconds} s"
@@ -62,15 +62,15 @@ def humanize(end: datetime, start: datetime) -> str:
 
 
 def what_was_done(event: Event) -> str:
-    """What the engine did about the event's node, or which guard held it back; empty when it decided nothing."""
+    """What the engine did about the event's node, or which guard blocked it; empty when it decided nothing."""
     decided = event.failover
     if decided is None and event.incident_id and event.node_id:
         decided = Failover.objects.filter(incident_id=event.incident_id, node_id=event.node_id).order_by("-pk").first()
     if decided is None:
         return ""
     if decided.status == Failover.Status.REFUSED:
-        held = next((g["reason"] for g in decided.record.get("guards", ()) if g.get("holds") and not g.get("overridden")), "")
-        return f"no share was moved: {held or decided.refused_by.replace('_', ' ')}"
+        blocked = next((g["reason"] for g in decided.record.get("guards", ()) if g.get("holds") and not g.get("overridden")), "")
+        return f"no share was moved: {blocked or decided.refused_by.replace('_', ' ')}"
     takers = [c for c in decided.record.get("considered", ()) if c["after"] > c["before"]]
     to = ", ".join(f"{c['name']} (now {c['after'] / 100:.2f} %)" for c in takers)
     return f"its share moved to {to}, epoch {decided.epoch}" if to else decided.reason

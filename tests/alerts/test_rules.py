@@ -1,4 +1,4 @@
-"""Who is notified of what: one alert per incident and destination, every beginning gets its end."""
+"""Who is notified of what: one alert per incident and destination, every trigger gets its resolve."""
 
 from __future__ import annotations
 

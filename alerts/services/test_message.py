@@ -1,4 +1,7 @@
-"""The test message: a notification like any other, sent while the person who asked for it waits."""
+"""Sends a test message: a notification like any other, sent while the person who asked for it waits.
+
+Locks: those of `dispatch.record`; none while it sends.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from alerts.services import dispatch
 
 LIMIT = 10  # tests a minute and user
 _WINDOW = timedelta(minutes=1)
-_ENDS_AFTER = timedelta(minutes=1)  # a test that opened an alert closes it again
+_ENDS_AFTER = timedelta(minutes=1)  # a test that opened an alert resolves it
 
 
 class TooManyTestsError(Exception):
@@ -29,7 +32,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     recent = Notification.objects.filter(action=Action.TEST, requested_by=actor, created_at__gt=now - _WINDOW)
     if recent.count() >= LIMIT:
         raise TooManyTestsError
-    # Past `claim`, and so past an open circuit: whoever mends a receiver asks to see it now, and a test that is accepted
+    # Without `claim`, and so past an open circuit: after a repair people want to see the result at once, and an accepted test
     # closes the circuit, so that what waits goes out as well.
     leased = dispatch.lease(_write(destination, actor, now), now, uuid.uuid4())
     began = time.monotonic()
@@ -38,7 +41,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     dispatch.record(leased, outcome, began=now, duration=duration, now=now + timedelta(seconds=duration))
     notification = Notification.objects.get(pk=leased.notification)
     if notification.status == Notification.Status.DELIVERED and destination.kind == Kind.PAGERDUTY:
-        _end(notification)
+        _resolve(notification)
     return notification
 
 
@@ -64,7 +67,7 @@ def _write(destination: Destination, actor: str, now: datetime) -> Notification:
     )
 
 
-def _end(test: Notification) -> None:
+def _resolve(test: Notification) -> None:
     """PagerDuty opened an alert: it is resolved a minute later, long enough to be seen."""
     Notification.objects.create(
         destination_id=test.destination_id,
