@@ -179,7 +179,7 @@ class Notification(models.Model):
         PENDING = "pending", "waiting"
         LEASED = "leased", "being sent"
         DELIVERED = "delivered", "delivered"
-        SUPERSEDED = "superseded", "overtaken, never sent"
+        SUPERSEDED = "superseded", "superseded, never sent"
         DEAD = "dead", "given up"
 
     message_id = models.UUIDField(default=uuid.uuid4, unique=True)

@@ -81,5 +81,20 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
+        migrations.AlterField(
+            model_name="notification",
+            name="status",
+            field=models.CharField(
+                choices=[
+                    ("pending", "waiting"),
+                    ("leased", "being sent"),
+                    ("delivered", "delivered"),
+                    ("superseded", "superseded, never sent"),
+                    ("dead", "given up"),
+                ],
+                default="pending",
+                max_length=10,
+            ),
+        ),
         migrations.RunPython(forwards, backwards),
     ]

@@ -43,7 +43,7 @@ class Leased:
 # A trigger that was never sent and whose resolve is written, or a message that a later one of the same key replaces.
 # Rows that another process leases at this moment are left to it.
 _SUPERSEDED = """
-UPDATE alerts_notification SET status = 'superseded', outcome = 'overtaken before it was sent' WHERE id IN (
+UPDATE alerts_notification SET status = 'superseded', outcome = 'superseded before it was sent' WHERE id IN (
     SELECT n.id FROM alerts_notification n
     WHERE n.status = 'pending' AND NOT n.may_have_arrived AND n.action IN ('trigger', 'acknowledge')
       AND EXISTS (SELECT 1 FROM alerts_notification later

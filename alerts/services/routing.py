@@ -104,15 +104,15 @@ def _notify(row: Event, event: rules.Event, context: _RoutingContext, now: datet
     found = Alert.objects.filter(subject=subject).defer("opened_with").order_by("pk")
     alerts = {alert.destination_id: alert for alert in (found if event.incident else found.filter(resolved_at=None))}
     states = {pk: _state(alert, context) for pk, alert in alerts.items() if pk in context.kinds}
-    for intent in rules.decide(event, context.rules, _receivers(row, context), states.values()):
+    for intent in rules.decide(event, context.rules, _recipients(row, context), states.values()):
         after = rules.state_after(states.get(intent.destination), intent, event, context.kinds[intent.destination])
         plain = intent.action is Action.INFO
         alert = None if plain else _store(alerts.get(intent.destination), after, row, subject, context, now)
         _write(intent, row, alert, context, now)
 
 
-def _receivers(row: Event, context: _RoutingContext) -> dict[int, Kind]:
-    """The enabled destinations but the one that the event is about: it receives nothing, or would receive it too late."""
+def _recipients(row: Event, context: _RoutingContext) -> dict[int, Kind]:
+    """The enabled destinations but the one that the event is about: it is failing, or would be notified too late."""
     about = row.detail.get("destination") if isinstance(row.detail, dict) else None
     return {pk: kind for pk, kind in context.enabled.items() if pk != about}
 

@@ -48,7 +48,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
 def _write(destination: Destination, actor: str, now: datetime) -> Notification:
     payload = Payload(
         title=f"Test message from the failover console to {destination.name}",
-        text=f"{actor} asked for it. Nothing has failed.",
+        text=f"Requested by {actor}. Nothing has failed.",
         severity="info",
         at=iso(now.timestamp()),
         url=settings.PUBLIC_URL + reverse("alerts:destinations"),
