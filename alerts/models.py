@@ -231,7 +231,7 @@ class Notification(models.Model):
 
 
 class Attempt(models.Model):
-    """One try to send a notification."""
+    """One attempt to send a notification."""
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"

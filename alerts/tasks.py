@@ -1,4 +1,4 @@
-"""What Celery runs for `alerts`: call below."""
+"""The Celery task of the alerts: it works one term of the runner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses below alerts/."""
+"""URLs below alerts/."""
 
 from __future__ import annotations
 

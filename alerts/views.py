@@ -21,12 +21,12 @@ from alerts.services.resend import NotResentError, resend
 from alerts.services.test_message import TooManyTestsError, send_test
 from nodes.models import Incident
 
-_A_PAGE = 50  # notifications
+_PER_PAGE = 50  # notifications
 _LABELS = {"at": "time", "did": "what was done", "url": "link"}  # of the fields of a payload whose names do not say it
 
 
-def _known() -> QuerySet[Notification]:
-    """Without the secrets of the destinations."""
+def _notifications() -> QuerySet[Notification]:
+    """With their destinations, without the secrets of these."""
     return Notification.objects.select_related("destination").defer("destination__address", "destination__key")
 
 
@@ -37,7 +37,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     chosen = NotificationFilter(request.GET)
     chosen.is_valid()
     wanted = {name: value for name, value in chosen.cleaned_data.items() if value}
-    page = Paginator(_known().filter(**wanted), _A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(_notifications().filter(**wanted), _PER_PAGE).get_page(request.GET.get("page"))
     states = dict(Notification.objects.values_list("status").annotate(number=Count("pk")))
     tabs = [(status.value, status.label, states.get(status.value, 0)) for status in Notification.Status]
     return render(request, "alerts/notifications.html", {"page": page, "filter": chosen, "wanted": wanted, "tabs": tabs})
@@ -47,11 +47,11 @@ def notifications(request: HttpRequest) -> HttpResponse:
 @require_GET
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
     """One notification with all its attempts and its message."""
-    found = get_object_or_404(_known().select_related("incident"), pk=pk)
+    found = get_object_or_404(_notifications().select_related("incident"), pk=pk)
     stored = Payload.load(found.payload).stored()
     message = [(_LABELS.get(name, name), value) for name, value in stored.items() if value not in ("", None)]
     circuit = circuit_of(found.destination.breaker, timezone.now())
-    shown = {"notification": found, "tries": found.tries.all(), "message": message, "circuit": circuit}
+    shown = {"notification": found, "attempts": found.tries.all(), "message": message, "circuit": circuit}
     return render(request, "alerts/notification.html", shown)
 
 
@@ -60,7 +60,7 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
 def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment for an incident's page."""
     incident = get_object_or_404(Incident, pk=pk)
-    listed = _known().filter(incident=incident).order_by("created_at", "pk")
+    listed = _notifications().filter(incident=incident).order_by("created_at", "pk")
     response = render(request, "alerts/incident_notifications.html", {"notifications": listed})
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
@@ -118,7 +118,7 @@ def test_send(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def resend_notification(request: HttpRequest, pk: int) -> HttpResponse:
     """Send again a message that was given up."""
-    get_object_or_404(_known(), pk=pk)
+    get_object_or_404(_notifications(), pk=pk)
     try:
         resend(pk, actor=request.user.get_username(), now=timezone.now())
     except NotResentError as error:
