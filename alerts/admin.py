@@ -1,4 +1,4 @@
-"""Destinations and rules are edited here; notifications are read here and on the console's own pages."""
+"""Admin of the alerts: destinations and rules are edited here, notifications only read."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ class DestinationAdmin(RecordsEdits):
     actions = (remove,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
-        kept: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None)
-        return kept
+        present: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None)
+        return present
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """How it fared is shown once there is something to show."""
+        """What became of its messages is shown once the destination exists."""
         return self.fields if obj else [name for name in self.fields if name not in self.readonly_fields]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -73,9 +73,9 @@ class DestinationAdmin(RecordsEdits):
             columns = [name for name in form.changed_data if name in ("name", "kind", "enabled", "base_url")]
             obj.save(update_fields=[*columns, *form.changed_secrets])
             if "enabled" in form.changed_data and obj.enabled:
-                destinations.switched_on(obj.pk, timezone.now())
+                destinations.on_enabled(obj.pk, timezone.now())
             elif form.changed_secrets or {"kind", "base_url"} & set(form.changed_data):
-                destinations.moved(obj.pk)
+                destinations.on_endpoint_changed(obj.pk)
         else:
             obj.save()
         if form.made_secret:
@@ -85,13 +85,13 @@ class DestinationAdmin(RecordsEdits):
 @admin.register(Rule)
 class RuleAdmin(RecordsEdits):
     form = RuleForm
-    list_display = ("name", "enabled", "order", "severities_told", "pool", "tag", "destination_kind")
+    list_display = ("name", "enabled", "order", "severity_names", "pool", "tag", "destination_kind")
     list_select_related = ("pool",)
     search_fields = ("name",)
     filter_horizontal = ("destinations",)
 
     @admin.display(description="severities")
-    def severities_told(self, rule: Rule) -> str:
+    def severity_names(self, rule: Rule) -> str:
         return ", ".join(rule.severities)
 
 

@@ -1,3 +1,5 @@
+"""The Django app of the alerts."""
+
 from django.apps import AppConfig
 
 

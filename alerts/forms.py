@@ -1,4 +1,4 @@
-"""Forms of the alerts: secrets go in and never come out again."""
+"""Forms for destinations, rules and the list of notifications; a stored secret is never shown, only replaced."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django import forms
 
 from alerts.delivery import webhook
-from alerts.models import Destination, Kind, Notification, Rule, Told, hint_of
+from alerts.models import AlertSeverity, Destination, Kind, Notification, Rule, masked_secret
 from nodes.engine.event_types import TABLE
 from nodes.models import EventType
 
@@ -27,7 +27,7 @@ def _secret_field(label: str) -> forms.CharField:
 
 
 def _checked_url(text: str) -> str:
-    """An absolute http(s) address without credentials in it; where it may lead is the egress rules' to say."""
+    """An absolute http(s) address without credentials in it; the egress rules decide where it may lead."""
     try:
         parts = urlsplit(text)
         fits = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc and (parts.port or 1) > 0
@@ -51,12 +51,12 @@ class DestinationForm(_DestinationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.made_secret = ""
-        self._stored = {field: hint_of(self.instance, field) if self.instance.pk else "" for field in ("address", "key")}
-        said = {
+        self._stored = {field: masked_secret(self.instance, field) if self.instance.pk else "" for field in ("address", "key")}
+        help_texts = {
             "address": "Slack, webhook: the URL.",
             "key": "PagerDuty: the routing key. Webhook: the signing secret (whsec_…); empty on a new webhook makes one.",
         }
-        for field, text in said.items():
+        for field, text in help_texts.items():
             stored = self._stored[field]
             kept = f" Stored: {stored}; leave empty to keep it." if stored else ""
             if f"new_{field}" in self.fields:
@@ -119,7 +119,9 @@ class DestinationForm(_DestinationForm):
 
 
 class RuleForm(_RuleForm):
-    severities = forms.MultipleChoiceField(choices=Told.choices, widget=forms.CheckboxSelectMultiple, initial=[Told.CRITICAL.value])
+    severities = forms.MultipleChoiceField(
+        choices=AlertSeverity.choices, widget=forms.CheckboxSelectMultiple, initial=[AlertSeverity.CRITICAL.value]
+    )
     event_types = forms.MultipleChoiceField(
         choices=[(kind.value, f"{EventType(kind).label} – {row.sentence}") for kind, row in TABLE.items() if row.selectable],
         widget=forms.CheckboxSelectMultiple,
@@ -141,7 +143,7 @@ class RuleForm(_RuleForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         if not cleaned.get("destination_kind") and not cleaned.get("destinations"):
-            raise forms.ValidationError("A rule tells somebody: choose destinations, or a kind of them.")
+            raise forms.ValidationError("A rule notifies at least one destination: choose destinations, or a kind of them.")
         return cleaned
 
 

@@ -1,4 +1,4 @@
-"""Where alerts go (Destination), which go where (Rule), what was told (Page) and each message (Notification, Attempt)."""
+"""Where alerts go (Destination, Rule), what was sent about what (Alert) and each message (Notification, Attempt)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nodes.models import Event, EventType, Incident, Pool, Severity
 from nodes.models.sealed import SealedTextField, SealedTextUnreadableError
 
 PAGERDUTY_URL = "https://events.pagerduty.com"
-HINT_LENGTH = 4  # characters of a secret that may be seen
+SHOWN_LENGTH = 4  # characters of a secret that may be seen
 
 
 class Kind(models.TextChoices):
@@ -31,15 +31,15 @@ class Action(models.TextChoices):
     TEST = rules.Action.TEST.value, "test"
 
 
-class Told(models.TextChoices):
-    """The severities that can be told; the rest is history only."""
+class AlertSeverity(models.TextChoices):
+    """The severities that alerts have; the rest is history only."""
 
     WARNING = Severity.WARNING.value, "warning"
     CRITICAL = Severity.CRITICAL.value, "critical"
 
 
 class Installation(models.Model):
-    """The one row (id 1) that tells this console's keys from those of any other at the same destination."""
+    """The one row (id 1) that sets this console's keys apart from those of any other at the same destination."""
 
     name = models.CharField(max_length=32)
 
@@ -97,30 +97,30 @@ class Destination(models.Model):
         return self.name
 
 
-def hint(secret: str) -> str:
+def mask(secret: str) -> str:
     """What may be shown of a secret: its last four characters, and of an address its host."""
     if not secret:
         return ""
     host = urlsplit(secret).hostname if secret.startswith(("http://", "https://")) else ""
-    return f"{host} …{secret[-HINT_LENGTH:]}".strip() if len(secret) > 4 * HINT_LENGTH else "set"
+    return f"{host} …{secret[-SHOWN_LENGTH:]}".strip() if len(secret) > 4 * SHOWN_LENGTH else "set"
 
 
-def hint_of(destination: Destination, field: str) -> str:
-    """`hint` of one sealed field of a destination, or the sentence that it cannot be read."""
+def masked_secret(destination: Destination, field: str) -> str:
+    """`mask` of one sealed field of a destination, or the sentence that it cannot be read."""
     try:
         found = Destination.objects.filter(pk=destination.pk).values_list(field, flat=True).first()
     except SealedTextUnreadableError as error:
         return str(error)
-    return hint(found or "")
+    return mask(found or "")
 
 
 class Rule(models.Model):
-    """Which events go to which destinations; every rule that matches applies, each destination is told once."""
+    """Which events go to which destinations; every rule that matches applies, each destination is notified once."""
 
     name = models.CharField(max_length=80, unique=True)
     enabled = models.BooleanField(default=True)
     order = models.PositiveIntegerField(default=100, help_text="Where it stands in the list.")
-    severities = ArrayField(models.CharField(max_length=8, choices=Told.choices))
+    severities = ArrayField(models.CharField(max_length=8, choices=AlertSeverity.choices))
     event_types = ArrayField(
         models.CharField(max_length=24, choices=EventType.choices), blank=True, default=list, help_text="None chosen: any type."
     )
@@ -142,21 +142,21 @@ class Rule(models.Model):
         return self.name
 
     @property
-    def tells(self) -> str:
+    def notifies(self) -> str:
         """Its destinations in words."""
         named = list(self.destinations.filter(removed_at=None).values_list("name", flat=True))
         return ", ".join(named) or f"every enabled destination of the kind {self.get_destination_kind_display()}"
 
 
-class Page(models.Model):
-    """What one destination was told of one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
+class Alert(models.Model):
+    """What one destination was sent about one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
 
-    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="pages")
-    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="pages")
+    destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="alerts")
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="alerts")
     subject = models.CharField(max_length=100)
     dedup_key = models.CharField(max_length=255)
-    severity = models.CharField(max_length=8, choices=Told.choices)
-    nodes = ArrayField(models.BigIntegerField(), default=list)  # whose failure it was told of
+    severity = models.CharField(max_length=8, choices=AlertSeverity.choices)
+    nodes = ArrayField(models.BigIntegerField(), default=list)  # those whose failures it was notified of
     triggers = models.PositiveIntegerField(default=0)
     acknowledged = models.BooleanField(default=False)
     opened_with = SealedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
@@ -164,8 +164,9 @@ class Page(models.Model):
     resolved_at = models.DateTimeField(null=True)  # when its resolve was written
 
     class Meta:
-        indexes = (models.Index(fields=("subject",), name="page_subject"),)
-        constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_page_per_key"),)
+        db_table = "alerts_page"  # as it was first called: a table in use is not renamed under what still reads it
+        indexes = (models.Index(fields=("subject",), name="alert_subject"),)
+        constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_alert_per_key"),)
 
     def __str__(self) -> str:
         return f"{self.subject} at {self.destination_id}"
@@ -178,19 +179,19 @@ class Notification(models.Model):
         PENDING = "pending", "waiting"
         LEASED = "leased", "being sent"
         DELIVERED = "delivered", "delivered"
-        SUPERSEDED = "superseded", "overtaken, never sent"
+        SUPERSEDED = "superseded", "superseded, never sent"
         DEAD = "dead", "given up"
 
     message_id = models.UUIDField(default=uuid.uuid4, unique=True)
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="notifications")
-    page = models.ForeignKey(Page, on_delete=models.PROTECT, null=True, related_name="notifications")
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, null=True, related_name="notifications", db_column="page_id")
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="notifications")
     event = models.ForeignKey(Event, on_delete=models.PROTECT, null=True, related_name="notifications")
     action = models.CharField(max_length=11, choices=Action)
     sequence = models.PositiveIntegerField(default=1)
     dedup_key = models.CharField(max_length=255)
     severity = models.CharField(max_length=8, choices=Severity.choices)
-    payload = models.JSONField()  # see alerts.delivery.letter; holds no secret
+    payload = models.JSONField()  # see alerts.delivery.types; holds no secret
     requested_by = models.CharField(max_length=150, blank=True, default="")  # a test, or one sent again
     status = models.CharField(max_length=10, choices=Status, default=Status.PENDING)
     due_at = models.DateTimeField()
@@ -214,7 +215,7 @@ class Notification(models.Model):
             models.Index(fields=("-created_at",), name="notification_created"),
         )
         constraints = (
-            models.UniqueConstraint(fields=("destination", "dedup_key", "action", "sequence"), name="one_notification_per_telling"),
+            models.UniqueConstraint(fields=("destination", "dedup_key", "action", "sequence"), name="one_notification_per_intent"),
         )
 
     def __str__(self) -> str:
@@ -230,7 +231,7 @@ class Notification(models.Model):
 
 
 class Attempt(models.Model):
-    """One try to send a notification."""
+    """One attempt to send a notification."""
 
     class Outcome(models.TextChoices):
         ACCEPTED = "accepted", "accepted"

@@ -1,9 +1,11 @@
-"""Who is told what, and when: the rules of the alerts as frozen values and pure functions.
+"""Decides who is notified of what: the rules of the alerts as frozen values and pure functions.
 
-A happening (one event of the history) belongs to a subject: its incident, a lasting trouble of the whole fleet, or
-itself alone.  Per subject and destination there is one page with one key.  The first event that a rule selects opens
-it; a rise in severity, or a first share lost by a further node, triggers the same key again; the end of the subject
-resolves it wherever it was opened, whatever the rules say by then.  Nothing here reads a clock or knows a database.
+Input: one event of the history, the rules in force, the enabled destinations, the states of the alerts with the event's
+subject.  Output: intents, each of them one message to one destination.  The subject is the event's incident, a trouble
+that lasts outside incidents, or the event alone; per subject and destination there is one alert with one key.  The first
+event that a rule selects opens it; a rise in severity, or a first share lost by a further node, triggers the same key
+again; the end of the subject resolves it at every destination that has it, whatever the rules say by then.  Nothing here
+reads a clock or knows a database.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ class Action(StrEnum):
     TEST = "test"
 
 
-ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not told of it
+ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not notified of it
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One event, as far as the rules look at it.  `tags` are those of its node."""
+class Event:
+    """One event of the history, as far as the rules look at it.  `tags` are those of its node."""
 
-    event: int
+    number: int
     type: EventType
     severity: Severity
     incident: int | None = None
@@ -50,7 +52,7 @@ class Happening:
 class Rule:
     """Selects events, and for them destinations; empty `types`, `tag` or no `pool` select any.
 
-    Without destinations of its own it tells every one of its `kind`.
+    Without destinations of its own it selects every one of its `kind`.
     """
 
     severities: frozenset[Severity]
@@ -62,8 +64,8 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What one destination was told of one subject so far."""
+class AlertState:
+    """An alert: what one destination was notified of about one subject so far."""
 
     destination: int
     kind: Kind
@@ -76,7 +78,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class Intent:
     """One message to one destination; (key, action, sequence) is unique there."""
 
     destination: int
@@ -86,102 +88,103 @@ class Telling:
     severity: Severity
 
 
-def is_alertable(happening: Happening) -> bool:
-    """Whether the event can be of interest to anybody; most cannot, and are dropped without another look."""
-    row = TABLE[happening.type]
-    news_of_incident = row.updates is not None and happening.incident is not None
-    return row.alertable and (happening.severity is not Severity.INFO or row.ends is not None or news_of_incident)
+def is_alertable(event: Event) -> bool:
+    """Whether the event can open, change or end an alert; most events cannot, and no rule is asked about them."""
+    row = TABLE[event.type]
+    news_of_incident = row.updates is not None and event.incident is not None
+    return row.alertable and (event.severity is not Severity.INFO or row.ends is not None or news_of_incident)
 
 
-def subject(happening: Happening) -> str:
-    """What the event is about: pages with this subject are what was told of it before."""
-    row = TABLE[happening.type]
+def subject(event: Event) -> str:
+    """What the event is about; alerts with the same subject are what was sent about it before."""
+    row = TABLE[event.type]
     ends = row.ends if row.ends not in IN_INCIDENTS else None
-    if happening.incident is not None and ends is None:
-        return f"incident/{happening.incident}"
+    if event.incident is not None and ends is None:
+        return f"incident/{event.incident}"
     lasting = ends or (row.begins if row.begins not in IN_INCIDENTS else None)
     if lasting is None:
-        return f"event/{happening.event}"
-    if happening.pool is None:
+        return f"event/{event.number}"
+    if event.pool is None:
         return lasting.value
-    return f"{lasting}/node/{happening.node}" if happening.node is not None else f"{lasting}/pool/{happening.pool}"
+    return f"{lasting}/node/{event.node}" if event.node is not None else f"{lasting}/pool/{event.pool}"
 
 
-def is_end(happening: Happening) -> bool:
-    """Whether the event ends what a page is about."""
-    ends = TABLE[happening.type].ends
+def is_end(event: Event) -> bool:
+    """Whether the event ends what an alert is about."""
+    ends = TABLE[event.type].ends
     return ends is not None and ends is not TroubleType.FAILURE
 
 
-def key_of(happening: Happening) -> str:
-    """The key of a page opened by this event; a lasting trouble that comes again gets a new one."""
-    about = subject(happening)
-    return about if about.startswith(("incident/", "event/")) else f"{about}/{happening.event}"
+def key_of(event: Event) -> str:
+    """The key of an alert that this event opens; a lasting trouble that comes again gets a new one."""
+    about = subject(event)
+    return about if about.startswith(("incident/", "event/")) else f"{about}/{event.number}"
 
 
-def tell(happening: Happening, rules: Iterable[Rule], places: dict[int, Kind], told: Iterable[Told]) -> tuple[Telling, ...]:
-    """What to say now.  `places`: the enabled destinations; `told`: the pages of this subject, the resolved ones too."""
-    pages = tuple(told)
-    if not is_alertable(happening):
+def decide(event: Event, rules: Iterable[Rule], enabled: dict[int, Kind], alerts: Iterable[AlertState]) -> tuple[Intent, ...]:
+    """What to send now.  `enabled`: the enabled destinations; `alerts`: those of this subject, the resolved ones too."""
+    known = tuple(alerts)
+    if not is_alertable(event):
         return ()
-    if is_end(happening):
-        return tuple(_again(page, Action.RESOLVE, page.severity) for page in pages if not page.resolved)
-    if happening.type is EventType.ACKNOWLEDGED:
-        return tuple(_again(page, Action.ACKNOWLEDGE, page.severity) for page in pages if _to_acknowledge(page))
-    news = [_again(page, Action.TRIGGER, worst(page.severity, happening.severity)) for page in pages if _is_news(page, happening)]
-    known = {page.destination for page in pages if not page.resolved or happening.incident is not None}
-    chosen = _chosen(happening, rules, places) - known
-    action = Action.INFO if subject(happening).startswith("event/") else Action.TRIGGER
-    first = [Telling(place, action, key_of(happening), 1, happening.severity) for place in sorted(chosen)]
+    if is_end(event):
+        return tuple(_follow_up(alert, Action.RESOLVE, alert.severity) for alert in known if not alert.resolved)
+    if event.type is EventType.ACKNOWLEDGED:
+        return tuple(_follow_up(alert, Action.ACKNOWLEDGE, alert.severity) for alert in known if _to_acknowledge(alert))
+    news = [_follow_up(alert, Action.TRIGGER, worst(alert.severity, event.severity)) for alert in known if _is_news(alert, event)]
+    notified = {alert.destination for alert in known if not alert.resolved or event.incident is not None}
+    action = Action.INFO if subject(event).startswith("event/") else Action.TRIGGER
+    new = sorted(_selected(event, rules, enabled) - notified)
+    first = [Intent(destination, action, key_of(event), 1, event.severity) for destination in new]
     return (*news, *first)
 
 
-def remember(before: Told | None, telling: Telling, happening: Happening, kind: Kind) -> Told:
-    """The page after the telling."""
-    page = before or Told(telling.destination, kind, telling.key, telling.severity)
-    if telling.action is Action.RESOLVE:
-        return replace(page, resolved=True)
-    if telling.action is Action.ACKNOWLEDGE:
-        return replace(page, acknowledged=True)
-    nodes = page.nodes if happening.node is None else page.nodes | {happening.node}
-    return replace(page, severity=telling.severity, nodes=nodes, triggers=telling.sequence)
+def state_after(before: AlertState | None, intent: Intent, event: Event, kind: Kind) -> AlertState:
+    """The state of the alert once the intent is written."""
+    alert = before or AlertState(intent.destination, kind, intent.key, intent.severity)
+    if intent.action is Action.RESOLVE:
+        return replace(alert, resolved=True)
+    if intent.action is Action.ACKNOWLEDGE:
+        return replace(alert, acknowledged=True)
+    nodes = alert.nodes if event.node is None else alert.nodes | {event.node}
+    return replace(alert, severity=intent.severity, nodes=nodes, triggers=intent.sequence)
 
 
-def _again(page: Told, action: Action, severity: Severity) -> Telling:
-    sequence = page.triggers + 1 if action is Action.TRIGGER else 1
-    return Telling(page.destination, action, page.key, sequence, severity)
+def _follow_up(alert: AlertState, action: Action, severity: Severity) -> Intent:
+    sequence = alert.triggers + 1 if action is Action.TRIGGER else 1
+    return Intent(alert.destination, action, alert.key, sequence, severity)
 
 
-def _to_acknowledge(page: Told) -> bool:
-    return page.kind in ACKNOWLEDGING and not page.acknowledged and not page.resolved
+def _to_acknowledge(alert: AlertState) -> bool:
+    return alert.kind in ACKNOWLEDGING and not alert.acknowledged and not alert.resolved
 
 
-def _is_news(page: Told, happening: Happening) -> bool:
-    """A page that stands is told again only of a rise in severity, or of a first share lost by a further node."""
-    if page.resolved:
+def _is_news(alert: AlertState, event: Event) -> bool:
+    """An open alert is triggered again only by a rise in severity, or by a first share lost by a further node."""
+    if alert.resolved:
         return False
-    lost = happening.type is EventType.FAILOVER_STARTED and happening.node is not None and happening.node not in page.nodes
-    return lost or rank(happening.severity) > rank(page.severity)
+    lost = event.type is EventType.FAILOVER_STARTED and event.node is not None and event.node not in alert.nodes
+    return lost or rank(event.severity) > rank(alert.severity)
 
 
-def _chosen(happening: Happening, rules: Iterable[Rule], places: dict[int, Kind]) -> set[int]:
-    chosen: set[int] = set()
+def _selected(event: Event, rules: Iterable[Rule], enabled: dict[int, Kind]) -> set[int]:
+    """The enabled destinations of all rules that select the event."""
+    selected: set[int] = set()
     for rule in rules:
-        if not _selects(rule, happening):
+        if not _selects(rule, event):
             continue
-        chosen |= (
-            rule.destinations & places.keys()
+        selected |= (
+            rule.destinations & enabled.keys()
             if rule.destinations
-            else {place for place, kind in places.items() if kind is rule.kind}
+            else {destination for destination, kind in enabled.items() if kind is rule.kind}
         )
-    return chosen
+    return selected
 
 
-def _selects(rule: Rule, happening: Happening) -> bool:
+def _selects(rule: Rule, event: Event) -> bool:
     return (
-        happening.severity is not Severity.INFO
-        and happening.severity in rule.severities
-        and (not rule.types or happening.type in rule.types)
-        and (rule.pool is None or rule.pool == happening.pool)
-        and (not rule.tag or rule.tag in happening.tags)
+        event.severity is not Severity.INFO
+        and event.severity in rule.severities
+        and (not rule.types or event.type in rule.types)
+        and (rule.pool is None or rule.pool == event.pool)
+        and (not rule.tag or rule.tag in event.tags)
     )

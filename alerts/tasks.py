@@ -1,10 +1,10 @@
-"""What Celery runs for `alerts`: call below."""
+"""The Celery task of the alerts: it works one term of the runner."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
-from alerts.delivery.outward import post
+from alerts.delivery.transport import post
 from alerts.services import runner
 from nodes.tasks import stopping
 

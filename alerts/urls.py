@@ -1,4 +1,4 @@
-"""Addresses below alerts/."""
+"""URLs below alerts/."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ app_name = "alerts"
 urlpatterns = [
     path("", views.notifications, name="notifications"),
     path("<int:pk>/", views.notification, name="notification"),
-    path("<int:pk>/again/", views.again, name="again"),
+    path("<int:pk>/resend/", views.resend_notification, name="resend"),
     path("incident/<int:pk>/", views.incident_notifications, name="incident_notifications"),
     path("destinations/", views.destinations, name="destinations"),
     path("destinations/<int:pk>/test/", views.test_send, name="test_send"),

@@ -1,4 +1,4 @@
-"""What was told to whom, and whether it arrived."""
+"""Pages of the alerts: notifications with their attempts, destinations and rules, the fragment of an incident, a test, a resend."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
-from alerts.delivery import Facts
-from alerts.delivery.outward import post
+from alerts.delivery import Payload
+from alerts.delivery.transport import post
 from alerts.forms import NotificationFilter
-from alerts.models import Destination, Kind, Notification, Rule, hint_of
-from alerts.services.again import NotAgainError, send_again
-from alerts.services.guarding import look
-from alerts.services.trial import TooManyTestsError, send_test
+from alerts.models import Destination, Kind, Notification, Rule, masked_secret
+from alerts.services.destination_breaker import circuit_of
+from alerts.services.resend import NotResentError, resend
+from alerts.services.test_message import TooManyTestsError, send_test
 from nodes.models import Incident
 
-_A_PAGE = 50  # notifications
+_PER_PAGE = 50  # notifications
+_LABELS = {"at": "time", "did": "what was done", "url": "link"}  # of the fields of a payload whose names do not say it
 
 
-def _known() -> QuerySet[Notification]:
-    """Without the secrets of the destinations."""
+def _notifications() -> QuerySet[Notification]:
+    """With their destinations, without the secrets of these."""
     return Notification.objects.select_related("destination").defer("destination__address", "destination__key")
 
 
@@ -36,7 +37,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     chosen = NotificationFilter(request.GET)
     chosen.is_valid()
     wanted = {name: value for name, value in chosen.cleaned_data.items() if value}
-    page = Paginator(_known().filter(**wanted), _A_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(_notifications().filter(**wanted), _PER_PAGE).get_page(request.GET.get("page"))
     states = dict(Notification.objects.values_list("status").annotate(number=Count("pk")))
     tabs = [(status.value, status.label, states.get(status.value, 0)) for status in Notification.Status]
     return render(request, "alerts/notifications.html", {"page": page, "filter": chosen, "wanted": wanted, "tabs": tabs})
@@ -45,13 +46,12 @@ def notifications(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
-    """One message with all its attempts and what it said."""
-    found = get_object_or_404(_known().select_related("incident"), pk=pk)
-    said = [
-        (name.replace("_", " "), value) for name, value in Facts.load(found.payload).stored().items() if value not in ("", None)
-    ]
-    circuit = look(found.destination.breaker, timezone.now())
-    shown = {"notification": found, "tries": found.tries.all(), "said": said, "circuit": circuit}
+    """One notification with all its attempts and its message."""
+    found = get_object_or_404(_notifications().select_related("incident"), pk=pk)
+    stored = Payload.load(found.payload).stored()
+    message = [(_LABELS.get(name, name), value) for name, value in stored.items() if value not in ("", None)]
+    circuit = circuit_of(found.destination.breaker, timezone.now())
+    shown = {"notification": found, "attempts": found.tries.all(), "message": message, "circuit": circuit}
     return render(request, "alerts/notification.html", shown)
 
 
@@ -60,8 +60,8 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
 def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment for an incident's page."""
     incident = get_object_or_404(Incident, pk=pk)
-    told = _known().filter(incident=incident).order_by("created_at", "pk")
-    response = render(request, "alerts/incident_notifications.html", {"notifications": told})
+    listed = _notifications().filter(incident=incident).order_by("created_at", "pk")
+    response = render(request, "alerts/incident_notifications.html", {"notifications": listed})
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
 
@@ -69,34 +69,37 @@ def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_GET
 def destinations(request: HttpRequest) -> HttpResponse:
-    """Where alerts go, how each fares, and which severities nobody hears of."""
+    """Where alerts go, the state of each destination, and the severities that no rule brings to one."""
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
     dead = Count("notifications", filter=Q(notifications__status="dead"))
     listed = Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead)
     now = timezone.now()
-    rows = [(each, hint_of(each, "key" if each.kind == Kind.PAGERDUTY else "address"), look(each.breaker, now)) for each in listed]
+    rows = [
+        (each, masked_secret(each, "key" if each.kind == Kind.PAGERDUTY else "address"), circuit_of(each.breaker, now))
+        for each in listed
+    ]
     return render(
-        request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unheard": _unheard()}
+        request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unrouted": _unrouted()}
     )
 
 
-def _unheard() -> list[str]:
+def _unrouted() -> list[str]:
     """Severities that no rule brings to an enabled destination, whatever the pool."""
     enabled = Destination.objects.filter(enabled=True, removed_at=None)
-    heard: set[str] = set()
+    routed: set[str] = set()
     for rule in Rule.objects.filter(enabled=True, pool=None, tag="", event_types=[]):
         chosen = rule.destinations.values_list("pk", flat=True)
         reached = enabled.filter(pk__in=list(chosen)) if chosen else enabled.filter(kind=rule.destination_kind)
         if reached.exists():
-            heard |= set(rule.severities)
-    return [severity for severity in ("critical", "warning") if severity not in heard]
+            routed |= set(rule.severities)
+    return [severity for severity in ("critical", "warning") if severity not in routed]
 
 
 @login_required
 @permission_required("nodes.operate", raise_exception=True)
 @require_POST
 def test_send(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a test message and say what the receiver answered."""
+    """Send a test message and show what the receiver answered."""
     destination = get_object_or_404(Destination, pk=pk, removed_at=None)
     try:
         sent = send_test(destination, actor=request.user.get_username(), now=timezone.now(), post=post)
@@ -106,19 +109,19 @@ def test_send(request: HttpRequest, pk: int) -> HttpResponse:
     if sent.status == Notification.Status.DELIVERED:
         messages.success(request, f"{destination.name} accepted the test message.")
     else:
-        messages.error(request, f"{destination.name} did not take the test message: {sent.outcome}.")
+        messages.error(request, f"{destination.name} did not accept the test message: {sent.outcome}.")
     return redirect("alerts:notification", sent.pk)
 
 
 @login_required
 @permission_required("nodes.operate", raise_exception=True)
 @require_POST
-def again(request: HttpRequest, pk: int) -> HttpResponse:
-    """Send a message that was given up once more."""
-    get_object_or_404(_known(), pk=pk)
+def resend_notification(request: HttpRequest, pk: int) -> HttpResponse:
+    """Send again a message that was given up."""
+    get_object_or_404(_notifications(), pk=pk)
     try:
-        send_again(pk, actor=request.user.get_username(), now=timezone.now())
-    except NotAgainError as error:
+        resend(pk, actor=request.user.get_username(), now=timezone.now())
+    except NotResentError as error:
         messages.error(request, str(error))
     else:
         messages.success(request, "It is on its way again.")

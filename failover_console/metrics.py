@@ -24,7 +24,7 @@ VERSION = "0.1.0"
 
 _FAILOVER_BOUNDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # s
 _INCIDENT_BOUNDS = (10, 30, 60, 300, 900, 1_800, 3_600, 14_400, 43_200, 86_400)  # s
-_TELLING_BOUNDS = (0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600)  # s
+_NOTIFICATION_BOUNDS = (0.5, 1, 2.5, 5, 10, 30, 60, 300, 1_800, 3_600)  # s
 
 
 class Console(Collector):
@@ -190,7 +190,7 @@ def _notifications() -> Iterator[Metric]:
     yield _histogram(
         "failover_notification_latency_seconds",
         "From the event until a destination took the message about it",
-        _TELLING_BOUNDS,
+        _NOTIFICATION_BOUNDS,
         """SELECT n.delivered_at - e.at AS took FROM alerts_notification n JOIN nodes_event e ON e.id = n.event_id
            WHERE n.status = 'delivered'""",
     )

@@ -1,29 +1,29 @@
-"""What an HTTP answer means, the same for every kind of destination; and when to try again."""
+"""Turns an HTTP answer into an outcome, the same for every kind of destination, and says when to try again."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from alerts.delivery.letter import Disable, Outcome, Refused, Reply, RetryAfter
+from alerts.delivery.types import Disable, Outcome, Refused, Reply, RetryAfter
 
-LONGEST_ASKED = 900.0  # s; a Retry-After beyond it is cut
-_SHORTEST_ASKED = 1.0  # s
+LONGEST_RETRY_AFTER = 900.0  # s; a Retry-After beyond it is cut
+_SHORTEST_RETRY_AFTER = 1.0  # s
 _BUSY = frozenset({408, 425, 429})
-_UNSURE = frozenset({500, 502, 504})  # something behind the answering server may have taken the message
+_AMBIGUOUS = frozenset({500, 502, 504})  # something behind the answering server may have taken the message
 _STEPS = (0.0, 2.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)  # s before the n-th attempt
 _LAST_STEP = 3600.0  # s, from then on
 HORIZON = 24 * 3600.0  # s after which a notification is given up
 JITTER = 0.15  # part of a step, either way
 
 
-def pause_before(attempts: int, chance: float) -> float:
+def backoff(attempts: int, chance: float) -> float:
     """Seconds until the next attempt after `attempts` failed ones; `chance` in [0, 1) spreads it."""
     step = _STEPS[attempts] if attempts < len(_STEPS) else _LAST_STEP
     return step * (1 + JITTER * (2 * chance - 1))
 
 
-def asked_pause(value: str | None, now: float) -> float | None:
+def retry_after(value: str | None, now: float) -> float | None:
     """Seconds of a Retry-After header (a number or a date), kept between 1 s and 15 min; None when it says nothing."""
     text = (value or "").strip()
     if not text:
@@ -36,17 +36,17 @@ def asked_pause(value: str | None, now: float) -> float | None:
             seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
         except (ValueError, TypeError, OverflowError, IndexError):
             return None
-    return min(max(seconds, _SHORTEST_ASKED), LONGEST_ASKED)
+    return min(max(seconds, _SHORTEST_RETRY_AFTER), LONGEST_RETRY_AFTER)
 
 
-def judge(reply: Reply, now: float) -> Outcome | None:
+def classify(reply: Reply, now: float) -> Outcome | None:
     """The outcome of an answer by its status; None for 2xx, which each kind looks at itself."""
     status = reply.status
     if 200 <= status < 300:
         return None
     if status in _BUSY or status >= 500:
-        pause = asked_pause(reply.headers.get("retry-after"), now)
-        return RetryAfter(pause, f"answered {status}", ambiguous=status in _UNSURE, status=status)
+        seconds = retry_after(reply.headers.get("retry-after"), now)
+        return RetryAfter(seconds, f"answered {status}", ambiguous=status in _AMBIGUOUS, status=status)
     if 300 <= status < 400:
         return Refused(f"answered {status}: redirects are never followed", status=status)
     if status == 410:

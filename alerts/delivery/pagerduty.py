@@ -1,12 +1,12 @@
-"""PagerDuty Events API v2: one POST; the key that opens an alert is the key that ends it."""
+"""Sends to PagerDuty's Events API v2: one POST; the key that opens an alert is the key that resolves it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from alerts.delivery.answers import judge
-from alerts.delivery.letter import Accepted, Account, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.delivery.answers import classify
+from alerts.delivery.types import Accepted, Endpoint, Message, Outcome, Payload, Post, Refused, Reply, RetryAfter
 from alerts.rules import Action
 
 _PATH = "/v2/enqueue"
@@ -21,54 +21,54 @@ _ACTIONS = {
 _CLIENT = "Failover console"
 
 
-def send(letter: Letter, account: Account, post: Post, now: float) -> Outcome:
+def send(message: Message, endpoint: Endpoint, post: Post, now: float) -> Outcome:
     """One event; 202 means that it was taken in."""
-    url = account.base_url.rstrip("/") + _PATH
-    reply = post(url, json.dumps(event(letter, account.key)).encode(), {"Content-Type": "application/json"})
-    return verdict(reply, now) if isinstance(reply, Reply) else reply
+    url = endpoint.base_url.rstrip("/") + _PATH
+    reply = post(url, json.dumps(render(message, endpoint.key)).encode(), {"Content-Type": "application/json"})
+    return outcome_of(reply, now) if isinstance(reply, Reply) else reply
 
 
-def verdict(reply: Reply, now: float) -> Outcome:
-    judged = judge(reply, now)
-    if isinstance(judged, Refused) and reply.status == 400:
+def outcome_of(reply: Reply, now: float) -> Outcome:
+    classified = classify(reply, now)
+    if isinstance(classified, Refused) and reply.status == 400:
         return Refused("PagerDuty refused the event: wrong routing key or field", status=400)
-    if judged is not None:
-        return judged
+    if classified is not None:
+        return classified
     if reply.status == 202:
         return Accepted(reply.status)
     return RetryAfter(None, f"answered {reply.status}, PagerDuty answers 202", ambiguous=True, status=reply.status)
 
 
-def event(letter: Letter, routing_key: str) -> dict[str, Any]:
-    """The JSON of the event; an end needs nothing but its key."""
-    action = _ACTIONS[letter.action]
-    told: dict[str, Any] = {"routing_key": routing_key, "event_action": action, "dedup_key": letter.key}
+def render(message: Message, routing_key: str) -> dict[str, Any]:
+    """The JSON of the event; an acknowledgement or a resolve needs nothing but its key."""
+    action = _ACTIONS[message.action]
+    body: dict[str, Any] = {"routing_key": routing_key, "event_action": action, "dedup_key": message.key}
     if action != "trigger":
-        return told
-    facts = letter.facts
-    source = facts.node or facts.pool or _CLIENT
-    payload = {
-        "summary": _line(facts.title if facts.text in ("", facts.title) else f"{facts.title}: {facts.text}", _SUMMARY),
+        return body
+    payload = message.payload
+    source = payload.node or payload.pool or _CLIENT
+    described = {
+        "summary": _line(payload.title if payload.text in ("", payload.title) else f"{payload.title}: {payload.text}", _SUMMARY),
         "source": _line(source, 255),
-        "severity": facts.severity,
-        "timestamp": facts.at,
-        "component": _line(facts.node, 255),
-        "group": _line(facts.pool, 255),
-        "class": facts.type,
-        "custom_details": _details(facts),
+        "severity": payload.severity,
+        "timestamp": payload.at,
+        "component": _line(payload.node, 255),
+        "group": _line(payload.pool, 255),
+        "class": payload.type,
+        "custom_details": _details(payload),
     }
-    told["payload"] = {name: value for name, value in payload.items() if value}
-    told["links"] = [
-        {"href": href, "text": text} for href, text in ((facts.url, "Open in the console"), (facts.runbook, "Runbook")) if href
+    body["payload"] = {name: value for name, value in described.items() if value}
+    body["links"] = [
+        {"href": href, "text": text} for href, text in ((payload.url, "Open in the console"), (payload.runbook, "Runbook")) if href
     ]
-    told["client"], told["client_url"] = _CLIENT, facts.console
-    return told
+    body["client"], body["client_url"] = _CLIENT, payload.console
+    return body
 
 
-def _details(facts: Facts) -> dict[str, str]:
+def _details(payload: Payload) -> dict[str, str]:
     named = {
-        "what happened": facts.text, "what was done": facts.did, "pool": facts.pool, "node": facts.node,
-        "since": facts.since, "runbook": facts.runbook, "incident": str(facts.incident or ""),
+        "what happened": payload.text, "what was done": payload.did, "pool": payload.pool, "node": payload.node,
+        "since": payload.since, "runbook": payload.runbook, "incident": str(payload.incident or ""),
     }  # fmt: skip  # pairs on few lines
     return {name: value for name, value in named.items() if value}
 

@@ -1,12 +1,12 @@
-"""Slack incoming webhooks: a Block Kit message, and answers that are words."""
+"""Sends to a Slack incoming webhook: a message of Block Kit, and answers that are one word."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from alerts.delivery.answers import judge
-from alerts.delivery.letter import Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, Reply, RetryAfter
+from alerts.delivery.answers import classify
+from alerts.delivery.types import Accepted, Disable, Endpoint, Message, Outcome, Payload, Post, Refused, Reply, RetryAfter
 from alerts.rules import Action
 
 _HEADER = 150  # characters, Slack's limits
@@ -14,7 +14,7 @@ _TEXT = 3000
 _FIELD = 2000
 _FALLBACK = 4000
 _BLOCKS = 12_000  # all block text together; Slack refuses about 13 200
-_WORDS_OF_THE_END = frozenset(
+_PERMANENT_ERRORS = frozenset(
     {
         "channel_not_found",
         "channel_is_archived",
@@ -28,7 +28,7 @@ _WORDS_OF_THE_END = frozenset(
         "posting_to_general_channel_denied",
     }
 )
-_WORDS_OF_REFUSAL = frozenset(
+_REFUSALS = frozenset(
     {
         "invalid_payload",
         "user_not_found",
@@ -39,44 +39,44 @@ _WORDS_OF_REFUSAL = frozenset(
         "msg_blocks_too_long",
     }
 )
-_SIGNS = {"critical": "🔴 Critical", "warning": "🟠 Warning", "info": "🔵 Info"}
+_LABELS = {"critical": "🔴 Critical", "warning": "🟠 Warning", "info": "🔵 Info"}
 
 
-def send(letter: Letter, account: Account, post: Post, now: float) -> Outcome:
+def send(message: Message, endpoint: Endpoint, post: Post, now: float) -> Outcome:
     """One message, accepted only by the word `ok`."""
-    reply = post(account.address, json.dumps(message(letter)).encode(), {"Content-Type": "application/json; charset=utf-8"})
-    return verdict(reply, now) if isinstance(reply, Reply) else reply
+    reply = post(endpoint.address, json.dumps(render(message)).encode(), {"Content-Type": "application/json; charset=utf-8"})
+    return outcome_of(reply, now) if isinstance(reply, Reply) else reply
 
 
-def verdict(reply: Reply, now: float) -> Outcome:
+def outcome_of(reply: Reply, now: float) -> Outcome:
     """By the body's word first, by the status second: some words come with several statuses."""
     word = reply.body[:64].decode("ascii", "replace").strip()
-    if word in _WORDS_OF_THE_END:
+    if word in _PERMANENT_ERRORS:
         return Refused(f"Slack says {word}", Disable.NOW, reply.status)
-    if word in _WORDS_OF_REFUSAL:
+    if word in _REFUSALS:
         return Refused(f"Slack says {word}", status=reply.status)
-    judged = judge(reply, now)
-    if judged is not None:
-        return judged
+    classified = classify(reply, now)
+    if classified is not None:
+        return classified
     if word == "ok":
         return Accepted(reply.status)
     return RetryAfter(None, f"answered {reply.status}, but not with Slack's ok", ambiguous=True, status=reply.status)
 
 
-def message(letter: Letter) -> dict[str, Any]:
+def render(message: Message) -> dict[str, Any]:
     """The JSON of the message; `text` is what notifications on a phone show."""
-    facts = letter.facts
-    title = f"{_sign(letter)}: {facts.title}"
+    payload = message.payload
+    title = f"{_label(message)}: {payload.title}"
     blocks: list[dict[str, Any]] = [{"type": "header", "text": _plain(title, _HEADER)}]
-    if facts.text and facts.text != facts.title:
-        blocks.append({"type": "section", "text": _plain(facts.text, _TEXT, lines=True)})
-    if told := _fields(facts):
-        blocks.append({"type": "section", "fields": told})
-    if facts.did:
-        blocks.append({"type": "section", "text": _plain(f"What was done: {facts.did}", _TEXT, lines=True)})
-    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _links(facts)}})
+    if payload.text and payload.text != payload.title:
+        blocks.append({"type": "section", "text": _plain(payload.text, _TEXT, lines=True)})
+    if shown := _fields(payload):
+        blocks.append({"type": "section", "fields": shown})
+    if payload.did:
+        blocks.append({"type": "section", "text": _plain(f"What was done: {payload.did}", _TEXT, lines=True)})
+    blocks.append({"type": "section", "text": {"type": "mrkdwn", "text": _links(payload)}})
     return {
-        "text": escaped(f"{title}. {facts.text}" if facts.text != facts.title else title, _FALLBACK),
+        "text": escaped(f"{title}. {payload.text}" if payload.text != payload.title else title, _FALLBACK),
         "blocks": _bounded(blocks),
     }
 
@@ -95,26 +95,33 @@ def escaped(text: str, limit: int, *, lines: bool = False) -> str:
     return "".join(parts)
 
 
-def _sign(letter: Letter) -> str:
-    if letter.action is Action.RESOLVE:
+def _label(message: Message) -> str:
+    if message.action is Action.RESOLVE:
         return "🟢 Resolved"
-    return "🔵 Test" if letter.action is Action.TEST else _SIGNS.get(letter.facts.severity, "🔵 Info")
+    return "🔵 Test" if message.action is Action.TEST else _LABELS.get(message.payload.severity, "🔵 Info")
 
 
 def _plain(text: str, limit: int, *, lines: bool = False) -> dict[str, Any]:
     return {"type": "plain_text", "text": escaped(text, limit, lines=lines), "emoji": False}
 
 
-def _fields(facts: Facts) -> list[dict[str, Any]]:
-    named = {"Pool": facts.pool, "Node": facts.node, "Since": facts.since, "Until": facts.until, "By": facts.by, "Note": facts.note}
+def _fields(payload: Payload) -> list[dict[str, Any]]:
+    named = {
+        "Pool": payload.pool,
+        "Node": payload.node,
+        "Since": payload.since,
+        "Until": payload.until,
+        "By": payload.by,
+        "Note": payload.note,
+    }
     return [_plain(f"{name}: {value}", _FIELD // 4) for name, value in named.items() if value]
 
 
-def _links(facts: Facts) -> str:
-    links = [(facts.url, "Open in the console")]
-    if facts.runbook.startswith(("https://", "http://")):
-        links.append((facts.runbook, "Runbook"))
-    return "  ·  ".join(f"<{_address(url)}|{words}>" for url, words in links)
+def _links(payload: Payload) -> str:
+    links = [(payload.url, "Open in the console")]
+    if payload.runbook.startswith(("https://", "http://")):
+        links.append((payload.runbook, "Runbook"))
+    return "  ·  ".join(f"<{_address(url)}|{label}>" for url, label in links)
 
 
 def _address(url: str) -> str:

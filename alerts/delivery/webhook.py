@@ -1,4 +1,4 @@
-"""Signed webhooks after Standard Webhooks 1.0.0: the same id on each repeat, a signature over id, time and body."""
+"""Sends to a signed webhook after Standard Webhooks 1.0.0: the same id on each repeat, a signature over id, time and body."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import secrets
 from hashlib import sha256
 from typing import Any
 
-from alerts.delivery.answers import iso, judge
-from alerts.delivery.letter import Accepted, Account, Letter, Outcome, Post, Refused, Reply
+from alerts.delivery.answers import classify, iso
+from alerts.delivery.types import Accepted, Endpoint, Message, Outcome, Post, Refused, Reply
 from alerts.rules import Action
 
 PREFIX = "whsec_"
 _SECRET_BYTES = range(24, 65)
-_VERBS = {
+_VERBS = {  # names of the webhook's types, which receivers filter by
     Action.TRIGGER: "triggered",
     Action.ACKNOWLEDGE: "acknowledged",
     Action.RESOLVE: "resolved",
@@ -29,27 +29,27 @@ class SecretMalformedError(ValueError):
     """A signing secret is whsec_ followed by 24 to 64 bytes in base64; two of them, for a rotation, stand apart by a space."""
 
 
-def send(letter: Letter, account: Account, post: Post, now: float) -> Outcome:
+def send(message: Message, endpoint: Endpoint, post: Post, now: float) -> Outcome:
     """One signed POST; any 2xx is success."""
-    body = json.dumps(content(letter), separators=(",", ":")).encode()
+    body = json.dumps(render(message), separators=(",", ":")).encode()
     stamp = int(now)
     try:
-        signature = sign(account.key, letter.message_id, stamp, body)
+        signature = sign(endpoint.key, message.message_id, stamp, body)
     except SecretMalformedError as error:
         return Refused(str(error.__doc__))
     reply = post(
-        account.address,
+        endpoint.address,
         body,
         {
             "Content-Type": "application/json",
-            "webhook-id": letter.message_id,
+            "webhook-id": message.message_id,
             "webhook-timestamp": str(stamp),
             "webhook-signature": signature,
         },
     )
     if not isinstance(reply, Reply):
         return reply
-    return judge(reply, now) or Accepted(reply.status)
+    return classify(reply, now) or Accepted(reply.status)
 
 
 def sign(keys: str, message_id: str, stamp: int, body: bytes) -> str:
@@ -76,10 +76,10 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def content(letter: Letter) -> dict[str, Any]:
-    """`type` is dotted, `timestamp` the time of the event, `data` the facts with the key that joins messages of one page."""
-    facts = letter.facts
-    about = "incident" if facts.incident is not None else "alert"
-    told = {name: value for name, value in facts.stored().items() if value not in ("", None)}
-    data = {**told, "key": letter.key, "action": letter.action.value, "sequence": letter.sequence}
-    return {"type": f"{about}.{_VERBS[letter.action]}", "timestamp": facts.at or iso(0), "data": data}
+def render(message: Message) -> dict[str, Any]:
+    """`type` is dotted, `timestamp` the time of the event, `data` the payload with the key that joins the messages of one alert."""
+    payload = message.payload
+    about = "incident" if payload.incident is not None else "alert"
+    given = {name: value for name, value in payload.stored().items() if value not in ("", None)}
+    data = {**given, "key": message.key, "action": message.action.value, "sequence": message.sequence}
+    return {"type": f"{about}.{_VERBS[message.action]}", "timestamp": payload.at or iso(0), "data": data}

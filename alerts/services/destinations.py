@@ -1,4 +1,7 @@
-"""What becomes of destinations: told in the history, at hand again, switched on again, moved, taken out."""
+"""Changes a destination outside a delivery: records events about it, makes waiting messages due, enables, edits, removes it.
+
+Locks: the destination's row, then its notifications.
+"""
 
 from __future__ import annotations
 
@@ -8,34 +11,34 @@ from django.db import connection, transaction
 from django.db.models import F
 from psycopg.rows import dict_row
 
-from alerts.models import Destination, Notification, Page
+from alerts.models import Alert, Destination, Notification
 from nodes.engine.enums import EventType
 from nodes.engine.event_types import Stakes, event
 from nodes.ledger.history import append
 from nodes.ledger.rows import Cursor
 
 
-def tell(message: str, destination: Destination, now: datetime, *, silent: bool) -> None:
-    """An event of the history; `silent`, the destination gets nothing for now, and the other ones tell it to the people on call.
+def record_event(message: str, destination: Destination, now: datetime, *, silent: bool) -> None:
+    """Write an event about a destination to the history; `silent`: it receives nothing for now, so the others are notified.
 
     No event of breakers: those are of nodes, and the reports count them.
     """
     detail = {"object": f"destination {destination.name}", "destination": destination.pk}
-    told = event(EventType.CONFIG_CHANGED, message, detail=detail, actor="alerts", stakes=Stakes(silences=silent))
+    recorded = event(EventType.CONFIG_CHANGED, message, detail=detail, actor="alerts", stakes=Stakes(silences=silent))
     with connection.cursor() as wrapper:
         cursor: Cursor = wrapper.cursor
         cursor.row_factory = dict_row
-        append(cursor, told, now.timestamp())
+        append(cursor, recorded, now.timestamp())
 
 
-def flush(destination_id: int) -> None:
-    """What failed while it was away is due at once, in the order of its writing: what it waited for is over."""
+def make_due(destination_id: int) -> None:
+    """Make the messages that failed while it was away due at once, in the order in which they were written."""
     failed = Notification.objects.filter(destination_id=destination_id, status=Notification.Status.PENDING, attempts__gt=0)
     failed.update(due_at=F("created_at"))
 
 
-def switched_on(destination_id: int, now: datetime) -> None:
-    """Forget why it was switched off; what waits for it is due at once."""
+def on_enabled(destination_id: int, now: datetime) -> None:
+    """Forget why it was disabled; what waits for it is due at once."""
     with transaction.atomic():
         Destination.objects.filter(pk=destination_id).update(disabled_reason="", not_found=0, next_send_at=None, breaker=None)
         Notification.objects.filter(destination_id=destination_id, status=Notification.Status.PENDING, due_at__gt=now).update(
@@ -43,10 +46,10 @@ def switched_on(destination_id: int, now: datetime) -> None:
         )
 
 
-def moved(destination_id: int) -> None:
-    """Forget what was learnt at its former address: the new one may well answer."""
+def on_endpoint_changed(destination_id: int) -> None:
+    """Forget what was learnt at its former address or key: the new one may well be accepted."""
     Destination.objects.filter(pk=destination_id).update(not_found=0, next_send_at=None, breaker=None)
-    flush(destination_id)
+    make_due(destination_id)
 
 
 def remove(destination_id: int, now: datetime) -> bool:
@@ -56,7 +59,7 @@ def remove(destination_id: int, now: datetime) -> bool:
         if not found:
             return False
         Destination.objects.filter(pk=destination_id).update(removed_at=now, enabled=False, address="", key="")
-        Page.objects.filter(destination_id=destination_id).update(opened_with="")
+        Alert.objects.filter(destination_id=destination_id).update(opened_with="")
         unfinished = Notification.objects.filter(
             destination_id=destination_id, status__in=(Notification.Status.PENDING, Notification.Status.LEASED)
         )

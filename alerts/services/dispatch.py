@@ -1,8 +1,9 @@
-"""Leasing and recording: which message goes next to which destination, and what became of it.
+"""Leases due messages, one per destination, and records the outcome of each.
 
-One message at a time per destination, by a lease under the destination's row lock.  Within one key messages keep their
-order: an end waits for its beginning.  The sending itself happens outside any transaction, between `claim` and `record`;
-whoever dies there leaves a lease, and after it the message goes out again under the same id, counted as a repeat.
+Input: notifications that wait, outcomes of sends.  Output: leased messages with their endpoints; attempts and new states.
+Locks: the destination's row, then the notification's.  The sending itself happens outside any transaction, between
+`claim` and `record`; a process that dies there leaves a lease, and when it ends the message goes out again under the same
+id, counted as a repeat.  Within one key messages keep their order: a resolve waits for its trigger.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
-from alerts.delivery import SPACING, Accepted, Account, Disable, Facts, Letter, Outcome, Post, Refused, RetryAfter, send
-from alerts.delivery.answers import HORIZON, pause_before
-from alerts.models import Attempt, Destination, Notification, Page
+from alerts.delivery import SPACING, Accepted, Disable, Endpoint, Message, Outcome, Payload, Post, Refused, RetryAfter, send
+from alerts.delivery.answers import HORIZON, backoff
+from alerts.models import Alert, Attempt, Destination, Notification
 from alerts.rules import Action, Kind
-from alerts.services import destinations, guarding
-from alerts.services.facts import spoken
-from alerts.services.guarding import Turn
+from alerts.services import destination_breaker, destinations
+from alerts.services.destination_breaker import Transition
+from alerts.services.payloads import humanize
 from nodes.models.sealed import SealedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10
@@ -34,15 +35,15 @@ class Leased:
 
     notification: int
     owner: uuid.UUID
-    letter: Letter
-    account: Account | None  # None: its secrets cannot be read
-    trouble: str = ""
+    message: Message
+    endpoint: Endpoint | None  # None: its secrets cannot be read
+    unreadable: str = ""  # why they cannot
 
 
-# A beginning that was never sent and whose end is written, or a telling that a later one of the same key overtakes.
-# Rows that somebody leases at this moment are left to him.
-_OVERTAKEN = """
-UPDATE alerts_notification SET status = 'superseded', outcome = 'overtaken before it was sent' WHERE id IN (
+# A trigger that was never sent and whose resolve is written, or a message that a later one of the same key replaces.
+# Rows that another process leases at this moment are left to it.
+_SUPERSEDED = """
+UPDATE alerts_notification SET status = 'superseded', outcome = 'superseded before it was sent' WHERE id IN (
     SELECT n.id FROM alerts_notification n
     WHERE n.status = 'pending' AND NOT n.may_have_arrived AND n.action IN ('trigger', 'acknowledge')
       AND EXISTS (SELECT 1 FROM alerts_notification later
@@ -51,8 +52,8 @@ UPDATE alerts_notification SET status = 'superseded', outcome = 'overtaken befor
                     AND (later.action = 'resolve' OR (n.action = 'trigger' AND later.action = 'trigger')))
     FOR UPDATE OF n SKIP LOCKED)
 """
-# What ends or acknowledges something of which nothing can have arrived.
-_POINTLESS = """
+# A resolve or an acknowledgement of something of which nothing can have arrived.
+_NEVER_BEGUN = """
 UPDATE alerts_notification SET status = 'superseded', outcome = 'its beginning was never sent' WHERE id IN (
     SELECT n.id FROM alerts_notification n
     WHERE n.status = 'pending' AND n.action IN ('resolve', 'acknowledge') AND NOT n.may_have_arrived
@@ -79,7 +80,7 @@ WHERE d.enabled AND d.removed_at IS NULL AND (d.next_send_at IS NULL OR d.next_s
               AND (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s)))
 ORDER BY d.next_send_at NULLS FIRST, d.id LIMIT %(room)s FOR UPDATE OF d SKIP LOCKED
 """
-_HEADS = """
+_NEXT = """
 SELECT DISTINCT ON (n.destination_id) n.id FROM alerts_notification n
 WHERE n.destination_id = ANY(%(destinations)s) AND n.due_at <= %(now)s
   AND (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s))
@@ -91,11 +92,11 @@ ORDER BY n.destination_id, (n.severity = 'critical') DESC, n.due_at, n.id
 """
 
 
-def tidy(now: datetime) -> int:
-    """Take out what has been overtaken and what is too old; returns how many messages that ended."""
+def expire_superseded(now: datetime) -> int:
+    """Supersede messages that a later one replaces, give up those that are too old; returns how many messages ended."""
     with connection.cursor() as cursor:
         ended = 0
-        for query in (_OVERTAKEN, _POINTLESS, _TOO_OLD):
+        for query in (_SUPERSEDED, _NEVER_BEGUN, _TOO_OLD):
             cursor.execute(query, {"now": now, "horizon": HORIZON} if query is _TOO_OLD else None)
             ended += cursor.rowcount
     return ended
@@ -106,24 +107,26 @@ def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_READY, {"now": now, "room": room})
-            ready = guarding.admitted([row[0] for row in cursor.fetchall()], now)
+            ready = destination_breaker.admit([row[0] for row in cursor.fetchall()], now)
             if not ready:
                 return []
             # Asked after the lock, so that a lease that another dispatcher has just committed is seen.
-            cursor.execute(_HEADS, {"now": now, "destinations": ready})
-            heads = [row[0] for row in cursor.fetchall()]
-        unfinished = Notification.objects.select_for_update(skip_locked=True).filter(pk__in=heads, status__in=("pending", "leased"))
+            cursor.execute(_NEXT, {"now": now, "destinations": ready})
+            following = [row[0] for row in cursor.fetchall()]
+        unfinished = Notification.objects.select_for_update(skip_locked=True).filter(
+            pk__in=following, status__in=("pending", "leased")
+        )
         return [lease(notification, now, owner) for notification in unfinished.order_by("pk")]
 
 
 def lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:
-    """Make a message `owner`'s to send; the caller holds its row, or has just written it."""
+    """Make a message `owner`'s to send; the caller has its row locked, or has just written it."""
     lost = notification.status == Notification.Status.LEASED
     if lost:
         notification.may_have_arrived = True
         Attempt.objects.create(
             notification=notification, at=notification.lease_until or now, outcome=Attempt.Outcome.LOST, ambiguous=True,
-            message="the sender ended before it could say what became of it",
+            message="the sender ended before it recorded an outcome",
         )  # fmt: skip  # one row
     if notification.may_have_arrived:
         notification.repeats += 1
@@ -131,61 +134,61 @@ def lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased
     notification.status, notification.lease_owner = Notification.Status.LEASED, owner
     notification.lease_until = now + timedelta(seconds=LEASE)
     notification.save(update_fields=["status", "lease_owner", "lease_until", "may_have_arrived", "repeats", "attempts"])
-    return _addressed(notification, now, owner)
+    return _with_endpoint(notification, now, owner)
 
 
-def _addressed(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:
-    """The message with the secrets of its destination; an opening key is kept, so that the end goes by the same one."""
-    letter = Letter(
+def _with_endpoint(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:
+    """The message with the secrets of its destination; the key that opens an alert is kept for its resolve."""
+    message = Message(
         message_id=f"msg_{notification.message_id.hex}",
         action=Action(notification.action),
         key=notification.dedup_key,
         sequence=notification.sequence,
-        facts=Facts.load(notification.payload),
+        payload=Payload.load(notification.payload),
     )
     try:
         destination = Destination.objects.defer(None).get(pk=notification.destination_id)
-        page = Page.objects.get(pk=notification.page_id) if notification.page_id else None
+        alert = Alert.objects.get(pk=notification.alert_id) if notification.alert_id else None
     except SealedTextUnreadableError as error:
-        return Leased(notification.pk, owner, letter, None, str(error))
+        return Leased(notification.pk, owner, message, None, str(error))
     kind = Kind(destination.kind)
     Destination.objects.filter(pk=destination.pk).update(next_send_at=now + timedelta(seconds=SPACING[kind]))
     key = destination.key
-    if kind is Kind.PAGERDUTY and page is not None:
-        if not page.opened_with:
-            page.opened_with = key
-            page.save(update_fields=["opened_with"])
-        key = page.opened_with
-    return Leased(notification.pk, owner, letter, Account(kind, destination.address, key, destination.base_url))
+    if kind is Kind.PAGERDUTY and alert is not None:
+        if not alert.opened_with:
+            alert.opened_with = key
+            alert.save(update_fields=["opened_with"])
+        key = alert.opened_with
+    return Leased(notification.pk, owner, message, Endpoint(kind, destination.address, key, destination.base_url))
 
 
 def send_leased(leased: Leased, post: Post, now: float) -> Outcome:
     """Send outside any transaction; `now` in seconds."""
-    if leased.account is None:
-        return RetryAfter(None, leased.trouble, ours=True)
-    return send(leased.letter, leased.account, post, now)
+    if leased.endpoint is None:
+        return RetryAfter(None, leased.unreadable, ours=True)
+    return send(leased.message, leased.endpoint, post, now)
 
 
 def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float, now: datetime) -> int | None:
     """Write what became of a message; returns the pool of its incident, to hint the browsers about."""
     with transaction.atomic():
         # The destination first, as in `claim`: one order of locks.
-        place = Notification.objects.values_list("destination_id", flat=True).get(pk=leased.notification)
-        destination = Destination.objects.select_for_update().get(pk=place)
+        destination_id = Notification.objects.values_list("destination_id", flat=True).get(pk=leased.notification)
+        destination = Destination.objects.select_for_update().get(pk=destination_id)
         notification = Notification.objects.select_for_update().get(pk=leased.notification)
-        mine = notification.status == Notification.Status.LEASED and notification.lease_owner == leased.owner
-        _note(notification, outcome, began, duration)
-        if mine:
-            _conclude(notification, destination, outcome, now)
+        still_leased = notification.status == Notification.Status.LEASED and notification.lease_owner == leased.owner
+        _record_attempt(notification, outcome, began, duration)
+        if still_leased:
+            _apply_outcome(notification, destination, outcome, now)
         incident = notification.incident
         return incident.pool_id if incident else None
 
 
-def _note(notification: Notification, outcome: Outcome, began: datetime, duration: float) -> None:
+def _record_attempt(notification: Notification, outcome: Outcome, began: datetime, duration: float) -> None:
     Attempt.objects.create(
         notification=notification,
         at=began,
-        outcome=_word(outcome),
+        outcome=_attempt_outcome(outcome),
         ambiguous=isinstance(outcome, RetryAfter) and outcome.ambiguous,
         status_code=outcome.status,
         message="" if isinstance(outcome, Accepted) else outcome.reason[:300],
@@ -193,13 +196,13 @@ def _note(notification: Notification, outcome: Outcome, began: datetime, duratio
     )
 
 
-def _word(outcome: Outcome) -> str:
+def _attempt_outcome(outcome: Outcome) -> str:
     if isinstance(outcome, Accepted):
         return Attempt.Outcome.ACCEPTED
     return Attempt.Outcome.RETRY if isinstance(outcome, RetryAfter) else Attempt.Outcome.REFUSED
 
 
-def _conclude(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
+def _apply_outcome(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
     notification.attempts += 1
     notification.lease_owner = notification.lease_until = None
     notification.outcome = "accepted" if isinstance(outcome, Accepted) else outcome.reason[:300]
@@ -213,7 +216,7 @@ def _conclude(notification: Notification, destination: Destination, outcome: Out
     if notification.status != Notification.Status.DELIVERED:
         destination.last_failure_at, destination.last_failure = now, notification.outcome
         _forget_key(notification)
-    _guard(notification, destination, outcome, now)
+    _count_outcome(notification, destination, outcome, now)
     notification.save(
         update_fields=["attempts", "lease_owner", "lease_until", "outcome", "status", "delivered_at", "due_at", "may_have_arrived"]
     )
@@ -232,10 +235,10 @@ def _conclude(notification: Notification, destination: Destination, outcome: Out
 
 
 def _postpone(notification: Notification, destination: Destination, outcome: RetryAfter, now: datetime) -> None:
-    pause = pause_before(notification.attempts, random.random()) if outcome.seconds is None else outcome.seconds
+    pause = backoff(notification.attempts, random.random()) if outcome.seconds is None else outcome.seconds
     notification.may_have_arrived |= outcome.ambiguous
     notification.due_at = now + timedelta(seconds=pause)
-    if outcome.seconds is not None or outcome.status == 429:  # it asked for quiet, whatever the message
+    if outcome.seconds is not None or outcome.status == 429:  # it limits the rate, whatever the message
         destination.next_send_at = notification.due_at
     if notification.due_at - notification.created_at > timedelta(seconds=HORIZON) or notification.action == Action.TEST:
         notification.status = Notification.Status.DEAD
@@ -253,30 +256,31 @@ def _refuse(notification: Notification, destination: Destination, outcome: Refus
     gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
     if gone and destination.enabled:
         destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
-        destinations.tell(f"Alerts to {destination.name} are switched off: {outcome.reason}", destination, now, silent=True)
+        text = f"Alerts to {destination.name} are switched off: {outcome.reason}"
+        destinations.record_event(text, destination, now, silent=True)
 
 
-def _guard(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
-    """Count the outcome in the destination's breaker, and say once that its circuit opened, once that it closed."""
-    opened_at = guarding.look(destination.breaker, now).opened_at
-    turn = guarding.count(destination, outcome, now, by_hand=notification.action == Action.TEST)
-    if not destination.enabled:  # it has just been said why nothing goes there
+def _count_outcome(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
+    """Count the outcome in the destination's breaker, and record an event when its circuit opens, another when it closes."""
+    opened_at = destination_breaker.circuit_of(destination.breaker, now).opened_at
+    transition = destination_breaker.count_outcome(destination, outcome, now, by_hand=notification.action == Action.TEST)
+    if not destination.enabled:  # an event says already why nothing goes there
         return
-    if turn is Turn.OPENED:
-        failed = f"{guarding.POLICY.failure_threshold} sends in a row failed, the last: {notification.outcome}"
-        said = f"Alerts to {destination.name} wait: {failed}. Next try in {guarding.POLICY.timeout:.0f} s"
-        destinations.tell(said, destination, now, silent=True)
-    elif turn is Turn.CLOSED:
+    if transition is Transition.OPENED:
+        failed = f"{destination_breaker.POLICY.failure_threshold} sends in a row failed, the last: {notification.outcome}"
+        text = f"Alerts to {destination.name} wait: {failed}. Next try in {destination_breaker.POLICY.timeout:.0f} s"
+        destinations.record_event(text, destination, now, silent=True)
+    elif transition is Transition.CLOSED:
         destination.next_send_at = now + timedelta(seconds=SPACING[Kind(destination.kind)])
-        destinations.flush(destination.pk)
-        said = f"Alerts to {destination.name} go out again: it answered after {spoken(now, opened_at or now)}"
-        destinations.tell(said, destination, now, silent=False)
+        destinations.make_due(destination.pk)
+        text = f"Alerts to {destination.name} go out again: it answered after {humanize(now, opened_at or now)}"
+        destinations.record_event(text, destination, now, silent=False)
 
 
 def _forget_key(notification: Notification) -> None:
-    """A key by which nothing can have arrived need not be kept: a corrected one is used at the next attempt."""
-    if notification.page_id is None or notification.may_have_arrived:
+    """Forget a key by which nothing can have arrived: a corrected one is used at the next attempt."""
+    if notification.alert_id is None or notification.may_have_arrived:
         return
-    told = Notification.objects.filter(page_id=notification.page_id, action__in=_OPENING).exclude(pk=notification.pk)
-    if not told.filter(delivered_at__isnull=False).exists() and not told.filter(may_have_arrived=True).exists():
-        Page.objects.filter(pk=notification.page_id).update(opened_with="")
+    opening = Notification.objects.filter(alert_id=notification.alert_id, action__in=_OPENING).exclude(pk=notification.pk)
+    if not opening.filter(delivered_at__isnull=False).exists() and not opening.filter(may_have_arrived=True).exists():
+        Alert.objects.filter(pk=notification.alert_id).update(opened_with="")

@@ -1,4 +1,8 @@
-"""From the outbox to notifications, in one transaction: what is written is told once, whoever dies when."""
+"""Turns events of the outbox into notifications, in one transaction: each is written once, whichever process dies when.
+
+Input: the outbox, the enabled rules, the destinations and alerts.  Output: notifications to be sent, alerts with what was
+sent of them.  Locks: the router's advisory lock, then the rows of the outbox that it takes.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from alerts import rules
-from alerts.models import Destination, Installation, Notification, Page, Rule
-from alerts.rules import Action, Happening, Kind, Telling, Told
-from alerts.services.facts import facts_of
+from alerts.models import Alert, Destination, Installation, Notification, Rule
+from alerts.rules import Action, AlertState, Intent, Kind
+from alerts.services.payloads import payload_of
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Outbox
 
@@ -19,12 +23,12 @@ _BATCH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class _Book:
-    """The rules in force for one batch."""
+class _RoutingContext:
+    """The rules and destinations in force for one batch."""
 
     rules: tuple[rules.Rule, ...]
     kinds: dict[int, Kind]  # of every destination
-    places: dict[int, Kind]  # of those that are enabled
+    enabled: dict[int, Kind]  # of those that are enabled
     prefix: str
 
 
@@ -36,128 +40,131 @@ def route(now: datetime, *, limit: int = _BATCH) -> int:
     if not Outbox.objects.exists():
         return 0
     with transaction.atomic():
-        if not _alone():
+        if not _lock():
             return 0
         taken = list(Outbox.objects.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:limit])
-        events = Event.objects.filter(pk__in=taken).select_related("pool", "node", "incident", "failover").order_by("pk")
-        book: _Book | None = None
-        for event in events:
-            happening = _happening(event)
-            if rules.is_alertable(happening):
-                book = book or _open_book()
-                _tell(event, happening, book, now)
+        rows = Event.objects.filter(pk__in=taken).select_related("pool", "node", "incident", "failover").order_by("pk")
+        context: _RoutingContext | None = None
+        for row in rows:
+            event = _event(row)
+            if rules.is_alertable(event):
+                context = context or _load_context()
+                _notify(row, event, context, now)
         Outbox.objects.filter(pk__in=taken).delete()
     return len(taken)
 
 
-def _alone() -> bool:
+def _lock() -> bool:
+    """Take the router's lock until the end of the transaction; False when another router has it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ROUTING_LOCK])
         row = cursor.fetchone()
     return row is not None and bool(row[0])
 
 
-def _happening(event: Event) -> Happening:
-    return Happening(
-        event=event.pk,
-        type=EventType(event.type),
-        severity=Severity(event.severity),
-        incident=event.incident_id,
-        pool=event.pool_id,
-        node=event.node_id,
-        tags=frozenset(event.node.tags) if event.node else frozenset(),
+def _event(row: Event) -> rules.Event:
+    return rules.Event(
+        number=row.pk,
+        type=EventType(row.type),
+        severity=Severity(row.severity),
+        incident=row.incident_id,
+        pool=row.pool_id,
+        node=row.node_id,
+        tags=frozenset(row.node.tags) if row.node else frozenset(),
     )
 
 
-def _open_book() -> _Book:
+def _load_context() -> _RoutingContext:
     every = list(Destination.objects.filter(removed_at=None).values_list("pk", "kind", "enabled"))
     kinds = {pk: Kind(kind) for pk, kind, _ in every}
     in_force = Rule.objects.filter(enabled=True)
-    return _Book(
-        rules=tuple(_value(rule) for rule in in_force),
+    return _RoutingContext(
+        rules=tuple(_rule(row) for row in in_force),
         kinds=kinds,
-        places={pk: kinds[pk] for pk, _, enabled in every if enabled},
+        enabled={pk: kinds[pk] for pk, _, enabled in every if enabled},
         prefix=Installation.prefix(),
     )
 
 
-def _value(rule: Rule) -> rules.Rule:
+def _rule(row: Rule) -> rules.Rule:
     return rules.Rule(
-        severities=frozenset(Severity(each) for each in rule.severities),
-        types=frozenset(EventType(each) for each in rule.event_types),
-        pool=rule.pool_id,
-        tag=rule.tag,
-        destinations=frozenset(rule.destinations.values_list("pk", flat=True)),
-        kind=Kind(rule.destination_kind) if rule.destination_kind else None,
+        severities=frozenset(Severity(each) for each in row.severities),
+        types=frozenset(EventType(each) for each in row.event_types),
+        pool=row.pool_id,
+        tag=row.tag,
+        destinations=frozenset(row.destinations.values_list("pk", flat=True)),
+        kind=Kind(row.destination_kind) if row.destination_kind else None,
     )
 
 
-def _tell(event: Event, happening: Happening, book: _Book, now: datetime) -> None:
-    subject = rules.subject(happening)
-    # A lasting trouble that is over may come again as a new page; an incident never opens again.
-    pages = Page.objects.filter(subject=subject).defer("opened_with").order_by("pk")
-    found = {page.destination_id: page for page in (pages if happening.incident else pages.filter(resolved_at=None))}
-    told = {place: _told(page, book) for place, page in found.items() if place in book.kinds}
-    for telling in rules.tell(happening, book.rules, _others(event, book), told.values()):
-        after = rules.remember(told.get(telling.destination), telling, happening, book.kinds[telling.destination])
-        page = None if telling.action is Action.INFO else _turn(found.get(telling.destination), after, event, subject, book, now)
-        _write(telling, event, page, book, now)
+def _notify(row: Event, event: rules.Event, context: _RoutingContext, now: datetime) -> None:
+    """Decide about one event, and write each intent as a notification of its alert."""
+    subject = rules.subject(event)
+    # A lasting trouble that is over may come again as a new alert; an incident never opens again.
+    found = Alert.objects.filter(subject=subject).defer("opened_with").order_by("pk")
+    alerts = {alert.destination_id: alert for alert in (found if event.incident else found.filter(resolved_at=None))}
+    states = {pk: _state(alert, context) for pk, alert in alerts.items() if pk in context.kinds}
+    for intent in rules.decide(event, context.rules, _recipients(row, context), states.values()):
+        after = rules.state_after(states.get(intent.destination), intent, event, context.kinds[intent.destination])
+        plain = intent.action is Action.INFO
+        alert = None if plain else _store(alerts.get(intent.destination), after, row, subject, context, now)
+        _write(intent, row, alert, context, now)
 
 
-def _others(event: Event, book: _Book) -> dict[int, Kind]:
-    """Where to tell it: not to the destination that the event is about, which hears nothing or would hear it too late."""
-    about = event.detail.get("destination") if isinstance(event.detail, dict) else None
-    return {place: kind for place, kind in book.places.items() if place != about}
+def _recipients(row: Event, context: _RoutingContext) -> dict[int, Kind]:
+    """The enabled destinations but the one that the event is about: it is failing, or would be notified too late."""
+    about = row.detail.get("destination") if isinstance(row.detail, dict) else None
+    return {pk: kind for pk, kind in context.enabled.items() if pk != about}
 
 
-def _told(page: Page, book: _Book) -> Told:
-    return Told(
-        destination=page.destination_id,
-        kind=book.kinds[page.destination_id],
-        key=page.dedup_key.removeprefix(book.prefix),
-        severity=Severity(page.severity),
-        nodes=frozenset(page.nodes),
-        triggers=page.triggers,
-        acknowledged=page.acknowledged,
-        resolved=page.resolved_at is not None,
+def _state(alert: Alert, context: _RoutingContext) -> AlertState:
+    return AlertState(
+        destination=alert.destination_id,
+        kind=context.kinds[alert.destination_id],
+        key=alert.dedup_key.removeprefix(context.prefix),
+        severity=Severity(alert.severity),
+        nodes=frozenset(alert.nodes),
+        triggers=alert.triggers,
+        acknowledged=alert.acknowledged,
+        resolved=alert.resolved_at is not None,
     )
 
 
-def _turn(page: Page | None, after: Told, event: Event, subject: str, book: _Book, now: datetime) -> Page:
-    """Store what the destination has been told."""
-    if page is None:
-        return Page.objects.create(
+def _store(alert: Alert | None, after: AlertState, row: Event, subject: str, context: _RoutingContext, now: datetime) -> Alert:
+    """Store what the destination has been notified of."""
+    if alert is None:
+        return Alert.objects.create(
             destination_id=after.destination,
-            incident=event.incident,
+            incident=row.incident,
             subject=subject,
-            dedup_key=book.prefix + after.key,
+            dedup_key=context.prefix + after.key,
             severity=after.severity.value,
             nodes=sorted(after.nodes),
             triggers=after.triggers,
             opened_at=now,
         )
-    page.severity, page.nodes, page.triggers, page.acknowledged = (
+    alert.severity, alert.nodes, alert.triggers, alert.acknowledged = (
         after.severity.value,
         sorted(after.nodes),
         after.triggers,
         after.acknowledged,
     )
-    page.resolved_at = now if after.resolved else None
-    page.save(update_fields=["severity", "nodes", "triggers", "acknowledged", "resolved_at"])
-    return page
+    alert.resolved_at = now if after.resolved else None
+    alert.save(update_fields=["severity", "nodes", "triggers", "acknowledged", "resolved_at"])
+    return alert
 
 
-def _write(telling: Telling, event: Event, page: Page | None, book: _Book, now: datetime) -> None:
+def _write(intent: Intent, row: Event, alert: Alert | None, context: _RoutingContext, now: datetime) -> None:
     Notification.objects.create(
-        destination_id=telling.destination,
-        page=page,
-        incident=event.incident,
-        event=event,
-        action=telling.action.value,
-        sequence=telling.sequence,
-        dedup_key=book.prefix + telling.key if page is None else page.dedup_key,
-        severity=telling.severity.value,
-        payload=facts_of(event, telling.action, telling.severity.value).stored(),
+        destination_id=intent.destination,
+        alert=alert,
+        incident=row.incident,
+        event=row,
+        action=intent.action.value,
+        sequence=intent.sequence,
+        dedup_key=context.prefix + intent.key if alert is None else alert.dedup_key,
+        severity=intent.severity.value,
+        payload=payload_of(row, intent.action, intent.severity.value).stored(),
         due_at=now,
         created_at=now,
     )

@@ -1,6 +1,6 @@
-"""A term of the alerts' runner: one loop routes, leases and records, a thread of its own carries each message.
+"""Runs the alerts for one term: one loop routes, leases and records, a thread of its own sends each message.
 
-The threads touch no database, so a destination that hangs costs one thread for ten seconds and delays nobody else.
+The threads touch no database, so a destination that hangs costs one thread for ten seconds and delays no other message.
 The slot's advisory lock makes it one runner a host; several hosts may run at once, the leases keep them apart.
 """
 
@@ -37,7 +37,7 @@ SLOT_LOCKS = 0x0FA13  # advisory lock class; the second key is made of the host
 TERM = (30.0, 60.0)  # s
 MOST_IN_FLIGHT = 32
 POLL = 0.2  # s
-_CHORES_EVERY = 1.0  # s: heartbeat, clock, overtaken messages, successor
+_CHORES_EVERY = 1.0  # s: heartbeat, clock, superseded messages, successor
 _RECONNECT = 0.25  # s
 
 
@@ -66,7 +66,7 @@ class Dispatcher:
         recorded = self._record(now)
         routed = routing.route(now)
         if routed:
-            dispatch.tidy(now)
+            dispatch.expire_superseded(now)
         room = MOST_IN_FLIGHT - self.in_flight
         leased = dispatch.claim(now, room=room, owner=self._owner) if room else []
         for each in leased:
@@ -113,7 +113,7 @@ class Dispatcher:
         self._answers.put(_Sent(leased, outcome, now, time.monotonic() - began))
 
     def _hint(self) -> None:
-        """Tell the browsers, in a thread of its own: a Redis that hangs must not hold an alert."""
+        """Notify the browsers, in a thread of its own: a Redis that hangs must not hold an alert."""
         while (pool := self._hints.get()) is not None:
             pools = {pool}
             while not self._hints.empty():
@@ -193,7 +193,7 @@ class _Term:
                 self.relieved = True  # another was first; it does the work
                 return
         self._look_at_the_clock()
-        dispatch.tidy(timezone.now() + self.clock_offset)
+        dispatch.expire_superseded(timezone.now() + self.clock_offset)
         self._show_up()
         if time.monotonic() >= self._until:
             self._hand_over()

@@ -41,7 +41,7 @@ def open_incident(pool: Pool, severity: Severity = Severity.CRITICAL) -> Inciden
     )
 
 
-def happen(
+def add_event(
     kind: EventType, severity: Severity = Severity.INFO, *, incident: Incident | None = None, node: str = "", **detail: Any
 ) -> Event:
     """One event with its number in the outbox."""
@@ -63,15 +63,15 @@ def happen(
 
 def fail(incident: Incident, node: str = "a") -> None:
     """The events of one node that fails and loses its share."""
-    happen(EventType.NODE_MARKED_FAILED, Severity.CRITICAL, incident=incident, node=node)
-    happen(EventType.FAILOVER_STARTED, incident=incident, node=node)
+    add_event(EventType.NODE_MARKED_FAILED, Severity.CRITICAL, incident=incident, node=node)
+    add_event(EventType.FAILOVER_STARTED, incident=incident, node=node)
 
 
 def recover(incident: Incident, node: str = "a") -> None:
     """The incident's last failure ends."""
     incident.closed_at = at(60)
     incident.save(update_fields=["closed_at"])
-    happen(EventType.INCIDENT_CLOSED, incident=incident)
+    add_event(EventType.INCIDENT_CLOSED, incident=incident)
 
 
 def slack(name: str = "ops") -> Destination:
@@ -91,7 +91,7 @@ def ok(status: int = 202) -> Reply:
 
 @dataclass
 class Receiver:
-    """Takes what is posted, answers as told; `arrived` holds the bodies that it accepted."""
+    """Takes what is posted, answers with `answer`; `arrived` holds the bodies that it accepted."""
 
     answer: Callable[[], Answer] = ok
     arrived: list[dict[str, Any]] = field(default_factory=list)

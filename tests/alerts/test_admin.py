@@ -127,7 +127,7 @@ def test_a_webhook_without_a_secret_gets_one_that_is_shown_once(admin: Client) -
     assert secret not in admin.get(reverse(CHANGE, args=[Destination.objects.get().pk])).content.decode()
 
 
-def test_switching_a_destination_on_again_forgets_why_and_sends_what_waits(admin: Client) -> None:
+def test_enabling_a_destination_again_clears_the_reason_and_sends_what_waits(admin: Client) -> None:
     made = history.pagerduty()
     fail(open_incident(make_pool()))
     routing.route(at(0))
@@ -139,7 +139,7 @@ def test_switching_a_destination_on_again_forgets_why_and_sends_what_waits(admin
     assert Notification.objects.get().due_at.year < 2100
 
 
-def test_a_lost_encryption_key_can_be_mended_in_the_admin(admin: Client, settings: Settings) -> None:
+def test_a_lost_encryption_key_can_be_repaired_in_the_admin(admin: Client, settings: Settings) -> None:
     made = history.pagerduty()
     settings.ENCRYPTION_KEYS = (Fernet.generate_key().decode(),)
     assert b"cannot be decrypted" in admin.get(reverse(CHANGE, args=[made.pk])).content
@@ -169,10 +169,10 @@ def test_removing_a_destination_forgets_its_secrets_and_keeps_its_history(admin:
     assert "ops" not in admin.get(reverse("alerts:destinations")).content.decode()
 
 
-def test_a_rule_that_tells_nobody_is_refused(admin: Client) -> None:
+def test_a_rule_that_notifies_no_destination_is_refused(admin: Client) -> None:
     rule = {"name": "silent", "enabled": "on", "order": 5, "severities": ["critical"], "tag": "", "destination_kind": ""}
     answer = admin.post(reverse("admin:alerts_rule_add"), rule)
-    assert b"A rule tells somebody" in answer.content
+    assert b"A rule notifies at least one destination" in answer.content
     admin.post(reverse("admin:alerts_rule_add"), {**rule, "destination_kind": "webhook", "event_types": ["failover_failed"]})
     assert Rule.objects.get(name="silent").event_types == ["failover_failed"]
 

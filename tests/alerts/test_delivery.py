@@ -15,27 +15,27 @@ from hypothesis import strategies as st
 
 from alerts.delivery import (
     Accepted,
-    Account,
     Disable,
-    Facts,
-    Letter,
+    Endpoint,
+    Message,
     Outcome,
+    Payload,
     Refused,
     Reply,
     RetryAfter,
-    outward,
+    pagerduty,
     send,
     slack,
+    transport,
     webhook,
 )
-from alerts.delivery.answers import asked_pause, pause_before
-from alerts.delivery.pagerduty import event as pagerduty_event
+from alerts.delivery.answers import backoff, retry_after
 from alerts.rules import Action, Kind
 from tests.alerts.history import ROUTING_KEY, SIGNING_SECRET, SLACK_URL
 from tests.alerts.receivers import Behaviour, answers, closes_in_the_middle, hangs, never_ends, receiver, reply, resets
 
 NOW = 1_795_435_200.0  # 2026-11-23 12:00 UTC
-FACTS = Facts(
+PAYLOAD = Payload(
     title="api-2 marked failed: connection refused",
     text="api: api-2 failed",
     severity="critical",
@@ -52,15 +52,15 @@ FACTS = Facts(
 )
 
 
-def letter(action: Action = Action.TRIGGER, facts: Facts = FACTS) -> Letter:
-    return Letter("msg_1", action, "failover-console/x/incident/7", 1, facts)
+def make_message(action: Action = Action.TRIGGER, payload: Payload = PAYLOAD) -> Message:
+    return Message("msg_1", action, "failover-console/x/incident/7", 1, payload)
 
 
 def answered(kind: Kind, status: int, body: bytes = b"", **headers: str) -> Outcome:
     def post(url: str, body_: bytes, headers_: Mapping[str, str]) -> Reply:
         return Reply(status, {name.replace("_", "-"): value for name, value in headers.items()}, body)
 
-    return send(letter(), Account(kind, SLACK_URL, SIGNING_SECRET, "https://events.pagerduty.com"), post, NOW)
+    return send(make_message(), Endpoint(kind, SLACK_URL, SIGNING_SECRET, "https://events.pagerduty.com"), post, NOW)
 
 
 @pytest.mark.parametrize(
@@ -113,19 +113,19 @@ def test_retry_after_is_honoured_within_reason(asked: str, seconds: float | None
 
 @given(st.text())
 def test_no_retry_after_can_stop_or_hurry_us(asked: str) -> None:
-    seconds = asked_pause(asked, NOW)
+    seconds = retry_after(asked, NOW)
     assert seconds is None or 1 <= seconds <= 900
 
 
 def test_the_schedule_of_retries_has_little_jitter() -> None:
     steps = [0, 2, 10, 30, 60, 120, 300, 600, 1800, 3600, 3600]
     for attempts, step in enumerate(steps):
-        assert pause_before(attempts, 0.0) == pytest.approx(step * 0.85)
-        assert pause_before(attempts, 0.999999) == pytest.approx(step * 1.15, rel=1e-4)
+        assert backoff(attempts, 0.0) == pytest.approx(step * 0.85)
+        assert backoff(attempts, 0.999999) == pytest.approx(step * 1.15, rel=1e-4)
 
 
 def test_a_slack_message_says_how_bad_what_where_and_what_was_done() -> None:
-    message = slack.message(letter())
+    message = slack.render(make_message())
     shown = json.dumps(message, ensure_ascii=False)
     assert message["blocks"][0]["text"]["text"] == "🔴 Critical: api-2 marked failed: connection refused"
     for part in (
@@ -140,7 +140,7 @@ def test_a_slack_message_says_how_bad_what_where_and_what_was_done() -> None:
 
 
 def test_a_resolve_in_slack_is_green() -> None:
-    assert slack.message(letter(Action.RESOLVE))["blocks"][0]["text"]["text"].startswith("🟢 Resolved")
+    assert slack.render(make_message(Action.RESOLVE))["blocks"][0]["text"]["text"].startswith("🟢 Resolved")
 
 
 def _texts(value: Any) -> list[str]:
@@ -154,7 +154,7 @@ def _texts(value: Any) -> list[str]:
 @given(st.text(alphabet="<>&!@|*\n`ab ", max_size=400), st.integers(1, 60))
 def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times: int) -> None:
     hostile = text * times + "<!channel> <@U1> <https://evil.example|x>"
-    facts = Facts(
+    payload = Payload(
         hostile,
         hostile,
         "critical",
@@ -165,7 +165,7 @@ def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times
         node=hostile,
         did=hostile,
     )
-    message = slack.message(letter(facts=facts))
+    message = slack.render(make_message(payload=payload))
     ours = "<https://console.example/|Open in the console>"
     for each in _texts(message):
         assert "<" not in each.replace(ours, "")
@@ -178,12 +178,12 @@ def test_no_text_can_forge_a_mention_or_a_link_or_break_a_limit(text: str, times
 
 
 def test_a_runbook_is_a_link_only_when_it_is_one() -> None:
-    facts = Facts("t", "t", "warning", "", "https://console.example/", "", runbook="javascript:alert(1)")
-    assert "javascript" not in json.dumps(slack.message(letter(facts=facts)))
+    payload = Payload("t", "t", "warning", "", "https://console.example/", "", runbook="javascript:alert(1)")
+    assert "javascript" not in json.dumps(slack.render(make_message(payload=payload)))
 
 
 def test_a_pagerduty_event_has_what_the_service_needs() -> None:
-    event = pagerduty_event(letter(), ROUTING_KEY)
+    event = pagerduty.render(make_message(), ROUTING_KEY)
     assert event["event_action"] == "trigger"
     assert event["dedup_key"] == "failover-console/x/incident/7"
     assert event["payload"]["severity"] == "critical"
@@ -193,8 +193,8 @@ def test_a_pagerduty_event_has_what_the_service_needs() -> None:
     assert event["payload"]["custom_details"]["what was done"].startswith("its share moved")
 
 
-def test_an_end_in_pagerduty_is_its_key_alone() -> None:
-    assert pagerduty_event(letter(Action.RESOLVE), ROUTING_KEY) == {
+def test_a_resolve_in_pagerduty_is_its_key_alone() -> None:
+    assert pagerduty.render(make_message(Action.RESOLVE), ROUTING_KEY) == {
         "routing_key": ROUTING_KEY,
         "event_action": "resolve",
         "dedup_key": "failover-console/x/incident/7",
@@ -202,8 +202,8 @@ def test_an_end_in_pagerduty_is_its_key_alone() -> None:
 
 
 def test_a_long_summary_is_cut_to_what_pagerduty_takes() -> None:
-    facts = Facts("t" * 3000, "u" * 3000, "warning", "", "", "")
-    summary = pagerduty_event(letter(facts=facts), ROUTING_KEY)["payload"]["summary"]
+    payload = Payload("t" * 3000, "u" * 3000, "warning", "", "", "")
+    summary = pagerduty.render(make_message(payload=payload), ROUTING_KEY)["payload"]["summary"]
     assert len(summary) == 1024
 
 
@@ -228,7 +228,7 @@ def test_a_malformed_signing_secret_is_refused_before_anything_is_sent(key: str)
         asked.append(url)
         return Reply(200, {}, b"")
 
-    assert isinstance(send(letter(), Account(Kind.WEBHOOK, "https://x.example/", key), post, NOW), Refused)
+    assert isinstance(send(make_message(), Endpoint(Kind.WEBHOOK, "https://x.example/", key), post, NOW), Refused)
     assert asked == []
 
 
@@ -239,24 +239,24 @@ def test_a_webhook_says_type_time_and_data_and_keeps_its_id() -> None:
         seen.update(headers, body=json.loads(body))
         return Reply(200, {}, b"")
 
-    send(letter(Action.RESOLVE), Account(Kind.WEBHOOK, "https://x.example/", SIGNING_SECRET), post, NOW)
+    send(make_message(Action.RESOLVE), Endpoint(Kind.WEBHOOK, "https://x.example/", SIGNING_SECRET), post, NOW)
     assert seen["webhook-id"] == "msg_1"
     assert seen["webhook-timestamp"] == str(int(NOW))
     assert seen["body"]["type"] == "incident.resolved"
-    assert seen["body"]["timestamp"] == FACTS.at
+    assert seen["body"]["timestamp"] == PAYLOAD.at
     assert seen["body"]["data"]["key"] == "failover-console/x/incident/7"
 
 
-def test_an_account_shows_no_secret() -> None:
-    shown = repr(Account(Kind.SLACK, SLACK_URL, ROUTING_KEY, "https://events.pagerduty.com"))
+def test_an_endpoint_shows_no_secret() -> None:
+    shown = repr(Endpoint(Kind.SLACK, SLACK_URL, ROUTING_KEY, "https://events.pagerduty.com"))
     assert SLACK_URL not in shown
     assert ROUTING_KEY not in shown
 
 
 def deliver(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch, kind: Kind = Kind.SLACK) -> Outcome:
-    monkeypatch.setattr(outward, "TIMEOUT", 0.5)
+    monkeypatch.setattr(transport, "TIMEOUT", 0.5)
     with receiver(behaviour) as url:
-        return send(letter(), Account(kind, url, SIGNING_SECRET, url), outward.post, NOW)
+        return send(make_message(), Endpoint(kind, url, SIGNING_SECRET, url), transport.post, NOW)
 
 
 def test_a_receiver_that_takes_the_message_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,14 +264,14 @@ def test_a_receiver_that_takes_the_message_has_it(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("behaviour", [hangs, resets, closes_in_the_middle])
-def test_no_whole_answer_may_still_be_an_arrival(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_that_is_cut_off_is_ambiguous(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = deliver(behaviour, monkeypatch)
     assert isinstance(outcome, RetryAfter)
     assert outcome.ambiguous
     assert "s3cr3tcanary" not in outcome.reason
 
 
-def test_garbage_in_the_place_of_an_answer_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_garbage_in_the_place_of_an_answer_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = deliver(answers(b"\x00\xff nonsense\r\n\r\n"), monkeypatch)
     assert isinstance(outcome, RetryAfter)
 
@@ -291,10 +291,10 @@ def test_a_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(deliver(moved, monkeypatch, Kind.WEBHOOK), Refused)
 
 
-def test_nobody_listening_is_no_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_not_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
     with receiver(hangs) as url:
         pass
-    outcome = send(letter(), Account(Kind.SLACK, url), outward.post, NOW)
+    outcome = send(make_message(), Endpoint(Kind.SLACK, url), transport.post, NOW)
     assert isinstance(outcome, RetryAfter)
     assert not outcome.ambiguous
 
@@ -303,6 +303,6 @@ def test_nobody_listening_is_no_arrival(monkeypatch: pytest.MonkeyPatch) -> None
     "url", ["http://169.254.169.254/latest/", "https://10.0.0.1/hook", "https://user@127.0.0.1/", "file:///etc/passwd"]
 )
 def test_what_the_egress_rules_refuse_is_not_sent(url: str) -> None:
-    outcome = send(letter(), Account(Kind.SLACK, url), outward.post, NOW)
+    outcome = send(make_message(), Endpoint(Kind.SLACK, url), transport.post, NOW)
     assert isinstance(outcome, Refused)
     assert outcome.disable is Disable.NO

@@ -12,7 +12,7 @@ from alerts import views
 from alerts.delivery import Reply
 from alerts.models import Destination, Notification
 from alerts.services import dispatch, routing
-from alerts.services.trial import LIMIT
+from alerts.services.test_message import LIMIT
 from nodes.models import Incident
 from tests.alerts import history
 from tests.alerts.history import Receiver, at, fail, make_pool, open_incident
@@ -54,9 +54,9 @@ def test_the_list_shows_each_message_and_filters(incident: Incident, viewer: Cli
     assert viewer.get(reverse("alerts:notifications"), {"status": "nonsense", "destination": "x", "page": "999"}).status_code == 200
 
 
-def test_a_notification_shows_its_attempts_and_what_it_said(incident: Incident, viewer: Client) -> None:
+def test_a_notification_shows_its_attempts_and_its_message(incident: Incident, viewer: Client) -> None:
     (leased,) = (
-        each for each in dispatch.claim(at(0), room=9, owner=history.new_id()) if each.account and each.account.kind == "slack"
+        each for each in dispatch.claim(at(0), room=9, owner=history.new_id()) if each.endpoint and each.endpoint.kind == "slack"
     )
     down = Receiver(lambda: Reply(503, {}, b""))
     dispatch.record(leased, dispatch.send_leased(leased, down, at(0).timestamp()), began=at(0), duration=0.2, now=at(0))
@@ -66,7 +66,7 @@ def test_a_notification_shows_its_attempts_and_what_it_said(incident: Incident, 
     assert "slackcanary" not in page
 
 
-def test_an_incident_lists_what_was_told_of_it(incident: Incident, viewer: Client) -> None:
+def test_an_incident_lists_its_notifications(incident: Incident, viewer: Client) -> None:
     answer = viewer.get(reverse("alerts:incident_notifications", args=[incident.pk]))
     assert b"trigger to ops" in answer.content
     assert b"<html" not in answer.content
@@ -94,7 +94,7 @@ def test_destinations_are_shown_without_their_secrets(incident: Incident, viewer
     assert "Send a test" not in page
 
 
-def test_a_console_that_tells_nobody_says_so(viewer: Client) -> None:
+def test_a_console_without_an_enabled_destination_says_so(viewer: Client) -> None:
     page = viewer.get(reverse("alerts:destinations")).content.decode()
     assert "No rule brings critical events" in page
     assert "No rule brings warning events" in page
@@ -122,7 +122,7 @@ def test_a_test_of_the_pager_is_resolved_by_itself(incident: Incident, operator:
     operator.post(reverse("alerts:test_send", args=[pager.pk]))
     test, end = Notification.objects.filter(dedup_key__contains="/test/").order_by("pk")
     assert (test.action, end.action, end.status) == ("test", "resolve", "pending")
-    dispatch.tidy(test.created_at)
+    dispatch.expire_superseded(test.created_at)
     end.refresh_from_db()
     assert end.status == "pending"
 

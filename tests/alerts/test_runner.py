@@ -24,7 +24,7 @@ PATIENCE = 20  # s after which a test gives up
 
 
 class Served:
-    """A runner in a thread, posting to two receivers in memory: the chat hangs while it is told to."""
+    """A runner in a thread, posting to two receivers in memory: the chat hangs until it may answer."""
 
     def __init__(self) -> None:
         self.stop, self.chat_may_answer = threading.Event(), threading.Event()

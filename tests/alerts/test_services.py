@@ -13,13 +13,13 @@ from django.db import connection, transaction
 from pytest_django import Settings
 
 from alerts.delivery import Accepted, Disable, Refused, Reply, RetryAfter
-from alerts.models import Destination, Installation, Notification, Page, Rule
+from alerts.models import Alert, Destination, Installation, Notification, Rule
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Incident, Outbox
 from tests.alerts import history
-from tests.alerts.history import Receiver, at, fail, happen, make_pool, open_incident, recover
+from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident, recover
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -36,10 +36,10 @@ def pager() -> Destination:
     return history.pagerduty()
 
 
-def turn(receiver: Receiver, now: datetime, *, room: int = 32) -> int:
-    """One turn of a dispatcher: everything due is sent, one message per destination."""
+def dispatch_due(receiver: Receiver, now: datetime, *, room: int = 32) -> int:
+    """One round of a dispatcher: everything due is sent, one message per destination."""
     routing.route(now)
-    dispatch.tidy(now)
+    dispatch.expire_superseded(now)
     leased = dispatch.claim(now, room=room, owner=ME)
     for each in leased:
         dispatch.record(each, dispatch.send_leased(each, receiver, now.timestamp()), began=now, duration=0.1, now=now)
@@ -59,15 +59,15 @@ def test_the_first_rules_bring_critical_to_the_pager_and_the_chat(incident: Inci
     chat = history.slack()
     fail(incident)
     assert routing.route(at(0)) == 2
-    told = Notification.objects.values_list("destination_id", "action", "dedup_key")
+    written = Notification.objects.values_list("destination_id", "action", "dedup_key")
     key = f"failover-console/{Installation.objects.get().name}/incident/{incident.pk}"
-    assert sorted(told) == sorted([(pager.pk, "trigger", key), (chat.pk, "trigger", key)])
+    assert sorted(written) == sorted([(pager.pk, "trigger", key), (chat.pk, "trigger", key)])
     assert not Outbox.objects.exists()
 
 
 def test_a_warning_goes_to_the_chat_alone(incident: Incident, pager: Destination) -> None:
     chat = history.slack()
-    happen(EventType.NODE_MARKED_FAILED, Severity.WARNING, incident=incident, node="a")
+    add_event(EventType.NODE_MARKED_FAILED, Severity.WARNING, incident=incident, node="a")
     routing.route(at(0))
     assert list(Notification.objects.values_list("destination_id", flat=True)) == [chat.pk]
 
@@ -75,65 +75,65 @@ def test_a_warning_goes_to_the_chat_alone(incident: Incident, pager: Destination
 def test_an_incident_is_triggered_acknowledged_and_resolved_under_one_key(incident: Incident, pager: Destination) -> None:
     receiver = Receiver()
     fail(incident)
-    turn(receiver, at(0))
-    happen(EventType.ACKNOWLEDGED, incident=incident)
-    turn(receiver, at(5))
+    dispatch_due(receiver, at(0))
+    add_event(EventType.ACKNOWLEDGED, incident=incident)
+    dispatch_due(receiver, at(5))
     recover(incident)
-    turn(receiver, at(10))
+    dispatch_due(receiver, at(10))
     assert receiver.actions == ["trigger", "acknowledge", "resolve"]
-    assert {each["dedup_key"] for each in receiver.arrived} == {Page.objects.get().dedup_key}
+    assert {each["dedup_key"] for each in receiver.arrived} == {Alert.objects.get().dedup_key}
 
 
-def test_ten_failing_checks_and_their_failover_are_one_page(incident: Incident, pager: Destination) -> None:
+def test_ten_failing_checks_and_their_failover_are_one_alert(incident: Incident, pager: Destination) -> None:
     for _ in range(10):
-        happen(EventType.HEALTH_CHECK_FAILED, incident=incident, node="a")
+        add_event(EventType.HEALTH_CHECK_FAILED, incident=incident, node="a")
     fail(incident)
     receiver = Receiver()
     for second in range(0, 60, 5):
-        turn(receiver, at(second))
+        dispatch_due(receiver, at(second))
     assert receiver.actions == ["trigger"]
 
 
 def test_a_rule_that_changes_meanwhile_does_not_lose_the_resolve(incident: Incident, pager: Destination) -> None:
     receiver = Receiver()
     fail(incident)
-    turn(receiver, at(0))
+    dispatch_due(receiver, at(0))
     Rule.objects.all().delete()
     recover(incident)
-    turn(receiver, at(5))
+    dispatch_due(receiver, at(5))
     assert receiver.actions == ["trigger", "resolve"]
 
 
 def test_a_resolve_waits_until_its_trigger_was_taken(incident: Incident, pager: Destination) -> None:
     down = Receiver(lambda: RetryAfter(None, "no answer", ambiguous=True))
     fail(incident)
-    turn(down, at(0))
+    dispatch_due(down, at(0))
     recover(incident)
-    turn(down, at(1))
+    dispatch_due(down, at(1))
     assert len(down.asked) == 1
     up = Receiver()
     for second in range(3, 15):
-        turn(up, at(second))
+        dispatch_due(up, at(second))
     assert up.actions == ["trigger", "resolve"]
 
 
 def test_what_was_never_sent_and_is_over_is_not_sent_at_all(incident: Incident, pager: Destination) -> None:
     down = Receiver(lambda: Reply(503, {}, b""))
     fail(incident)
-    turn(down, at(0))
+    dispatch_due(down, at(0))
     recover(incident)
     receiver = Receiver()
-    turn(receiver, at(100))
+    dispatch_due(receiver, at(100))
     assert receiver.asked == []
     assert states() == [("trigger", "superseded"), ("resolve", "superseded")]
 
 
 def test_a_refused_trigger_takes_its_resolve_with_it(incident: Incident, pager: Destination) -> None:
     fail(incident)
-    turn(Receiver(lambda: Refused("answered 400")), at(0))
+    dispatch_due(Receiver(lambda: Refused("answered 400")), at(0))
     recover(incident)
     receiver = Receiver()
-    turn(receiver, at(5))
+    dispatch_due(receiver, at(5))
     assert receiver.asked == []
     assert states() == [("trigger", "dead"), ("resolve", "superseded")]
 
@@ -144,7 +144,7 @@ def test_a_sender_that_dies_is_repeated_under_the_same_ids_and_counted(incident:
     first = lease_one(at(0))  # sent, and then the process is killed
     assert dispatch.claim(at(29), room=32, owner=OTHER) == []
     second = lease_one(at(31), OTHER)
-    assert (second.letter.message_id, second.letter.key) == (first.letter.message_id, first.letter.key)
+    assert (second.message.message_id, second.message.key) == (first.message.message_id, first.message.key)
     dispatch.record(second, Accepted(202), began=at(31), duration=0.1, now=at(31))
     notification = Notification.objects.get()
     assert (notification.status, notification.repeats) == ("delivered", 1)
@@ -169,7 +169,7 @@ def test_a_resolve_follows_a_trigger_of_which_nobody_knows_whether_it_arrived(in
     recover(incident)
     receiver = Receiver()
     for second in (31, 33, 35):
-        turn(receiver, at(second))
+        dispatch_due(receiver, at(second))
     assert receiver.actions == ["trigger", "resolve"]
 
 
@@ -228,7 +228,7 @@ def test_retries_follow_the_schedule_and_end_after_a_day(incident: Incident, pag
     fail(incident)
     tried, now = [], 0.0
     while not Notification.objects.filter(status="dead").exists():
-        if turn(down, at(now)):
+        if dispatch_due(down, at(now)):
             tried.append(now)
         waiting = Notification.objects.filter(status="pending").first()
         now = (waiting.due_at - at(0)).total_seconds() + 0.001 if waiting else now + 1
@@ -242,11 +242,11 @@ def test_retries_follow_the_schedule_and_end_after_a_day(incident: Incident, pag
 def test_retry_after_holds_the_whole_destination(incident: Incident, pager: Destination) -> None:
     busy = Receiver(lambda: RetryAfter(120.0, "answered 429", status=429))
     fail(incident)
-    turn(busy, at(0))
+    dispatch_due(busy, at(0))
     fail(open_incident(make_pool("db")))
     receiver = Receiver()
-    assert turn(receiver, at(119)) == 0
-    assert turn(receiver, at(121)) == 1
+    assert dispatch_due(receiver, at(119)) == 0
+    assert dispatch_due(receiver, at(121)) == 1
 
 
 def test_slack_gets_one_message_a_second(incident: Incident) -> None:
@@ -254,71 +254,71 @@ def test_slack_gets_one_message_a_second(incident: Incident) -> None:
     fail(incident)
     fail(open_incident(make_pool("db")))
     receiver = Receiver(lambda: Reply(200, {}, b"ok"))
-    assert [turn(receiver, at(second)) for second in (0, 0.5, 1.0)] == [1, 0, 1]
+    assert [dispatch_due(receiver, at(second)) for second in (0, 0.5, 1.0)] == [1, 0, 1]
 
 
-def test_a_destination_that_is_gone_is_switched_off_and_the_others_hear_of_it(incident: Incident, pager: Destination) -> None:
+def test_a_destination_that_is_gone_is_disabled_and_the_others_are_notified(incident: Incident, pager: Destination) -> None:
     chat = history.slack()
     fail(incident)
     routing.route(at(0))
     for each in dispatch.claim(at(0), room=32, owner=ME):
         gone = Refused("Slack says invalid_token", Disable.NOW, 403)
         dispatch.record(
-            each, gone if each.account and each.account.kind == "slack" else Accepted(202), began=at(0), duration=0.1, now=at(0)
+            each, gone if each.endpoint and each.endpoint.kind == "slack" else Accepted(202), began=at(0), duration=0.1, now=at(0)
         )
     chat.refresh_from_db()
     assert (chat.enabled, chat.disabled_reason) == (False, "Slack says invalid_token")
-    told = Event.objects.get(type="config_changed")
-    assert (told.severity, told.actor) == ("warning", "alerts")
-    assert Outbox.objects.filter(event=told).exists()
+    event = Event.objects.get(type="config_changed")
+    assert (event.severity, event.actor) == ("warning", "alerts")
+    assert Outbox.objects.filter(event=event).exists()
 
 
-def test_the_third_404_in_a_row_switches_a_destination_off(incident: Incident, pager: Destination) -> None:
+def test_the_third_404_in_a_row_disables_a_destination(incident: Incident, pager: Destination) -> None:
     missing = Receiver(lambda: Refused("answered 404: nothing is there", Disable.IF_REPEATED, 404))
     fail(incident)
     seen = []
     for second in (0, 3, 20):
-        turn(missing, at(second))
+        dispatch_due(missing, at(second))
         pager.refresh_from_db()
         seen.append((pager.enabled, Notification.objects.get().status))
     assert seen == [(True, "pending"), (True, "pending"), (False, "dead")]
 
 
-def test_a_page_ends_by_the_key_that_opened_it(incident: Incident, pager: Destination) -> None:
+def test_an_alert_is_resolved_by_the_key_that_opened_it(incident: Incident, pager: Destination) -> None:
     receiver = Receiver()
     fail(incident)
-    turn(receiver, at(0))
+    dispatch_due(receiver, at(0))
     Destination.objects.filter(pk=pager.pk).update(key="N" * 32)
     recover(incident)
-    turn(receiver, at(5))
+    dispatch_due(receiver, at(5))
     assert [each["routing_key"] for each in receiver.arrived] == [history.ROUTING_KEY, history.ROUTING_KEY]
 
 
 def test_a_key_by_which_nothing_arrived_is_given_up_for_the_corrected_one(incident: Incident, pager: Destination) -> None:
     fail(incident)
-    turn(Receiver(lambda: Reply(429, {}, b"")), at(0))
+    dispatch_due(Receiver(lambda: Reply(429, {}, b"")), at(0))
     Destination.objects.filter(pk=pager.pk).update(key="N" * 32)
     receiver = Receiver()
-    turn(receiver, at(100))
+    dispatch_due(receiver, at(100))
     assert [each["routing_key"] for each in receiver.arrived] == ["N" * 32]
 
 
-def test_an_update_that_waits_is_overtaken_by_a_newer_one(incident: Incident, pager: Destination) -> None:
+def test_an_update_that_waits_is_superseded_by_a_newer_one(incident: Incident, pager: Destination) -> None:
     fail(incident, "a")
     fail(incident, "b")
     receiver = Receiver()
     for second in (0, 2, 4):
-        turn(receiver, at(second))
+        dispatch_due(receiver, at(second))
     assert [each["payload"]["component"] for each in receiver.arrived] == ["b"]
     recover(incident)
-    turn(receiver, at(10))
+    dispatch_due(receiver, at(10))
     assert receiver.actions == ["trigger", "resolve"]
 
 
 def test_a_secret_that_cannot_be_read_is_a_reason_and_no_crash(incident: Incident, pager: Destination, settings: Settings) -> None:
     fail(incident)
     settings.ENCRYPTION_KEYS = (Fernet.generate_key().decode(),)
-    turn(Receiver(), at(0))
+    dispatch_due(Receiver(), at(0))
     assert "cannot be decrypted" in Notification.objects.get().outcome
     assert Notification.objects.get().status == "pending"
 
@@ -327,8 +327,8 @@ def test_no_secret_is_stored_in_plain_or_shown(incident: Incident, pager: Destin
     history.slack()
     fail(incident)
     receiver = Receiver()
-    turn(receiver, at(0))
-    leased = repr([Destination.objects.all(), list(Page.objects.all()), list(Notification.objects.all())])
+    dispatch_due(receiver, at(0))
+    leased = repr([Destination.objects.all(), list(Alert.objects.all()), list(Notification.objects.all())])
     with connection.cursor() as cursor:
         tables = ("alerts_destination", "alerts_page", "alerts_notification", "alerts_attempt", "nodes_event")
         rows = []

@@ -88,7 +88,7 @@ def slack(db: None) -> Destination:
     return Destination.objects.create(name="ops", kind="slack", address="https://hooks.slack.test/services/x")
 
 
-def telling(slack: Destination, action: str, key: str, at: datetime, **fields: Any) -> Notification:
+def notification(slack: Destination, action: str, key: str, at: datetime, **fields: Any) -> Notification:
     event = Event.objects.create(at=at, type="node_marked_failed", severity="critical", actor="engine", message="failed")
     sealed = {"severity": "critical", "payload": {}, "due_at": at, "created_at": at}
     return Notification.objects.create(destination=slack, event=event, action=action, dedup_key=key, **sealed, **fields)
@@ -132,9 +132,9 @@ def test_every_family_has_the_type_and_labels_that_are_documented(
 ) -> None:
     fleet.runners(now)
     Runner.objects.filter(kind="checks").update(verdicts={"pass": 3})
-    sent = telling(slack, "trigger", "k", now, status="delivered", delivered_at=now)
+    sent = notification(slack, "trigger", "k", now, status="delivered", delivered_at=now)
     sent.tries.create(at=now, outcome="retry")
-    telling(slack, "resolve", "k", now, status="superseded")
+    notification(slack, "resolve", "k", now, status="superseded")
     Failover.objects.update(status="completed", completed_at=now)
     told = scrape().families
     labels = {name: {label for each in family.samples for label in each.labels} for name, family in told.items()}
@@ -223,8 +223,8 @@ def test_no_counter_falls_while_a_node_fails_and_comes_back(scrape: Any, api: Po
 
 def test_messages_are_counted_with_the_time_since_their_event(scrape: Any, slack: Destination, now: datetime) -> None:
     for number, seconds in enumerate((0.4, 5, 5.1)):
-        telling(slack, "trigger", f"k{number}", now, status="delivered", delivered_at=now + timedelta(seconds=seconds))
-    telling(slack, "trigger", "k9", now)
+        notification(slack, "trigger", f"k{number}", now, status="delivered", delivered_at=now + timedelta(seconds=seconds))
+    notification(slack, "trigger", "k9", now)
     told = scrape()
     assert told("failover_notifications_total", channel_kind="slack") == 3
     spans = [told("failover_notification_latency_seconds_bucket", le=le) for le in ("0.5", "2.5", "5.0", "10.0", "+Inf")]
@@ -232,7 +232,7 @@ def test_messages_are_counted_with_the_time_since_their_event(scrape: Any, slack
 
 
 def test_attempts_that_did_not_deliver_are_counted_by_their_outcome(scrape: Any, slack: Destination, now: datetime) -> None:
-    message = telling(slack, "trigger", "k", now)
+    message = notification(slack, "trigger", "k", now)
     for outcome in ("retry", "retry", "lost", "accepted"):
         message.tries.create(at=now, outcome=outcome)
     told = scrape()
@@ -242,10 +242,10 @@ def test_attempts_that_did_not_deliver_are_counted_by_their_outcome(scrape: Any,
 
 
 def test_messages_that_were_overtaken_are_counted_by_why(scrape: Any, slack: Destination, now: datetime) -> None:
-    telling(slack, "trigger", "k", now)
-    telling(slack, "resolve", "k", now)
+    notification(slack, "trigger", "k", now)
+    notification(slack, "resolve", "k", now)
     for _ in range(2):
-        dispatch.tidy(now)
+        dispatch.expire_superseded(now)
     told = scrape()
     assert told("failover_notifications_suppressed_total", reason="overtaken") == 1
     assert told("failover_notifications_suppressed_total", reason="never_told") == 1

@@ -52,9 +52,9 @@ def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: 
     expect(page.locator("#incidents")).to_contain_text("None open", timeout=PATIENCE)
     expect(page.locator("#headline")).to_contain_text("3 pools healthy", timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
-    eventually(lambda: all(a["state"] == "resolved" for a in product.received()["alerts"]), 20, "the page is resolved")
-    pages = [m for m in product.received()["messages"] if m["service"] == "pagerduty" and m["action"] == "trigger"]
-    assert len(pages) == 1
+    eventually(lambda: all(a["state"] == "resolved" for a in product.received()["alerts"]), 20, "the alert is resolved")
+    triggers = [m for m in product.received()["messages"] if m["service"] == "pagerduty" and m["action"] == "trigger"]
+    assert len(triggers) == 1
 
 
 def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, product: Product) -> None:

@@ -33,12 +33,12 @@ def deliver(receiver: Receiver, now: float) -> None:
     for second in range(10):
         moment = datetime.fromtimestamp(now + second / 10 * 9, UTC)
         routing.route(moment)
-        dispatch.tidy(moment)
+        dispatch.expire_superseded(moment)
         for each in dispatch.claim(moment, room=9, owner=ME):
             dispatch.record(each, dispatch.send_leased(each, receiver, now), began=moment, duration=0.1, now=moment)
 
 
-def test_a_node_that_dies_and_comes_back_is_one_page_that_ends(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_node_that_dies_and_comes_back_is_one_alert_that_is_resolved(connection: psycopg.Connection[Row], pool: Pool) -> None:
     history.pagerduty()
     receiver, now = Receiver(), time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
@@ -56,7 +56,7 @@ def test_a_node_that_dies_and_comes_back_is_one_page_that_ends(connection: psyco
     assert len({each["dedup_key"] for each in receiver.arrived}) == 1
 
 
-def test_the_page_says_what_failed_and_where_its_share_went(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_the_alert_says_what_failed_and_where_its_share_went(connection: psycopg.Connection[Row], pool: Pool) -> None:
     history.pagerduty()
     receiver, now = Receiver(), time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
@@ -70,7 +70,7 @@ def test_the_page_says_what_failed_and_where_its_share_went(connection: psycopg.
     assert payload["custom_details"]["what was done"].startswith("its share moved to a (now 50.01 %), c (now 49.99 %), epoch")
 
 
-def test_a_pool_where_nobody_can_take_over_is_one_page_that_says_so(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_pool_where_no_node_can_take_over_is_one_alert_that_says_so(connection: psycopg.Connection[Row], pool: Pool) -> None:
     history.pagerduty()
     receiver, now = Receiver(), time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)

@@ -1,4 +1,4 @@
-"""Kill -9 of each program in turn while a node fails: the failover happens once, one page, a history without hole or double."""
+"""Kill -9 of each program in turn while a node fails: the failover happens once, one alert, a history without hole or double."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _count(product: Product, kind: str, after: int) -> int:
 
 
 @pytest.mark.parametrize("victim", VICTIMS)
-def test_a_kill_while_a_node_fails_costs_no_failover_and_no_page(product: Product, victim: str) -> None:
+def test_a_kill_while_a_node_fails_costs_no_failover_and_no_alert(product: Product, victim: str) -> None:
     eventually(lambda: product.pids(*VICTIMS[victim]), 30, f"{victim} runs")
     last = int(product.rows("SELECT coalesce(max(id), 0) AS n FROM nodes_event")[0]["n"])
     seen = len(product.received()["messages"])
@@ -58,11 +58,11 @@ def test_a_kill_while_a_node_fails_costs_no_failover_and_no_page(product: Produc
     resolved = "SELECT count(*) AS n FROM nodes_incident WHERE closed_at IS NULL"
     eventually(lambda: product.rows(resolved)[0]["n"] == 0, 30, "the incident is closed")
 
-    def told() -> list[str]:
+    def actions() -> list[str]:
         return [m["action"] for m in product.received()["messages"][seen:] if m["service"] == "pagerduty"]
 
-    eventually(lambda: "resolve" in told(), 60, "the page is resolved")
-    assert told() == ["trigger", "resolve"]
+    eventually(lambda: "resolve" in actions(), 60, "the alert is resolved")
+    assert actions() == ["trigger", "resolve"]
     for kind in ("node_marked_failed", "failover_started", "failover_completed", "recovery_completed"):
         assert _count(product, kind, last) == 1, kind
     epochs = [

@@ -1,4 +1,7 @@
-"""A message that was given up, on its way once more."""
+"""Puts a message that was given up back in line, when a person asks for it.
+
+Locks: the destination's row, then the notification's.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +13,26 @@ from alerts.models import Destination, Notification
 from alerts.rules import Action
 
 
-class NotAgainError(Exception):
+class NotResentError(Exception):
     """Why this message is not sent again, in a sentence."""
 
 
-def send_again(notification_id: int, *, actor: str, now: datetime) -> None:
-    """Put a message that was given up back in line, with a new day to arrive in; raises `NotAgainError`."""
+def resend(notification_id: int, *, actor: str, now: datetime) -> None:
+    """Make the message due again, with a new day to arrive in; raises `NotResentError`."""
     with transaction.atomic():
         # The destination first, as everywhere: one order of locks.
-        place = Notification.objects.values_list("destination_id", flat=True).get(pk=notification_id)
-        destination = Destination.objects.select_for_update().get(pk=place)
+        destination_id = Notification.objects.values_list("destination_id", flat=True).get(pk=notification_id)
+        destination = Destination.objects.select_for_update().get(pk=destination_id)
         notification = Notification.objects.select_for_update(of=("self",)).select_related("incident").get(pk=notification_id)
-        if trouble := _trouble(notification, destination):
-            raise NotAgainError(trouble)
+        if reason := _refusal(notification, destination):
+            raise NotResentError(reason)
         notification.status, notification.due_at, notification.created_at = Notification.Status.PENDING, now, now
-        notification.requested_by, notification.outcome = actor, f"asked for again by {actor}"
+        notification.requested_by, notification.outcome = actor, f"to be sent again, requested by {actor}"
         notification.save(update_fields=["status", "due_at", "created_at", "requested_by", "outcome"])
 
 
-def _trouble(notification: Notification, destination: Destination) -> str:
+def _refusal(notification: Notification, destination: Destination) -> str:
+    """Why it may not be sent again; empty when it may."""
     if notification.status != Notification.Status.DEAD:
         return f"It was not given up: it is {notification.get_status_display()}."
     if notification.action == Action.TEST:
@@ -39,5 +43,5 @@ def _trouble(notification: Notification, destination: Destination) -> str:
         return f"{destination.name} is switched off: switch it on in the admin first."
     over = notification.incident is not None and notification.incident.closed_at is not None
     if over and notification.action == Action.TRIGGER:
-        return "Its incident is over; a page now would wake somebody for nothing."
+        return "Its incident is over; an alert now would wake somebody for nothing."
     return ""

@@ -1,4 +1,4 @@
-"""What a message says, gathered from the rows in the transaction that writes it."""
+"""Builds the payload of a message from the rows of its event, in the transaction that writes the notification."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from alerts.delivery import Facts
+from alerts.delivery import Payload
 from alerts.delivery.answers import iso
 from alerts.rules import Action
 from nodes.models import Event, Failover, Incident
@@ -17,8 +17,8 @@ _MINUTE = 60  # s
 _HOUR = 60 * _MINUTE
 
 
-def facts_of(event: Event, action: Action, severity: str) -> Facts:
-    """The facts of an event, told as the opening, the acknowledgement or the end of its page."""
+def payload_of(event: Event, action: Action, severity: str) -> Payload:
+    """The payload about an event, worded as the opening, the acknowledgement or the end of its alert."""
     incident = event.incident
     pool = event.pool
     common: dict[str, Any] = {
@@ -37,22 +37,22 @@ def facts_of(event: Event, action: Action, severity: str) -> Facts:
     return _worded(event, incident, action, common)
 
 
-def _worded(event: Event, incident: Incident | None, action: Action, common: dict[str, Any]) -> Facts:
+def _worded(event: Event, incident: Incident | None, action: Action, common: dict[str, Any]) -> Payload:
     if action is Action.RESOLVE:
         if incident is None:
-            return Facts(title=event.message, text=event.message, **common)
+            return Payload(title=event.message, text=event.message, **common)
         ended = incident.closed_at or event.at
-        text = f"Over after {spoken(ended, incident.opened_at)}. Last: {event.message}"
-        return Facts(title=incident.summary, text=text, until=iso(ended.timestamp()), **common)
+        text = f"Over after {humanize(ended, incident.opened_at)}. Last: {event.message}"
+        return Payload(title=incident.summary, text=text, until=iso(ended.timestamp()), **common)
     if action is Action.ACKNOWLEDGE and incident is not None:
         note, by = incident.acknowledgement, incident.acknowledged_by or event.actor
-        return Facts(title=incident.summary, text=event.message, by=by, note=note, **common)
+        return Payload(title=incident.summary, text=event.message, by=by, note=note, **common)
     text = incident.summary if incident else event.message
-    return Facts(title=event.message, text=text, did=what_was_done(event), **common)
+    return Payload(title=event.message, text=text, did=what_was_done(event), **common)
 
 
-def spoken(end: datetime, start: datetime) -> str:
-    """A duration as a person says it: 45 s, 3 min 20 s, 2 h 5 min."""
+def humanize(end: datetime, start: datetime) -> str:
+    """A duration in words: 45 s, 3 min 20 s, 2 h 5 min."""
     seconds = max(0, round((end - start).total_seconds()))
     if seconds < _MINUTE:
         return f"{seconds} s"
@@ -62,15 +62,15 @@ def spoken(end: datetime, start: datetime) -> str:
 
 
 def what_was_done(event: Event) -> str:
-    """What the engine did about the event's node, or which guard held it back; empty when it decided nothing."""
+    """What the engine did about the event's node, or which guard blocked it; empty when it decided nothing."""
     decided = event.failover
     if decided is None and event.incident_id and event.node_id:
         decided = Failover.objects.filter(incident_id=event.incident_id, node_id=event.node_id).order_by("-pk").first()
     if decided is None:
         return ""
     if decided.status == Failover.Status.REFUSED:
-        held = next((g["reason"] for g in decided.record.get("guards", ()) if g.get("holds") and not g.get("overridden")), "")
-        return f"no share was moved: {held or decided.refused_by.replace('_', ' ')}"
+        blocked = next((g["reason"] for g in decided.record.get("guards", ()) if g.get("holds") and not g.get("overridden")), "")
+        return f"no share was moved: {blocked or decided.refused_by.replace('_', ' ')}"
     takers = [c for c in decided.record.get("considered", ()) if c["after"] > c["before"]]
     to = ", ".join(f"{c['name']} (now {c['after'] / 100:.2f} %)" for c in takers)
     return f"its share moved to {to}, epoch {decided.epoch}" if to else decided.reason

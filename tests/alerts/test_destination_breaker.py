@@ -12,16 +12,16 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.delivery import Accepted, Disable, Facts, Refused, Reply, RetryAfter
-from alerts.delivery.letter import Post
+from alerts.delivery import Accepted, Disable, Payload, Refused, Reply, RetryAfter
+from alerts.delivery.types import Post
 from alerts.models import Destination, Notification
-from alerts.services import destinations, dispatch, guarding, routing
+from alerts.services import destination_breaker, destinations, dispatch, routing
 from alerts.services.runner import Dispatcher
-from alerts.services.trial import send_test
+from alerts.services.test_message import send_test
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Event
 from tests.alerts import history
-from tests.alerts.history import Answer, Receiver, at, happen
+from tests.alerts.history import Answer, Receiver, add_event, at
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -40,14 +40,14 @@ def make_hook(name: str = "hook") -> Destination:
 
 def write(destination: Destination, number: int, second: float = 0, *, severity: str = "warning") -> Notification:
     """One message of its own, as a rule would write it."""
-    facts = Facts(title=f"m{number}", text="", severity=severity, at="", url="", console="")
+    payload = Payload(title=f"m{number}", text="", severity=severity, at="", url="", console="")
     return Notification.objects.create(
-        destination=destination, action="info", dedup_key=f"key/{number}", severity=severity, payload=facts.stored(),
+        destination=destination, action="info", dedup_key=f"key/{number}", severity=severity, payload=payload.stored(),
         due_at=at(second), created_at=at(second),
     )  # fmt: skip  # one row
 
 
-def turn(post: Post, now: datetime) -> int:
+def dispatch_due(post: Post, now: datetime) -> int:
     """One round of a dispatcher of its own, as in a new process; returns how many messages it sent."""
     leased = dispatch.claim(now, room=32, owner=uuid.uuid4())
     for each in leased:
@@ -65,7 +65,7 @@ def fail_often(destination: Destination, answer: Answer = DEAD, times: int = 5) 
         write(destination, number, number)
         now = at(OPENED_AT - times + 1 + number)
         Notification.objects.filter(attempts__gt=0).update(due_at=at(600))
-        assert turn(answering(answer), now) == 1
+        assert dispatch_due(answering(answer), now) == 1
 
 
 def titles(receiver: Receiver) -> list[str]:
@@ -74,10 +74,12 @@ def titles(receiver: Receiver) -> list[str]:
 
 def open_circuit(destination: Destination) -> None:
     fail_often(destination)
-    assert guarding.look(Destination.objects.get(pk=destination.pk).breaker, at(OPENED_AT)).retry_at == at(OPENED_AT + 15)
+    assert destination_breaker.circuit_of(Destination.objects.get(pk=destination.pk).breaker, at(OPENED_AT)).retry_at == at(
+        OPENED_AT + 15
+    )
 
 
-def told() -> list[tuple[str, str]]:
+def recorded() -> list[tuple[str, str]]:
     return list(Event.objects.filter(actor="alerts").order_by("pk").values_list("severity", "message"))
 
 
@@ -85,7 +87,7 @@ def test_a_dead_destination_costs_no_lease_until_its_wait_is_over(hook: Destinat
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
     receiver = Receiver()
-    assert [turn(receiver, at(OPENED_AT + second)) for second in (0, 1, 7, 14.9)] == [0, 0, 0, 0]
+    assert [dispatch_due(receiver, at(OPENED_AT + second)) for second in (0, 1, 7, 14.9)] == [0, 0, 0, 0]
     assert receiver.asked == []
     waiting = Notification.objects.get(dedup_key="key/9")
     assert (waiting.status, waiting.attempts, waiting.due_at) == ("pending", 0, at(OPENED_AT))
@@ -94,12 +96,12 @@ def test_a_dead_destination_costs_no_lease_until_its_wait_is_over(hook: Destinat
 def test_it_is_not_even_asked_each_round(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
-    turn(Receiver(), at(OPENED_AT + 1))
+    dispatch_due(Receiver(), at(OPENED_AT + 1))
     hook.refresh_from_db()
     assert hook.next_send_at == at(OPENED_AT + 15)
 
 
-def test_one_message_is_the_trial_whoever_asks(hook: Destination) -> None:
+def test_one_message_is_the_trial_however_many_hosts_claim(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 8, OPENED_AT)
     write(hook, 9, OPENED_AT)
@@ -114,8 +116,8 @@ def test_a_trial_that_fails_doubles_the_wait_up_to_a_minute(hook: Destination) -
     for number in range(10, 17):
         write(hook, number, OPENED_AT)
         Notification.objects.filter(attempts__gt=0).update(due_at=at(1e6))
-        assert turn(answering(DEAD), now) == 1
-        retry_at = guarding.look(Destination.objects.get().breaker, now).retry_at
+        assert dispatch_due(answering(DEAD), now) == 1
+        retry_at = destination_breaker.circuit_of(Destination.objects.get().breaker, now).retry_at
         assert retry_at is not None
         waits.append(round((retry_at - now).total_seconds()))
         now = retry_at + timedelta(seconds=0.001)
@@ -126,7 +128,7 @@ def test_recovery_sends_what_waits_in_its_order(hook: Destination) -> None:
     open_circuit(hook)  # m0 to m4, due again at 600
     write(hook, 9, OPENED_AT)
     receiver = Receiver()
-    sent = [turn(receiver, at(OPENED_AT + 15 + second)) for second in range(8)]
+    sent = [dispatch_due(receiver, at(OPENED_AT + 15 + second)) for second in range(8)]
     assert sent == [1, 1, 1, 1, 1, 1, 0, 0]
     assert titles(receiver) == ["m9", "m0", "m1", "m2", "m3", "m4"]  # m9 was due, and so was the trial
     assert not Notification.objects.exclude(status="delivered").exists()
@@ -138,7 +140,7 @@ def test_another_destination_is_unaffected(hook: Destination) -> None:
     write(hook, 8, OPENED_AT)
     write(other, 9, OPENED_AT)
     receiver = Receiver()
-    assert turn(receiver, at(OPENED_AT + 1)) == 1
+    assert dispatch_due(receiver, at(OPENED_AT + 1)) == 1
     assert titles(receiver) == ["m9"]
 
 
@@ -189,77 +191,77 @@ def test_a_new_runner_keeps_the_open_circuit(hook: Destination, dispatching: Cal
         RetryAfter(None, "our log says why", ours=True),
     ],
 )
-def test_what_is_no_sign_of_death_does_not_open_it(hook: Destination, answer: Answer) -> None:
+def test_an_answer_or_a_fault_of_ours_does_not_open_it(hook: Destination, answer: Answer) -> None:
     for number in range(8):
         write(hook, number)
         Notification.objects.filter(attempts__gt=0).update(status="dead")
         Destination.objects.update(enabled=True, not_found=0)
-        assert turn(answering(answer), at(number * 100)) == 1
-    assert guarding.look(Destination.objects.get().breaker, at(701)) == guarding.Circuit(None, None)
+        assert dispatch_due(answering(answer), at(number * 100)) == 1
+    assert destination_breaker.circuit_of(Destination.objects.get().breaker, at(701)) == destination_breaker.Circuit(None, None)
 
 
 @pytest.mark.parametrize("answer", [Reply(500, {}, b""), Reply(503, {}, b""), Reply(408, {}, b""), DEAD])
-def test_what_is_a_sign_of_death_opens_it(hook: Destination, answer: Answer) -> None:
+def test_failures_of_the_receiver_open_it(hook: Destination, answer: Answer) -> None:
     fail_often(hook, answer)
-    assert guarding.look(Destination.objects.get().breaker, at(OPENED_AT)).retry_at == at(OPENED_AT + 15)
+    assert destination_breaker.circuit_of(Destination.objects.get().breaker, at(OPENED_AT)).retry_at == at(OPENED_AT + 15)
 
 
 def test_an_answer_in_between_begins_the_count_anew(hook: Destination) -> None:
     fail_often(hook, times=4)
     write(hook, 8, OPENED_AT)
-    turn(answering(Reply(400, {}, b"")), at(OPENED_AT + 1))
+    dispatch_due(answering(Reply(400, {}, b"")), at(OPENED_AT + 1))
     write(hook, 9, OPENED_AT)
-    turn(answering(DEAD), at(OPENED_AT + 2))
-    assert guarding.look(Destination.objects.get().breaker, at(OPENED_AT + 2)).opened_at is None
+    dispatch_due(answering(DEAD), at(OPENED_AT + 2))
+    assert destination_breaker.circuit_of(Destination.objects.get().breaker, at(OPENED_AT + 2)).opened_at is None
 
 
 def test_a_secret_that_cannot_be_read_is_our_own_trouble(hook: Destination) -> None:
     write(hook, 1)
     (leased,) = dispatch.claim(at(0), room=1, owner=uuid.uuid4())
-    unread = dispatch.Leased(leased.notification, leased.owner, leased.letter, None, "cannot be decrypted")
+    unread = dispatch.Leased(leased.notification, leased.owner, leased.message, None, "cannot be decrypted")
     assert dispatch.send_leased(unread, Receiver(), 0.0) == RetryAfter(None, "cannot be decrypted", ours=True)
 
 
-def test_a_trial_whose_sender_dies_lapses_with_its_lease(hook: Destination) -> None:
+def test_a_trial_whose_sender_dies_expires_with_its_lease(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
     assert len(dispatch.claim(at(OPENED_AT + 15), room=32, owner=uuid.uuid4())) == 1  # killed
     receiver = Receiver()
-    assert turn(receiver, at(OPENED_AT + 15 + dispatch.LEASE - 1)) == 0
-    assert turn(receiver, at(OPENED_AT + 15 + dispatch.LEASE + 1)) == 1
+    assert dispatch_due(receiver, at(OPENED_AT + 15 + dispatch.LEASE - 1)) == 0
+    assert dispatch_due(receiver, at(OPENED_AT + 15 + dispatch.LEASE + 1)) == 1
     assert titles(receiver) == ["m9"]
 
 
-def test_an_answer_that_comes_after_its_lease_moves_no_circuit(hook: Destination) -> None:
+def test_an_answer_that_comes_after_its_lease_changes_no_circuit(hook: Destination) -> None:
     fail_often(hook, times=4)
     write(hook, 9)
     (late,) = dispatch.claim(at(OPENED_AT + 1), room=1, owner=uuid.uuid4())
     dispatch.claim(at(OPENED_AT + 40), room=1, owner=uuid.uuid4())
     dispatch.record(late, DEAD, began=at(OPENED_AT + 1), duration=40, now=at(OPENED_AT + 41))
-    assert guarding.look(Destination.objects.get().breaker, at(OPENED_AT + 41)).opened_at is None
+    assert destination_breaker.circuit_of(Destination.objects.get().breaker, at(OPENED_AT + 41)).opened_at is None
 
 
 def test_a_message_that_waits_a_day_is_given_up_all_the_same(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
-    dispatch.tidy(at(86400 + OPENED_AT + 1))
+    dispatch.expire_superseded(at(86400 + OPENED_AT + 1))
     assert Notification.objects.get(dedup_key="key/9").status == "dead"
 
 
-def test_its_opening_and_closing_are_told_once_each(hook: Destination) -> None:
+def test_its_opening_and_closing_are_one_event_each(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 8, OPENED_AT)
-    turn(answering(DEAD), at(OPENED_AT + 15))
+    dispatch_due(answering(DEAD), at(OPENED_AT + 15))
     write(hook, 9, OPENED_AT)
     for second in range(46, 52):
-        turn(Receiver(), at(OPENED_AT + second))
-    assert told() == [
+        dispatch_due(Receiver(), at(OPENED_AT + second))
+    assert recorded() == [
         ("warning", "Alerts to hook wait: 5 sends in a row failed, the last: cannot be connected to. Next try in 15 s"),
         ("info", "Alerts to hook go out again: it answered after 46 s"),
     ]
 
 
-def test_the_others_are_told_and_not_the_dead_one_itself() -> None:
+def test_the_other_destinations_are_notified_and_not_the_dead_one() -> None:
     chat, second = history.slack(), history.slack("second")
     fail_often(chat)
     routing.route(at(OPENED_AT))
@@ -268,37 +270,37 @@ def test_the_others_are_told_and_not_the_dead_one_itself() -> None:
     ]
 
 
-def test_turns_are_logged(hook: Destination, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="alerts.services.guarding")
+def test_transitions_are_logged(hook: Destination, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="alerts.services.destination_breaker")
     open_circuit(hook)
     write(hook, 8, OPENED_AT)
-    turn(answering(DEAD), at(OPENED_AT + 15))
+    dispatch_due(answering(DEAD), at(OPENED_AT + 15))
     write(hook, 9, OPENED_AT)
-    turn(Receiver(), at(OPENED_AT + 46))
+    dispatch_due(Receiver(), at(OPENED_AT + 46))
     said = ("opened", "stays open: the trial failed", "closed")
     assert caplog.messages == [f"circuit of destination hook {each}" for each in said]
 
 
-def test_a_trial_that_finds_the_destination_gone_says_only_that(hook: Destination) -> None:
+def test_a_trial_that_finds_the_destination_gone_is_one_event(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
-    turn(answering(Refused("answered 410", Disable.NOW, 410)), at(OPENED_AT + 15))
-    assert [message.split(":")[0] for _, message in told()] == ["Alerts to hook wait", "Alerts to hook are switched off"]
+    dispatch_due(answering(Refused("answered 410", Disable.NOW, 410)), at(OPENED_AT + 15))
+    assert [message.split(":")[0] for _, message in recorded()] == ["Alerts to hook wait", "Alerts to hook are switched off"]
 
 
-def test_a_trial_that_is_asked_for_quiet_tells_nothing(hook: Destination) -> None:
+def test_a_trial_that_is_rate_limited_is_no_event(hook: Destination) -> None:
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
-    assert turn(answering(Reply(429, {"retry-after": "60"}, b"")), at(OPENED_AT + 15)) == 1
-    circuit = guarding.look(Destination.objects.get().breaker, at(OPENED_AT + 16))
+    assert dispatch_due(answering(Reply(429, {"retry-after": "60"}, b"")), at(OPENED_AT + 15)) == 1
+    circuit = destination_breaker.circuit_of(Destination.objects.get().breaker, at(OPENED_AT + 16))
     assert (circuit.opened_at, circuit.retry_at) == (at(OPENED_AT), None)
     assert Destination.objects.get().next_send_at == at(OPENED_AT + 75)
 
 
-def test_switching_it_on_again_forgets_the_circuit(hook: Destination) -> None:
+def test_enabling_it_again_forgets_the_circuit(hook: Destination) -> None:
     open_circuit(hook)
-    destinations.switched_on(hook.pk, at(OPENED_AT + 1))
-    assert turn(Receiver(), at(OPENED_AT + 1)) == 1
+    destinations.on_enabled(hook.pk, at(OPENED_AT + 1))
+    assert dispatch_due(Receiver(), at(OPENED_AT + 1)) == 1
 
 
 def test_a_test_passes_an_open_circuit_and_closes_it(hook: Destination) -> None:
@@ -306,27 +308,27 @@ def test_a_test_passes_an_open_circuit_and_closes_it(hook: Destination) -> None:
     write(hook, 9, OPENED_AT)
     receiver = Receiver()
     send_test(hook, actor="ada", now=at(OPENED_AT + 2), post=receiver)
-    turn(receiver, at(OPENED_AT + 3))
+    dispatch_due(receiver, at(OPENED_AT + 3))
     assert [each["type"] for each in receiver.arrived] == ["alert.tested", "alert.told"]
 
 
 def test_a_test_that_fails_leaves_an_open_circuit_as_it_was(hook: Destination) -> None:
     open_circuit(hook)
     send_test(hook, actor="ada", now=at(OPENED_AT + 2), post=answering(DEAD))
-    assert guarding.look(Destination.objects.get().breaker, at(OPENED_AT + 3)).retry_at == at(OPENED_AT + 15)
+    assert destination_breaker.circuit_of(Destination.objects.get().breaker, at(OPENED_AT + 3)).retry_at == at(OPENED_AT + 15)
 
 
 def test_an_answer_to_what_was_sent_before_it_opened_is_too_late(hook: Destination) -> None:
     open_circuit(hook)
     stored = Destination.objects.get()
-    assert guarding.count(stored, Accepted(202), at(OPENED_AT + 1), by_hand=False) is None
-    assert guarding.look(stored.breaker, at(OPENED_AT + 1)).retry_at == at(OPENED_AT + 15)
+    assert destination_breaker.count_outcome(stored, Accepted(202), at(OPENED_AT + 1), by_hand=False) is None
+    assert destination_breaker.circuit_of(stored.breaker, at(OPENED_AT + 1)).retry_at == at(OPENED_AT + 15)
 
 
 def test_a_breaker_that_cannot_be_read_begins_anew(hook: Destination, caplog: pytest.LogCaptureFixture) -> None:
     Destination.objects.update(breaker={"state": "ajar", "written": "by another version"})
     write(hook, 9)
-    assert turn(Receiver(), at(0)) == 1
+    assert dispatch_due(Receiver(), at(0)) == 1
     assert "begins anew" in caplog.text
 
 
@@ -337,7 +339,7 @@ def test_a_new_address_forgets_the_circuit_of_the_old_one(hook: Destination, adm
     assert Destination.objects.get().breaker is not None
     admin.post(reverse("admin:alerts_destination_change", args=[hook.pk]), form | {"new_address": "https://new.test/"})
     assert Destination.objects.get().breaker is None
-    assert turn(Receiver(), at(OPENED_AT + 1)) == 1
+    assert dispatch_due(Receiver(), at(OPENED_AT + 1)) == 1
 
 
 def page(viewer: Client) -> str:
@@ -348,27 +350,27 @@ def test_the_page_says_in_words_how_the_circuit_stands(hook: Destination, viewer
     assert "circuit" not in page(viewer)
     now = timezone.now()
     for _ in range(5):
-        guarding.count(hook, DEAD, now, by_hand=False)
+        destination_breaker.count_outcome(hook, DEAD, now, by_hand=False)
     hook.save(update_fields=["breaker"])
     first = write(hook, 1)
     assert "1 message waits" in page(viewer)
     write(hook, 2)
     for said in ("circuit open</span> since <time", "next try in <time", "2 messages wait "):
         assert said in page(viewer)
-    assert b"held back by the open circuit of hook" in viewer.get(first.get_absolute_url()).content
+    assert b"blocked by the open circuit of hook" in viewer.get(first.get_absolute_url()).content
 
 
 def test_the_page_says_that_the_next_message_is_the_trial(hook: Destination, viewer: Client) -> None:
     for _ in range(5):
-        guarding.count(hook, DEAD, timezone.now() - timedelta(minutes=1), by_hand=False)
+        destination_breaker.count_outcome(hook, DEAD, timezone.now() - timedelta(minutes=1), by_hand=False)
     hook.save(update_fields=["breaker"])
     assert "circuit half-open" in page(viewer)
     assert "the next message is the trial" in page(viewer)
 
 
-def test_an_event_about_a_node_still_reaches_everybody(hook: Destination) -> None:
+def test_an_event_about_no_destination_reaches_every_destination(hook: Destination) -> None:
     history.slack()
     history.slack("second")
-    happen(EventType.CHECKS_LATE, Severity.WARNING)
+    add_event(EventType.CHECKS_LATE, Severity.WARNING)
     routing.route(at(0))
     assert Notification.objects.count() == 2

@@ -1,4 +1,4 @@
-"""The way out: one POST through the egress rules for webhooks, its trouble told as an outcome."""
+"""Posts a request through the egress rules for webhooks; an error becomes an outcome and is never raised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
-from alerts.delivery.letter import Refused, Reply, RetryAfter
+from alerts.delivery.types import Refused, Reply, RetryAfter
 from nodes.egress import DeliveryError, Egress, EgressRefusedError, open_webhook
 
 TIMEOUT = 10.0  # s for everything

@@ -1,4 +1,7 @@
-"""The test message: a notification like any other, sent while the person who asked for it waits."""
+"""Sends a test message: a notification like any other, sent while the person who asked for it waits.
+
+Locks: those of `dispatch.record`; none while it sends.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.urls import reverse
 
-from alerts.delivery import Facts, Post
+from alerts.delivery import Payload, Post
 from alerts.delivery.answers import iso
 from alerts.models import Destination, Installation, Notification
 from alerts.rules import Action, Kind
@@ -17,7 +20,7 @@ from alerts.services import dispatch
 
 LIMIT = 10  # tests a minute and user
 _WINDOW = timedelta(minutes=1)
-_ENDS_AFTER = timedelta(minutes=1)  # a test that opened an alert closes it again
+_ENDS_AFTER = timedelta(minutes=1)  # a test that opened an alert resolves it
 
 
 class TooManyTestsError(Exception):
@@ -29,7 +32,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     recent = Notification.objects.filter(action=Action.TEST, requested_by=actor, created_at__gt=now - _WINDOW)
     if recent.count() >= LIMIT:
         raise TooManyTestsError
-    # Past `claim`, and so past an open circuit: whoever mends a receiver asks to see it now, and a test that is accepted
+    # Without `claim`, and so past an open circuit: after a repair people want to see the result at once, and an accepted test
     # closes the circuit, so that what waits goes out as well.
     leased = dispatch.lease(_write(destination, actor, now), now, uuid.uuid4())
     began = time.monotonic()
@@ -38,14 +41,14 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     dispatch.record(leased, outcome, began=now, duration=duration, now=now + timedelta(seconds=duration))
     notification = Notification.objects.get(pk=leased.notification)
     if notification.status == Notification.Status.DELIVERED and destination.kind == Kind.PAGERDUTY:
-        _end(notification)
+        _resolve(notification)
     return notification
 
 
 def _write(destination: Destination, actor: str, now: datetime) -> Notification:
-    facts = Facts(
+    payload = Payload(
         title=f"Test message from the failover console to {destination.name}",
-        text=f"{actor} asked for it. Nothing has failed.",
+        text=f"Requested by {actor}. Nothing has failed.",
         severity="info",
         at=iso(now.timestamp()),
         url=settings.PUBLIC_URL + reverse("alerts:destinations"),
@@ -56,15 +59,15 @@ def _write(destination: Destination, actor: str, now: datetime) -> Notification:
         destination=destination,
         action=Action.TEST,
         dedup_key=f"{Installation.prefix()}test/{uuid.uuid4().hex}",
-        severity=facts.severity,
-        payload=facts.stored(),
+        severity=payload.severity,
+        payload=payload.stored(),
         requested_by=actor,
         due_at=now,
         created_at=now,
     )
 
 
-def _end(test: Notification) -> None:
+def _resolve(test: Notification) -> None:
     """PagerDuty opened an alert: it is resolved a minute later, long enough to be seen."""
     Notification.objects.create(
         destination_id=test.destination_id,

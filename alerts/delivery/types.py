@@ -1,4 +1,4 @@
-"""The values of a delivery: what is to be said, to which account, and how it ended."""
+"""The types of a delivery: the message with its payload, the endpoint, the outcome, and what posts it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from alerts.rules import Action, Kind
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What happened, as stored with the notification.  Times are ISO 8601 in UTC, links absolute; it holds no secret."""
+class Payload:
+    """What a message says, as stored with the notification.  Times are ISO 8601 in UTC, links absolute; it holds no secret.
+
+    The names of the fields are those of the webhook's JSON.
+    """
 
     title: str
     text: str
@@ -23,7 +26,7 @@ class Facts:
     type: str = ""  # event type
     pool: str = ""
     node: str = ""
-    did: str = ""  # what the engine did, or why it did not
+    did: str = ""  # what the engine did, or which guard blocked it
     runbook: str = ""
     incident: int | None = None
     event: int | None = None
@@ -36,26 +39,26 @@ class Facts:
         return asdict(self)
 
     @staticmethod
-    def load(stored: Mapping[str, Any]) -> Facts:
+    def load(stored: Mapping[str, Any]) -> Payload:
         """Leaves out what a newer or older version stored beside the fields of this one."""
-        known = {each.name for each in fields(Facts)}
-        return Facts(**{name: value for name, value in stored.items() if name in known})
+        known = {each.name for each in fields(Payload)}
+        return Payload(**{name: value for name, value in stored.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Message:
     """One message; id and key stay the same on each repeat."""
 
     message_id: str
     action: Action
     key: str  # dedup key
     sequence: int
-    facts: Facts
+    payload: Payload
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Where to send and with which secrets; they never show in a repr."""
+class Endpoint:
+    """Where to send a message, with the secrets of its destination; they never show in a repr."""
 
     kind: Kind
     address: str = field(default="", repr=False)
@@ -72,7 +75,7 @@ class Accepted:
 class RetryAfter:
     """Not now.  `seconds` is what the receiver asked for; `ambiguous`: the message may have arrived all the same.
 
-    `ours`: the trouble is the console's own and says nothing about the receiver.
+    `ours`: the fault is the console's own and says nothing about the receiver.
     """
 
     seconds: float | None
