@@ -50,15 +50,17 @@ class CircuitBreaker(BreakerState):
             calls.begun += 1
             entry = calls
         else:
-            if (refusals := self._refusals) is None or fn is not refusals.plain:
-                if is_deferred(fn):
-                    return self(fn)(*args, **kwargs)
-                if refusals is not None:
-                    refusals.plain = fn
             now = self._clock()
-            if (refusals := self._refusals) is not None and refusals.since <= now < refusals.until:
+            if (
+                (refusals := self._refusals) is not None
+                and now < refusals.until
+                and now >= refusals.since
+                and (fn is refusals.plain or (refusals.is_plain(fn) and refusals is self._refusals))
+            ):
                 refusals.count += 1
                 raise CircuitOpenError(self.name, refusals.until - now) from self._last_failure
+            if is_deferred(fn):
+                return self(fn)(*args, **kwargs)
             entry = self.acquire()
         try:
             result = fn(*args, **kwargs)
@@ -107,6 +109,7 @@ class CircuitBreaker(BreakerState):
 
     def _guard_function(self, fn: Callable[P, R]) -> Callable[P, R]:
         """As `call`, without a call more."""
+        clock = self._clock
 
         @wraps(fn)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,8 +118,8 @@ class CircuitBreaker(BreakerState):
                 calls.begun += 1
                 entry = calls
             else:
-                now = self._clock()
-                if (refusals := self._refusals) is not None and refusals.since <= now < refusals.until:
+                now = clock()
+                if (refusals := self._refusals) is not None and now < refusals.until and now >= refusals.since:
                     refusals.count += 1
                     raise CircuitOpenError(self.name, refusals.until - now) from self._last_failure
                 entry = self.acquire()

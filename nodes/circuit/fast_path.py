@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nodes.circuit.deferred import is_deferred
 from nodes.circuit.window_counts import WindowCounts
 from nodes.engine.breaker import Permit, deadline
 from nodes.engine.enums import Mode, State
@@ -34,7 +35,14 @@ class Refusals:
 
     def __init__(self, since: float, until: float) -> None:
         self.since, self.until, self.count = since, until, 0
-        self.plain: object = None  # the function last found to run when it is called: the next refusal need not look at it
+        self.plain: object = None  # the function that `is_plain` last said yes to, so that it is asked once
+
+    def is_plain(self, fn: object) -> bool:
+        """Whether `fn` runs when it is called."""
+        if is_deferred(fn):
+            return False
+        self.plain = fn
+        return True
 
 
 FastPath = tuple[ClosedCalls | None, Refusals | None, WindowCounts | None]
