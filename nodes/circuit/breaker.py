@@ -100,7 +100,7 @@ class CircuitBreaker(BreakerState):
                 return await self.call_async(fn, *args, **kwargs)
 
         elif inspect.isgeneratorfunction(fn):
-            guarded = guard_generator(fn, self.acquire, self._end, self._clock)
+            guarded = guard_generator(fn, self.acquire, self._end, self._clock if self._measures else None)
         elif inspect.isasyncgenfunction(fn):
             guarded = guard_async_generator(fn, self.acquire, self._end, self._clock)
         else:
@@ -150,7 +150,8 @@ class CircuitBreaker(BreakerState):
             self._finish(entry, Outcome.IGNORED)
         later: Any = lambda: result  # noqa: E731 - one expression
         if type(result) is GeneratorType:
-            return guard_generator(later, self.acquire, self._end, self._clock)()  # type: ignore[return-value]  # R is a generator
+            clock = self._clock if self._measures else None
+            return guard_generator(later, self.acquire, self._end, clock)()  # type: ignore[return-value]  # R is a generator
         if type(result) is AsyncGeneratorType:
             return guard_async_generator(later, self.acquire, self._end, self._clock)()  # type: ignore[return-value]  # as above
         return self.call_async(later)  # type: ignore[return-value]  # R is a coroutine

@@ -122,8 +122,12 @@ class BreakerState:
         if isinstance(entry, ClosedCalls):
             self._report(entry.permit, entry, outcome, None, error)
         else:
-            measured = self.policy.slow_call_duration is not None
-            self.report(entry, outcome, self._clock() - entry.started if measured else None, error)
+            self.report(entry, outcome, self._clock() - entry.started if self._measures else None, error)
+
+    @property
+    def _measures(self) -> bool:
+        """Whether it matters how long a call takes."""
+        return self.policy.slow_call_duration is not None
 
     def _report(
         self,
