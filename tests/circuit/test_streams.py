@@ -57,7 +57,10 @@ def by_decorator(breaker: CircuitBreaker, fn: Callable[..., Any]) -> Any:
     return breaker(fn)()
 
 
+SLOW = BreakerPolicy(slow_call_rate=0.5, slow_call_duration=5.0, window_calls=2, minimum_calls=1)
+
 forms = pytest.mark.parametrize("begin", [by_call, by_decorator])
+policies = pytest.mark.parametrize("policy", [BreakerPolicy(), SLOW], ids=["not measured", "measured"])
 
 
 def counts(breaker: CircuitBreaker) -> tuple[int, int, int, int]:
@@ -139,7 +142,10 @@ def test_a_generator_that_was_dropped_half_way_gives_its_trial_back(half_open: C
     half_open.acquire()
 
 
-def test_a_generator_gives_back_what_it_returns(breaker: CircuitBreaker) -> None:
+@policies
+def test_a_generator_gives_back_what_it_returns(policy: BreakerPolicy) -> None:
+    breaker = CircuitBreaker(policy)
+
     def outer() -> Generator[int, Any, None]:
         assert (yield from breaker.call(numbers)) == "all"
 
@@ -164,8 +170,10 @@ async def echoes_async() -> AsyncGenerator[Any, Any]:
             said = error
 
 
+@policies
 @forms
-def test_what_is_sent_and_thrown_reaches_the_generator(breaker: CircuitBreaker, begin: Callable[..., Any]) -> None:
+def test_what_is_sent_and_thrown_reaches_the_generator(policy: BreakerPolicy, begin: Callable[..., Any]) -> None:
+    breaker = CircuitBreaker(policy)
     stream, error = begin(breaker, echoes), KeyError("caught inside")
     assert [next(stream), stream.send("sent"), stream.throw(error)] == ["ready", "sent", error]
     with pytest.raises(StopIteration):
@@ -185,9 +193,11 @@ async def test_what_is_sent_and_thrown_reaches_the_async_generator(breaker: Circ
 @pytest.mark.parametrize(
     ("thrown", "expected"), [(ValueError, (0, 1, 0, 0)), (KeyboardInterrupt, (0, 0, 1, 0)), (GeneratorExit, (0, 0, 1, 0))]
 )
+@policies
 def test_what_is_thrown_and_not_caught_inside_ends_the_call(
-    breaker: CircuitBreaker, thrown: type[BaseException], expected: tuple[int, ...]
+    policy: BreakerPolicy, thrown: type[BaseException], expected: tuple[int, ...]
 ) -> None:
+    breaker = CircuitBreaker(policy)
     stream = breaker.call(echoes)
     next(stream)
     with pytest.raises(thrown):
@@ -203,7 +213,9 @@ async def test_what_is_thrown_into_an_async_generator_and_not_caught_is_a_failur
     assert counts(breaker) == (0, 1, 0, 0)
 
 
-def test_closing_runs_the_generators_own_end_first(breaker: CircuitBreaker) -> None:
+@policies
+def test_closing_runs_the_generators_own_end_first(policy: BreakerPolicy) -> None:
+    breaker = CircuitBreaker(policy)
     seen: list[int] = []
 
     def careful() -> Generator[int, Any, None]:
@@ -218,7 +230,10 @@ def test_closing_runs_the_generators_own_end_first(breaker: CircuitBreaker) -> N
     assert (seen, counts(breaker)) == ([1], (0, 0, 1, 0))
 
 
-def test_an_end_that_raises_when_closed_early_is_a_failure(breaker: CircuitBreaker) -> None:
+@policies
+def test_an_end_that_raises_when_closed_early_is_a_failure(policy: BreakerPolicy) -> None:
+    breaker = CircuitBreaker(policy)
+
     def broken() -> Generator[int, Any, None]:
         try:
             yield 1
@@ -376,8 +391,6 @@ async def test_an_async_generator_that_a_coroutine_gave_is_guarded(breaker: Circ
 
 
 # Time -----------------------------------------------------------------------------------------------------------------
-
-SLOW = BreakerPolicy(slow_call_rate=0.5, slow_call_duration=5.0, window_calls=2, minimum_calls=1)
 
 
 def test_the_time_that_the_generator_takes_is_the_calls_duration(clock: Clock) -> None:
