@@ -223,11 +223,9 @@ class BreakerState:
     @property
     def state(self) -> State:
         """The computed state; asking changes nothing, and an open breaker whose wait has passed reads half-open."""
-        if self._calls is not None:
-            return _CLOSED
-        if (refusals := self._refusals) is not None and self._clock() < refusals.until:
-            return _OPEN
-        return _CLOSED if self._window is not None else self._seen().state
+        if (refusals := self._refusals) is not None:
+            return _OPEN if self._clock() < refusals.until else self._seen().state
+        return _CLOSED if self._calls is not None or self._window is not None else self._seen().state
 
     @property
     def effective(self) -> State:

@@ -76,6 +76,15 @@ def test_a_failed_trial_is_the_last_failure(clock: Clock) -> None:
     assert refusal(breaker.acquire).__cause__ is trial
 
 
+def test_a_rate_that_is_reached_on_a_success_names_the_failure_before_it(clock: Clock) -> None:
+    last = ValueError("last")
+    breaker = CircuitBreaker(BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_calls=4, minimum_calls=4), clock=clock)
+    for work in (raises(KeyError()), raises(last), int, int):
+        with suppress(KeyError, ValueError):
+            breaker.call(work)
+    assert refusal(breaker.acquire).__cause__ is last
+
+
 def test_an_ignored_exception_is_no_failure(clock: Clock) -> None:
     last = ValueError("last")
     breaker = opened(clock, ValueError(), last)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
+from nodes.circuit.blocks import innermost
 from tests.circuit.driving import Clock, trip
 
 Stream = Generator[int, Any, str]
@@ -275,6 +276,13 @@ def test_a_generator_that_a_function_made_is_guarded_and_the_making_ignored(begi
             list(begin(breaker, make))
     assert (breaker.state, breaker.stats.failed, breaker.stats.successful) == (State.OPEN, 2, 0)
     assert breaker.stats.in_flight == 0
+
+
+def test_a_block_that_was_left_is_forgotten_though_a_generator_was_made_in_it(breaker: CircuitBreaker) -> None:
+    with breaker:
+        breaker.call(numbers)
+    with CircuitBreaker():
+        assert not isinstance(innermost(), tuple)
 
 
 def test_recursion_counts_each_level(breaker: CircuitBreaker) -> None:
