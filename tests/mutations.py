@@ -130,7 +130,7 @@ def main() -> int:
     options = parser.parse_args()
     breaks = [*rules(), *(comparisons() if options.comparisons else ())]
     chosen = [each for each in breaks if options.only in each.name]
-    if noticed := noticed_by(Break("", "pool", (ROOT / ENGINE / "pool.py").read_text()))[0]:
+    if noticed := noticed_by(Break("", "pool_step", (ROOT / ENGINE / "pool_step.py").read_text()))[0]:
         print(f"The tests fail with nothing broken: {noticed}")
         return 1
     unnoticed = 0
