@@ -16,7 +16,6 @@ from typing import Any, ParamSpec, Self, TypeVar
 from nodes.circuit.blocks import enter, enter_calls, innermost, take_out
 from nodes.circuit.deferred import DEFERRED_TYPES, is_deferred
 from nodes.circuit.fast_path import ClosedCalls
-from nodes.circuit.outcomes import NO_RESULT
 from nodes.circuit.permit import CallPermit
 from nodes.circuit.rejection import CircuitOpenError
 from nodes.circuit.state import BreakerState
@@ -61,7 +60,7 @@ class CircuitBreaker(BreakerState):
                 raise CircuitOpenError(self.name, refusals.until - now) from self._last_failure
             if is_deferred(fn):
                 return self(fn)(*args, **kwargs)
-            entry = self.acquire()
+            entry = self._admit(now)
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
@@ -79,7 +78,7 @@ class CircuitBreaker(BreakerState):
             calls.begun += 1
             entry = calls
         else:
-            entry = self.acquire()
+            entry = self._admit(self._clock())
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
@@ -100,7 +99,7 @@ class CircuitBreaker(BreakerState):
                 return await self.call_async(fn, *args, **kwargs)
 
         elif inspect.isgeneratorfunction(fn):
-            guarded = guard_generator(fn, self.acquire, self._end, self._clock if self._measures else None)
+            guarded = guard_generator(fn, self.acquire, self._end, self._step_clock())
         elif inspect.isasyncgenfunction(fn):
             guarded = guard_async_generator(fn, self.acquire, self._end, self._clock)
         else:
@@ -122,7 +121,7 @@ class CircuitBreaker(BreakerState):
                 if (refusals := self._refusals) is not None and now < refusals.until and now >= refusals.since:
                     refusals.count += 1
                     raise CircuitOpenError(self.name, refusals.until - now) from self._last_failure
-                entry = self.acquire()
+                entry = self._admit(now)
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
@@ -142,7 +141,8 @@ class CircuitBreaker(BreakerState):
         else; a plain function did something that says nothing about the rest, so that its call is ignored.
         """
         if type(result) not in DEFERRED_TYPES:
-            self._end(entry, None, result)
+            outcome = self._outcomes.of(None, result) if self._looks_at_results else Outcome.SUCCESS
+            self._finish(entry, outcome)
             return result
         if isinstance(entry, ClosedCalls) and is_deferred(fn):
             self._withdraw(entry)
@@ -150,20 +150,23 @@ class CircuitBreaker(BreakerState):
             self._finish(entry, Outcome.IGNORED)
         later: Any = lambda: result  # noqa: E731 - one expression
         if type(result) is GeneratorType:
-            clock = self._clock if self._measures else None
-            return guard_generator(later, self.acquire, self._end, clock)()  # type: ignore[return-value]  # R is a generator
+            return guard_generator(later, self.acquire, self._end, self._step_clock())()  # type: ignore[return-value]  # R is a generator
         if type(result) is AsyncGeneratorType:
             return guard_async_generator(later, self.acquire, self._end, self._clock)()  # type: ignore[return-value]  # as above
         return self.call_async(later)  # type: ignore[return-value]  # R is a coroutine
 
-    def _end(self, entry: ClosedCalls | CallPermit, error: BaseException | None, result: Any = NO_RESULT) -> None:
-        """End a call that raised `error`, or came back with `result`."""
-        self._finish(entry, self._outcomes.of(error, result), error)
+    def _end(self, entry: ClosedCalls | CallPermit, error: BaseException | None) -> None:
+        """End a call that raised `error`, or nothing and has no result to look at."""
+        self._finish(entry, self._outcomes.of(error), error)
+
+    def _step_clock(self) -> Callable[[], float] | None:
+        """The clock for a generator, None when it does not matter how long a call takes."""
+        return self._clock if self.policy.slow_call_duration is not None else None
 
     def __enter__(self) -> Self:
         outer = innermost()
         if (calls := self._calls) is None:
-            enter((self.acquire(), outer))
+            enter((self._admit(self._clock()), outer))
             return self
         calls.begun += 1
         if outer is not calls:

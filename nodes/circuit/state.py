@@ -37,7 +37,7 @@ _OPEN, _CLOSED = State.OPEN, State.CLOSED
 
 
 class BreakerState:
-    """What all forms of guarding a call share."""
+    """What all forms of guarding a call share; see `CircuitBreaker`."""
 
     __slots__ = (
         "__weakref__",
@@ -89,7 +89,9 @@ class BreakerState:
 
     def acquire(self) -> CallPermit:
         """Ask for leave to make one call, to be reported by the caller.  Raises `CallRejectedError`."""
-        now = self._clock()
+        return self._admit(self._clock())
+
+    def _admit(self, now: float) -> CallPermit:
         if (calls := self._calls) is not None:
             calls.begun += 1
             return CallPermit(self, calls.permit, now, calls)
@@ -121,13 +123,10 @@ class BreakerState:
         """End a call that this breaker made itself, and so could measure."""
         if isinstance(entry, ClosedCalls):
             self._report(entry.permit, entry, outcome, None, error)
+        elif self.policy.slow_call_duration is not None:
+            self.report(entry, outcome, self._clock() - entry.started, error)
         else:
-            self.report(entry, outcome, self._clock() - entry.started if self._measures else None, error)
-
-    @property
-    def _measures(self) -> bool:
-        """Whether it matters how long a call takes."""
-        return self.policy.slow_call_duration is not None
+            self.report(entry, outcome, None, error)
 
     def _report(
         self,
@@ -157,7 +156,7 @@ class BreakerState:
             counts.other += 1
         self._ignored_ends.append(permit)
         if not self._lock.acquire(blocking=False):
-            return  # it is counted by the next who takes the lock
+            return  # it is counted with the next change
         try:
             value, changes = self._drawn(now)
             self._keep(value)
@@ -218,14 +217,16 @@ class BreakerState:
         """Whether nothing that could open the breaker has been counted."""
         return value.state is _CLOSED and not value.failures and not tally(value.window, self.policy, self._clock()).failed
 
-    # Looking --------------------------------------------------------------------------------------------------------
+    # Reading --------------------------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """The computed state; asking changes nothing, and an open breaker whose wait has passed reads half-open."""
-        if (refusals := self._refusals) is not None:
-            return _OPEN if self._clock() < refusals.until else self._seen().state
-        return _CLOSED if self._calls is not None or self._window is not None else self._seen().state
+        if self._calls is not None:
+            return _CLOSED
+        if (refusals := self._refusals) is not None and self._clock() < refusals.until:
+            return _OPEN
+        return _CLOSED if self._window is not None else self._seen().state
 
     @property
     def effective(self) -> State:
@@ -251,7 +252,7 @@ class BreakerState:
                 value, _ = rules.report(value, self.policy, permit, Outcome.IGNORED, self._clock())
         return value
 
-    # A person's hand ------------------------------------------------------------------------------------------------
+    # Forced modes ---------------------------------------------------------------------------------------------------
 
     def force_open(self, reason: str, *, owner: str = "", expires: float | None = None) -> None:
         """Refuse every call, for `expires` seconds or until `auto`; it never times out by itself."""
@@ -266,7 +267,7 @@ class BreakerState:
         self._force(Mode.METRICS_ONLY, reason, owner, expires)
 
     def auto(self) -> None:
-        """Give the breaker back to its own counts."""
+        """End a forced mode: the computed state rules again."""
         self._force(Mode.AUTO, "", "", None)
 
     def reset(self) -> None:
@@ -280,15 +281,16 @@ class BreakerState:
 
     def _force(self, mode: Mode, reason: str, owner: str, expires: float | None) -> None:
         now = self._clock()
+        until = None if expires is None else now + expires
+        rules.force(_NEW, mode, reason, owner, until, now)  # what it refuses is refused before anything has changed
         with self._lock:
             value, changes = self._ticked(now)
-            self._keep(value)
-            self._keep(rules.force(value, mode, reason, owner, None if expires is None else now + expires, now))
+            self._keep(rules.force(value, mode, reason, owner, until, now))
         self._tell(changes)
         if value.mode is not mode:
             self._hear(value.mode, mode)
 
-    # Beyond this process --------------------------------------------------------------------------------------------
+    # Snapshots ------------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> dict[str, Any]:
         """The breaker as a JSON-able mapping, with remaining seconds and the wall time of now."""

@@ -65,7 +65,7 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No leave to call; `retry_after` in seconds, None when only a person can tell."""
+    """No leave to call; `retry_after` in seconds, None in a mode without an end."""
 
     cause: Rejection
     retry_after: float | None
@@ -126,7 +126,7 @@ def _pass_time(
 
 
 def _lapse(breaker: Breaker, policy: BreakerPolicy, lease: Lease, jitter: float) -> tuple[Breaker, tuple[Change, ...]]:
-    """Nobody reported this trial: one failure at its end; one of an older state counts in the statistics alone."""
+    """A trial was not reported: one failure at its end; one of an older state counts in the statistics alone."""
     stats = replace(breaker.stats, failed=breaker.stats.failed + 1)
     breaker = replace(breaker, trials=_without(breaker.trials, lease.permit), stats=stats)
     if lease.generation != breaker.generation or _frozen(breaker):
@@ -232,7 +232,7 @@ def _without(trials: tuple[Lease, ...], permit: int) -> tuple[Lease, ...]:
     return tuple(lease for lease in trials if lease.permit != permit)
 
 
-# A person's hand ------------------------------------------------------------------------------------------------------
+# Forced modes ---------------------------------------------------------------------------------------------------------
 
 
 def force(breaker: Breaker, mode: Mode, reason: str, owner: str, until: float | None, now: float) -> Breaker:
@@ -257,7 +257,7 @@ def _frozen(breaker: Breaker) -> bool:
     return breaker.mode in (Mode.FORCED_OPEN, Mode.FORCED_CLOSED)
 
 
-# Looking --------------------------------------------------------------------------------------------------------------
+# Reading --------------------------------------------------------------------------------------------------------------
 
 
 def observe_state(breaker: Breaker, policy: BreakerPolicy, now: float) -> State:
@@ -273,5 +273,5 @@ def effective(breaker: Breaker) -> State:
 
 
 def opened_by(breaker: Breaker) -> Origin | None:
-    """Who keeps the breaker from closing, and so who alone can heal it; None while it is closed."""
+    """The origin that keeps the breaker from closing, and alone can heal it; None while it is closed."""
     return Origin.OPERATOR if breaker.mode == Mode.FORCED_OPEN else breaker.opened_by
