@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,3 +52,21 @@ def test_the_example_of_protecting_a_call_runs(capsys: pytest.CaptureFixture[str
 
     exec(compile(fails, "docs/engine.md", "exec"), names | {"again": again}, names)
     assert re.fullmatch(r"come back in (9\.9\d*|10\.0) s\n", capsys.readouterr().out)
+
+
+def test_the_example_of_predicates_and_streams_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = re.findall(r"```python\n(.*?)```", ENGINE, re.DOTALL)
+
+    def connect(answers: list[str]) -> Iterator[str]:
+        yield from answers
+        raise ConnectionError("cut")
+
+    names: dict[str, Any] = {"connect": connect}
+    exec(compile(f"{first.splitlines()[0]}\n{second}", "docs/engine.md", "exec"), names)
+    for _ in range(5):
+        with pytest.raises(ConnectionError, match="cut"):
+            list(names["tokens"](["a", "b"]))
+    assert capsys.readouterr().out == "model closed → open\n"
+    with pytest.raises(names["CallRejectedError"]) as caught:
+        next(names["tokens"]([]))
+    assert isinstance(caught.value.__cause__, ConnectionError)

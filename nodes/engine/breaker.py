@@ -1,11 +1,11 @@
 """The rules of a circuit breaker, as pure transitions on the `Breaker` value.
 
-The breaker knows outcomes and instants that it is given; it knows no clock, no lock and nobody to tell.  Two things
-are kept apart: the computed state, which moves by `RULES` alone, and the mode, by which a person overrules it.  A
-permit carries the generation of the state that gave it; the generation rises at each change of state, so that a result
-which answers an older state is recognised and changes nothing.  A trial is a lease: whoever never reports gives it back by
-letting it lapse, so that no sequence of calls can lock a breaker up.  What time alone does is done by `tick`, in the
-order of the instants at which it fell due; every other function ticks first.
+Outcomes and instants are arguments: there is no clock, no lock and no callback here.  Two things are kept apart: the
+computed state, which moves by `RULES` alone, and the mode, by which a person overrules it.  A permit carries the generation
+of the state that gave it; the generation rises at each change of state, so that a result which answers an older state is
+recognised and changes nothing.  A trial is a lease: one that is never reported lapses, so that no sequence of calls can lock
+a breaker up.  What time alone does is done by `tick`, in the order of the instants at which it fell due; every other
+function ticks first.  A policy may be edited between any two calls: counts and windows stay, see `deadline` for the wait.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ __all__ = [
     "Signal",
     "acquire",
     "deadline",
-    "edit",
     "effective",
     "force",
     "next_deadline",
@@ -66,7 +65,7 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """No leave to call; `retry_after` in seconds, None when only a person can tell."""
+    """No leave to call; `retry_after` in seconds, None in a mode without an end."""
 
     cause: Rejection
     retry_after: float | None
@@ -97,7 +96,10 @@ def next_deadline(breaker: Breaker, policy: BreakerPolicy, *, held: bool = False
 
 
 def deadline(breaker: Breaker, policy: BreakerPolicy) -> float:
-    """When an open breaker lets trials through: by its stored wait, or a shorter one that the policy asks by now."""
+    """When an open breaker lets trials through: by its stored wait, or a shorter one that an edited policy asks by now.
+
+    A longer one counts from the next opening.
+    """
     assert breaker.opened_at is not None  # asked of an open breaker only
     return breaker.opened_at + min(breaker.wait, open_wait(policy, breaker.reopened, 1.0))
 
@@ -124,7 +126,7 @@ def _pass_time(
 
 
 def _lapse(breaker: Breaker, policy: BreakerPolicy, lease: Lease, jitter: float) -> tuple[Breaker, tuple[Change, ...]]:
-    """Nobody reported this trial: one failure at its end; one of an older state counts in the statistics alone."""
+    """A trial was not reported: one failure at its end; one of an older state counts in the statistics alone."""
     stats = replace(breaker.stats, failed=breaker.stats.failed + 1)
     breaker = replace(breaker, trials=_without(breaker.trials, lease.permit), stats=stats)
     if lease.generation != breaker.generation or _frozen(breaker):
@@ -230,7 +232,7 @@ def _without(trials: tuple[Lease, ...], permit: int) -> tuple[Lease, ...]:
     return tuple(lease for lease in trials if lease.permit != permit)
 
 
-# A person's hand ------------------------------------------------------------------------------------------------------
+# Forced modes ---------------------------------------------------------------------------------------------------------
 
 
 def force(breaker: Breaker, mode: Mode, reason: str, owner: str, until: float | None, now: float) -> Breaker:
@@ -247,14 +249,6 @@ def reset(breaker: Breaker, now: float) -> tuple[Breaker, tuple[Change, ...]]:
     return apply(breaker, Signal.RESET, Cause(BreakerPolicy(), now))
 
 
-def edit(breaker: Breaker, new: BreakerPolicy, now: float) -> Breaker:
-    """Take a new policy: counts stay, the deadline is shortened if the new wait is shorter and never lengthened."""
-    if breaker.state != State.OPEN:
-        return breaker
-    breaker = _clamp(breaker, new, now)
-    return replace(breaker, wait=min(breaker.wait, open_wait(new, breaker.reopened, 1.0)))
-
-
 def _in_auto(breaker: Breaker) -> Breaker:
     return replace(breaker, mode=Mode.AUTO, mode_reason="", mode_owner="", mode_until=None)
 
@@ -263,7 +257,7 @@ def _frozen(breaker: Breaker) -> bool:
     return breaker.mode in (Mode.FORCED_OPEN, Mode.FORCED_CLOSED)
 
 
-# Looking --------------------------------------------------------------------------------------------------------------
+# Reading --------------------------------------------------------------------------------------------------------------
 
 
 def observe_state(breaker: Breaker, policy: BreakerPolicy, now: float) -> State:
@@ -279,5 +273,5 @@ def effective(breaker: Breaker) -> State:
 
 
 def opened_by(breaker: Breaker) -> Origin | None:
-    """Who keeps the breaker from closing, and so who alone can heal it; None while it is closed."""
+    """The origin that keeps the breaker from closing, and alone can heal it; None while it is closed."""
     return Origin.OPERATOR if breaker.mode == Mode.FORCED_OPEN else breaker.opened_by

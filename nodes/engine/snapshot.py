@@ -1,7 +1,7 @@
-"""A breaker on paper: what outlives a process whose clock dies with it.
+"""Snapshots of a breaker: a JSON-able mapping that another process, with another clock, can go on from.
 
-Instants become remaining seconds, with the wall time of the writing; trials in flight are not kept, for nobody is
-left to report them.
+Instants become remaining seconds, with the wall time at which the snapshot was taken.  Trials in flight are left out, because
+the calls that would report them end with their process.
 """
 
 from __future__ import annotations

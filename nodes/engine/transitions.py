@@ -109,7 +109,9 @@ def _let_try(breaker: Breaker, cause: Cause) -> Breaker:
 
 
 def _count_success(breaker: Breaker, cause: Cause) -> Breaker:
-    """one successful trial more; at success_threshold it closes"""
+    """one successful trial more; at success_threshold it closes; with slow_call_rate set a slow one is a failed trial"""
+    if cause.slow:
+        return _reopen(breaker, cause)
     successes = breaker.successes + 1
     if successes < cause.policy.success_threshold:
         return replace(breaker, successes=successes)
@@ -118,8 +120,9 @@ def _count_success(breaker: Breaker, cause: Cause) -> Breaker:
 
 def _reopen(breaker: Breaker, cause: Cause) -> Breaker:
     """one failed trial is enough: open again, for a wait that is timeout_multiplier times longer"""
+    how = f"took over {cause.policy.slow_call_duration:g} s" if cause.slow else "failed"
     other = cause.origin is not None and cause.origin != breaker.opened_by
-    return _open(breaker, cause, reopened=breaker.reopened + 1, why=f"a trial by {cause.origin} failed" if other else "")
+    return _open(breaker, cause, reopened=breaker.reopened + 1, why=f"a trial by {cause.origin} {how}" if other else "")
 
 
 def _close(breaker: Breaker, cause: Cause) -> Breaker:

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
             name="max_requests",
             field=models.PositiveIntegerField(
                 default=1,
-                help_text="Trials in flight at the same time: the most calls that a load balancer may have open to a node on trial.",
+                help_text="Trials in flight at a time: the most calls that a load balancer may have open to a node on trial.",
                 validators=[django.core.validators.MinValueValidator(1)],
             ),
         ),
@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
             name="trial_timeout",
             field=models.FloatField(
                 default=60.0,
-                help_text="Seconds after which a trial that nobody reported counts as failed. Checks and calls reported never wait for it.",
+                help_text="Seconds after which an unreported trial counts as failed. Checks and reported calls never wait for it.",
                 validators=[django.core.validators.MinValueValidator(0.1)],
             ),
         ),

@@ -50,7 +50,7 @@ class BreakerPolicy(models.Model):
     max_requests = models.PositiveIntegerField(
         default=1,
         validators=[_AT_LEAST_ONE],
-        help_text="Trials in flight at the same time: the most calls that a load balancer may have open to a node on trial.",
+        help_text="Trials in flight at a time: the most calls that a load balancer may have open to a node on trial.",
     )
     timeout_multiplier = models.FloatField(
         default=1.0, validators=[MinValueValidator(1.0)], help_text="Each reopening waits this many times longer."
@@ -66,7 +66,7 @@ class BreakerPolicy(models.Model):
     trial_timeout = models.FloatField(
         default=60.0,
         validators=[_TENTH],
-        help_text="Seconds after which a trial that nobody reported counts as failed. Checks and calls reported never wait for it.",
+        help_text="Seconds after which an unreported trial counts as failed. Checks and reported calls never wait for it.",
     )
     failure_rate = models.FloatField(
         null=True,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine import breaker as rules
-from nodes.engine.backoff import open_wait, retry_delay
+from nodes.engine.backoff import open_wait
 from nodes.engine.breaker import NoRuleError, Permit, PolicyError, Refusal, Rejection, Shift
 from nodes.engine.enums import Mode, Origin, Outcome, State
 from nodes.engine.transitions import Cause, Signal, apply
@@ -148,17 +148,39 @@ def test_jitter_adds_its_part_of_the_wait() -> None:
     assert [open_wait(policy, 0, chance) for chance in (0.0, 0.5, 1.0)] == [10.0, 12.5, 15.0]
 
 
-def test_retries_wait_anywhere_below_a_doubling_bound() -> None:
-    assert [retry_delay(attempt, 1.0) for attempt in (1, 2, 3, 50)] == [2.0, 4.0, 8.0, 900.0]
-    assert retry_delay(5, 0.0) == 0.0
-
-
-def test_a_new_policy_shortens_a_wait_and_never_lengthens_it() -> None:
+def test_a_shorter_timeout_shortens_the_wait_under_way_and_a_longer_one_does_not_lengthen_it() -> None:
     driver = Driver()
     driver.open()
-    shorter = rules.edit(driver.breaker, BreakerPolicy(timeout=10.0), 5.0)
-    longer = rules.edit(driver.breaker, BreakerPolicy(timeout=90.0), 5.0)
-    assert (shorter.wait, longer.wait) == (10.0, 30.0)
+    policies = [BreakerPolicy(timeout=timeout) for timeout in (10.0, 30.0, 90.0)]
+    assert [rules.deadline(driver.breaker, policy) for policy in policies] == [10.0, 30.0, 30.0]
+    assert [rules.next_deadline(driver.breaker, policy) for policy in policies] == [10.0, 30.0, 30.0]
+
+
+def test_a_longer_timeout_counts_from_the_next_opening() -> None:
+    driver = Driver()
+    driver.half_open()
+    driver.policy = BreakerPolicy(timeout=90.0)
+    driver.call(Outcome.FAILURE)
+    assert rules.deadline(driver.breaker, driver.policy) == driver.now + 90.0
+
+
+def test_a_wait_that_had_grown_is_shortened_to_what_it_would_have_grown_to() -> None:
+    driver = Driver(BreakerPolicy(timeout_multiplier=3.0))
+    driver.half_open()
+    driver.call(Outcome.FAILURE)
+    shorter = BreakerPolicy(timeout=10.0, timeout_multiplier=2.0)
+    assert rules.deadline(driver.breaker, shorter) == driver.now + 20.0
+
+
+def test_an_edit_keeps_the_run_of_failures_and_judges_it_at_the_next_result() -> None:
+    driver = Driver(BreakerPolicy(failure_threshold=9))
+    for _ in range(4):
+        driver.call(Outcome.FAILURE)
+    driver.policy = BreakerPolicy(failure_threshold=3)
+    driver.wait(60.0)
+    assert (driver.breaker.state, driver.breaker.failures) == (State.CLOSED, 4)
+    driver.call(Outcome.FAILURE)
+    assert driver.breaker.opened_why == "5 failures in a row"
 
 
 def test_a_shorter_policy_counts_even_when_nobody_told_the_breaker() -> None:
@@ -189,6 +211,31 @@ def test_reset_of_a_closed_breaker_forgets_its_counts() -> None:
     reported, _ = rules.report(driver.breaker, driver.policy, driver.permit(), Outcome.FAILURE, 0.0, origin=Origin.CALLS)
     closed, changes = rules.reset(reported, driver.now)
     assert (closed.failures, closed.window, closed.reported, changes) == (0, Window(), Run(), ())
+
+
+SLOW = BreakerPolicy(slow_call_rate=0.5, slow_call_duration=5.0, window_calls=20, timeout=10.0, timeout_multiplier=2.0)
+
+
+def test_a_callee_that_is_always_slow_waits_longer_each_time() -> None:
+    driver = Driver(SLOW)
+    driver.half_open()
+    waits = []
+    for _ in range(4):
+        driver.report(driver.permit(), Outcome.SUCCESS, 6.0)
+        waits.append(driver.breaker.wait)
+        driver.wait(driver.breaker.wait)
+    assert waits == [20.0, 40.0, 80.0, 160.0]
+    assert driver.breaker.stats.successful == 4
+
+
+def test_a_slow_trial_of_another_origin_says_how_long_it_took() -> None:
+    driver = Driver(SLOW)
+    driver.half_open()
+    checked = replace(driver.breaker, opened_by=Origin.CHECKS)
+    asked, permit = rules.acquire(checked, SLOW, driver.now)
+    assert isinstance(permit, Permit)
+    reopened, _ = rules.report(asked, SLOW, permit, Outcome.SUCCESS, driver.now, origin=Origin.CALLS, duration=6.0)
+    assert (reopened.opened_by, reopened.opened_why) == (Origin.CALLS, "a trial by calls took over 5 s")
 
 
 def test_the_mean_time_open_is_measured_from_first_open_to_closed() -> None:
@@ -259,7 +306,6 @@ def test_a_window_that_is_edited_keeps_what_it_holds() -> None:
         driver.call(Outcome.FAILURE)
         driver.wait(1.0)
     driver.policy = BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_seconds=60.0, minimum_calls=6)
-    driver.breaker = rules.edit(driver.breaker, driver.policy, driver.now)
     driver.wait(20.0)
     driver.call(Outcome.FAILURE)
     assert driver.breaker.opened_why == "6 of 6 calls in the window failed, the limit is 50%"

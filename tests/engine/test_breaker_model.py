@@ -20,6 +20,15 @@ POLICIES = (
     BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_calls=4, minimum_calls=2, timeout=1.0),
     BreakerPolicy(failure_threshold=4, failure_rate=0.7, window_seconds=10.0, minimum_calls=3, timeout=1.0, success_threshold=1),
     BreakerPolicy(slow_call_rate=0.4, slow_call_duration=1.0, window_calls=5, minimum_calls=3, timeout=1.0, success_threshold=1),
+    BreakerPolicy(
+        failure_threshold=1,
+        slow_call_rate=0.9,
+        slow_call_duration=1.0,
+        window_calls=5,
+        minimum_calls=5,
+        timeout=1.0,
+        timeout_multiplier=2.0,
+    ),
     BreakerPolicy(failure_threshold=1, timeout=0.0, trial_timeout=2.0),
 )
 START = 1000.0
@@ -117,7 +126,7 @@ class SlowBreaker:
         """The state that the calls of this one lead to."""
         ended = [call for call in self.counted if call.generation == self.generation]
         if self.state == State.HALF_OPEN:
-            if ended[-1].outcome == Outcome.FAILURE:
+            if ended[-1].outcome == Outcome.FAILURE or ended[-1].slow:
                 return State.OPEN
             return State.CLOSED if len(ended) >= self.policy.success_threshold else None
         return State.OPEN if self._run_is_too_long(ended) or self._rate_is_too_high(ended, now) else None

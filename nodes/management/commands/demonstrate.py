@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
+from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, Mode, State
 from nodes.engine.enums import ChangeKind, Verdict
 from nodes.engine.pool_step import step
 from nodes.engine.step import Step
@@ -59,7 +59,7 @@ def breaker_trips() -> Lines:
 
 def breaker_recovers() -> Lines:
     """After its wait the breaker lets trials through; two that succeed close it."""
-    clock, path = Clock(), [State.CLOSED]
+    clock, path = Clock(), list[State | Mode]([State.CLOSED])
     breaker = CircuitBreaker(
         BreakerPolicy(failure_threshold=3, success_threshold=2, timeout=OPEN_FOR),
         clock=clock,

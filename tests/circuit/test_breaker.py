@@ -22,43 +22,7 @@ from nodes.circuit import (
     State,
     TooManyRequestsError,
 )
-
-
-class Clock:
-    """Time that stands until it is pushed."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def fail() -> None:
-    raise ValueError("the callee is down")
-
-
-def trip(breaker: CircuitBreaker) -> None:
-    while breaker.state == State.CLOSED:
-        with pytest.raises(ValueError):
-            breaker.call(fail)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def breaker(clock: Clock) -> CircuitBreaker:
-    return CircuitBreaker(name="orders", clock=clock)
-
-
-@pytest.fixture
-def half_open(breaker: CircuitBreaker, clock: Clock) -> CircuitBreaker:
-    trip(breaker)
-    clock.now += 30.0
-    return breaker
+from tests.circuit.driving import Clock, fail, trip
 
 
 def test_a_call_gives_its_result_and_is_counted(breaker: CircuitBreaker) -> None:
@@ -160,24 +124,6 @@ def test_many_threads_leave_statistics_that_add_up(breaker: CircuitBreaker) -> N
     stats = breaker.stats
     assert stats.total == 8 * 40
     assert stats.in_flight == 0
-
-
-def test_the_state_can_be_read_inside_the_change_callback(clock: Clock) -> None:
-    heard: list[tuple[State, State, State]] = []
-    breaker = CircuitBreaker(clock=clock, on_change=lambda each, old, new: heard.append((old, new, each.state)))
-    trip(breaker)
-    assert heard == [(State.CLOSED, State.OPEN, State.OPEN)]
-
-
-def test_a_callback_that_raises_does_not_spoil_the_call(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(*_: object) -> None:
-        raise RuntimeError("deaf")
-
-    breaker = CircuitBreaker(BreakerPolicy(failure_threshold=1), name="orders", clock=clock, on_change=broken)
-    with pytest.raises(ValueError):
-        breaker.call(fail)
-    assert breaker.state == State.OPEN
-    assert "on_change of circuit breaker orders failed" in caplog.text
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, asyncio.CancelledError, SystemExit])

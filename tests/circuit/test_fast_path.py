@@ -1,4 +1,4 @@
-"""The short ways of a circuit breaker count what the rules would have counted, under threads as well."""
+"""The fast paths of a circuit breaker count what the rules would have counted, under threads as well."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import Context
@@ -19,10 +19,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nodes.circuit import BreakerPolicy, CallPermit, CallRejectedError, CircuitBreaker, CircuitOpenError, State
+from nodes.circuit import (
+    BreakerPolicy,
+    CallPermit,
+    CallRejectedError,
+    CircuitBreaker,
+    CircuitOpenError,
+    State,
+    TooManyRequestsError,
+)
 from nodes.engine import breaker as rules
 from nodes.engine import snapshot
-from nodes.engine.breaker import Permit, Refusal
+from nodes.engine.breaker import Permit, Refusal, Rejection
 from nodes.engine.enums import Mode, Outcome
 from nodes.engine.types import Breaker
 
@@ -32,17 +40,21 @@ POLICIES = (
     BreakerPolicy(failure_threshold=1, success_threshold=1, timeout=2.0, max_requests=2, timeout_multiplier=2.0),
     BreakerPolicy(failure_threshold=None, failure_rate=0.5, window_calls=5, minimum_calls=3, timeout=4.0),
     BreakerPolicy(failure_threshold=3, failure_rate=0.5, window_seconds=10.0, minimum_calls=4, timeout=4.0),
-    BreakerPolicy(slow_call_rate=0.5, slow_call_duration=2.0, window_calls=4, minimum_calls=2, timeout=4.0),
+    BreakerPolicy(slow_call_rate=0.5, slow_call_duration=2.0, window_calls=4, minimum_calls=2, timeout=4.0, timeout_multiplier=2.0),
     BreakerPolicy(
         failure_rate=0.6, slow_call_rate=0.5, slow_call_duration=2.0, window_seconds=20.0, minimum_calls=3, success_threshold=1
     ),
 )
-ENDS: dict[Outcome, type[BaseException] | None] = {
-    Outcome.SUCCESS: None,
-    Outcome.FAILURE: ValueError,
-    Outcome.IGNORED: KeyboardInterrupt,
+# How a call of each outcome ends: without an exception or with one of these, the second kind by the word of a predicate.
+ENDS: dict[Outcome, tuple[type[BaseException] | None, ...]] = {
+    Outcome.SUCCESS: (None, KeyError),
+    Outcome.FAILURE: (ValueError, None),
+    Outcome.IGNORED: (KeyboardInterrupt, EOFError),
 }
-FORMS = ("call", "guard", "with", "async", "async with")
+BAD = "a bad result"
+WITH_RESULT = ("call", "guard", "async")
+FORMS = (*WITH_RESULT, "with", "async with", "generator", "async generator")
+REFUSALS = {Rejection.OPEN: CircuitOpenError, Rejection.TOO_MANY_REQUESTS: TooManyRequestsError}
 STEPS = {"call": 12, "take": 2, "end": 2, "wait": 5, "force": 1, "reset": 1}  # a step and its weight
 
 
@@ -64,57 +76,98 @@ def steps(seed: int) -> Iterator[tuple[Any, ...]]:
             yield (step,)
 
 
-class Twin:
-    """One breaker by its short ways, one by the rules alone, with one clock."""
+def through(breaker: CircuitBreaker, form: str, work: Callable[[], str]) -> None:
+    """One call in one of the forms."""
 
-    def __init__(self, policy: BreakerPolicy) -> None:
-        self.now, self.policy, self.value = 100.0, policy, Breaker()
-        self.breaker = CircuitBreaker(policy, clock=lambda: self.now, wall_clock=lambda: WALL + self.now)
+    async def work_async() -> str:
+        return work()
+
+    def steps() -> Iterator[int]:
+        yield 1
+        work()
+
+    async def steps_async() -> AsyncIterator[int]:
+        yield 1
+        work()
+
+    async def block() -> None:
+        async with breaker:
+            work()
+
+    async def exhaust() -> None:
+        async for _ in breaker(steps_async)():
+            pass
+
+    def block_sync() -> None:
+        with breaker:
+            work()
+
+    forms: dict[str, Callable[[], object]] = {
+        "call": lambda: breaker.call(work),
+        "guard": breaker(work),
+        "with": block_sync,
+        "generator": lambda: list(breaker.call(steps)),
+        "async": lambda: _drive(breaker.call_async(work_async)),
+        "async with": lambda: _drive(block()),
+        "async generator": lambda: _drive(exhaust()),
+    }
+    forms[form]()
+
+
+class Twin:
+    """One breaker by its fast paths, one by the rules alone, with one clock."""
+
+    def __init__(self, policy: BreakerPolicy, predicates: bool) -> None:
+        self.now, self.policy, self.value, self.predicates = 100.0, policy, Breaker(), predicates
+        self.failures: list[BaseException | None] = [None]
+        options: dict[str, Any] = {}
+        if predicates:
+            options["ignored_exceptions"] = (EOFError,)
+            options["failure_if"] = lambda error: not isinstance(error, KeyError)
+            options["failure_if_result"] = lambda result: result is BAD
+        self.breaker = CircuitBreaker(policy, clock=lambda: self.now, wall_clock=lambda: WALL + self.now, **options)
         self.kept: list[tuple[CallPermit, Permit, float]] = []
 
     def call(self, form: str, outcome: Outcome, took: float) -> None:
         self.value, answer = self._asked()
         started = self.now
-        admitted = True
+        end = ENDS[outcome][self.predicates and (form in WITH_RESULT or outcome != Outcome.FAILURE)]
+        raised: BaseException | None = None
         try:
-            self._run(form, outcome, took)
-        except CallRejectedError as error:
-            admitted = False
-            assert isinstance(answer, Refusal)
-            assert error.retry_after == answer.retry_after  # noqa: PT017 - refused or not depends on the step
+            self._run(form, end, BAD if outcome == Outcome.FAILURE else "good", took)
         except BaseException as error:
-            assert type(error) is ENDS[outcome]  # noqa: PT017 - which one is expected depends on the step
-        assert admitted == isinstance(answer, Permit)
-        if isinstance(answer, Permit):
-            self._report(answer, outcome, self.now - started)
+            raised = error
+        if isinstance(answer, Refusal):
+            self._check(answer, raised)
+            return
+        assert (None if raised is None else type(raised)) is end
+        self._report(answer, outcome, self.now - started)
+        if outcome == Outcome.FAILURE:
+            self.failures.append(raised)
 
-    def _run(self, form: str, outcome: Outcome, took: float) -> None:
-        def work() -> None:
+    def _run(self, form: str, end: type[BaseException] | None, result: str, took: float) -> None:
+        def work() -> str:
             self.now += took
-            if (error := ENDS[outcome]) is not None:
-                raise error
+            if end is not None:
+                raise end
+            return result
 
-        async def work_async() -> None:
-            work()
+        through(self.breaker, form, work)
 
-        async def block() -> None:
-            async with self.breaker:
-                work()
-
-        if form == "call":
-            self.breaker.call(work)
-        elif form == "guard":
-            self.breaker(work)()
-        elif form == "with":
-            with self.breaker:
-                work()
-        else:
-            _drive(self.breaker.call_async(work_async) if form == "async" else block())
+    def _check(self, answer: Refusal, raised: BaseException | None) -> None:
+        """The refusal says what the rules say, and names a failure that the breaker saw, if any."""
+        assert isinstance(raised, REFUSALS[answer.cause])
+        assert raised.retry_after == answer.retry_after
+        assert any(raised.__cause__ is failure for failure in self.failures)
 
     def take(self) -> None:
         self.value, answer = self._asked()
-        with suppress(CallRejectedError):
+        try:
             permit = self.breaker.acquire()
+        except CallRejectedError as error:
+            assert isinstance(answer, Refusal)
+            self._check(answer, error)
+        else:
             assert isinstance(answer, Permit)
             self.kept.append((permit, answer, self.now))
 
@@ -163,9 +216,9 @@ def _drive(coroutine: object) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(POLICIES), st.integers(0, 2**32))
-def test_short_ways_equal_the_rules(policy: BreakerPolicy, seed: int) -> None:
-    twin = Twin(policy)
+@given(st.sampled_from(POLICIES), st.booleans(), st.integers(0, 2**32))
+def test_fast_paths_equal_the_rules(policy: BreakerPolicy, predicates: bool, seed: int) -> None:
+    twin = Twin(policy, predicates)
     for name, *arguments in steps(seed):
         getattr(twin, name)(*arguments)
         assert twin.breaker.state == rules.observe_state(twin.value, policy, twin.now)

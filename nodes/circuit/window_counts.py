@@ -1,6 +1,6 @@
-"""The short way of a closed breaker that looks at rates: the window as counters, for good calls that open nothing.
+"""Counting successful calls of a closed breaker with a window: the window as counters, under the breaker's lock.
 
-A call that fails, or by which a rate would reach its limit, goes the long way; so these counters never decide.
+A call that fails, or by which a rate would reach its limit, is left to the rules; so these counters never decide.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from nodes.engine.types import BreakerPolicy, Window
 from nodes.engine.window import FAILED, SLOW, opens, tenth_of, within
 
 
-class Recent:
-    """Calls of one generation, counted under the breaker's lock."""
+class WindowCounts:
+    """Calls of one generation, and what the window holds of them and of those before."""
 
-    __slots__ = ("_calls", "_failed", "_numbers", "_slow", "_spans", "begun", "good", "grant", "policy")
+    __slots__ = ("_calls", "_failed", "_numbers", "_slow", "_spans", "begun", "good", "permit", "policy")
 
-    def __init__(self, window: Window, policy: BreakerPolicy, grant: Permit) -> None:
-        self.policy, self.grant = policy, grant
+    def __init__(self, window: Window, policy: BreakerPolicy, permit: Permit) -> None:
+        self.policy, self.permit = policy, permit
         self.begun = self.good = 0
         self._numbers = deque(window.calls, maxlen=policy.window_calls) if policy.window_calls is not None else None
         self._spans: deque[list[Any]] = deque(list(span) for span in window.spans)
         self._calls, self._failed, self._slow = self._sums()
 
     def take_good(self, now: float, duration: float | None) -> bool:
-        """Count a good call; False, and nothing counted, when it has to go the long way."""
+        """Count a successful call; False, and nothing counted, when it is one for the rules."""
         limit = self.policy.slow_call_duration
         slow = limit is not None and duration is not None and duration > limit
         took = self._by_number(slow) if self._numbers is not None else self._by_time(now, slow)
