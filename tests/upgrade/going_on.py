@@ -66,7 +66,7 @@ class Alerts:
 
     def route(self) -> None:
         while routing.route(self.now):
-            dispatch.tidy(self.now)
+            dispatch.expire_superseded(self.now)
 
     def work(self, rounds: int = 60) -> None:
         """Until nothing is due any more, one message a destination and round."""
@@ -74,6 +74,6 @@ class Alerts:
             self.now += timedelta(seconds=2)
             self.route()
             for leased in dispatch.claim(self.now, room=32, owner=uuid.uuid4()):
-                pages = leased.account is not None and leased.account.kind == "pagerduty"
+                pages = leased.endpoint is not None and leased.endpoint.kind == "pagerduty"
                 outcome = dispatch.send_leased(leased, self.pager if pages else self.receiver, self.now.timestamp())
                 dispatch.record(leased, outcome, began=self.now, duration=0.01, now=self.now)

@@ -20,7 +20,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from alerts.models import Destination, Notification, Page
+from alerts.models import Alert, Destination, Notification
 from nodes import operations, rollups
 from nodes.models import Check, CheckResult, Event, Failover, Failure, Incident, MinuteRollup, Node, NodeState, Outbox, Pool
 from tests.upgrade import inventory
@@ -196,16 +196,16 @@ def test_events_that_waited_for_the_alerts_end_the_pages_that_they_ended(upgrade
     Alerts(upgraded.then).route()
 
     assert not Outbox.objects.exists()
-    resolved = set(Page.objects.filter(pk__in=open_pages(upgraded)).exclude(resolved_at=None).values_list("pk", flat=True))
+    resolved = set(Alert.objects.filter(pk__in=open_pages(upgraded)).exclude(resolved_at=None).values_list("pk", flat=True))
     assert resolved == set(ended)
     for number, page in ended.items():
-        last = Notification.objects.filter(page=number).latest("pk")
+        last = Notification.objects.filter(alert=number).latest("pk")
         assert (last.action, last.dedup_key, last.destination_id) == ("resolve", page["dedup_key"], page["destination_id"])
 
 
 def test_an_old_trouble_that_came_again_opens_a_page_of_its_own(upgraded: Upgraded) -> None:
     Alerts(upgraded.then).route()
-    again = Page.objects.filter(subject="checks_late", resolved_at=None)
+    again = Alert.objects.filter(subject="checks_late", resolved_at=None)
     assert again.count() == 3
     assert not again.filter(pk__in=open_pages(upgraded)).exists()
 
