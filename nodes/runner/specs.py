@@ -8,7 +8,7 @@ from typing import Any
 
 from nodes.engine.health import effective_timeout
 from nodes.ledger.rows import HEALTH_POLICY_FIELDS, Cursor, health_policy
-from nodes.models.sealed import SealedTextUnreadableError, unseal
+from nodes.models.encrypted import EncryptedTextUnreadableError, decrypt
 from nodes.probes.spec import CheckSpec
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def load(cursor: Cursor) -> dict[int, CheckSpec]:
     for node, checks in by_node.items():
         try:
             specs[node] = _root(checks)
-        except SealedTextUnreadableError as error:
+        except EncryptedTextUnreadableError as error:
             _log.error("node %s cannot be checked: %s", node, error)
     return specs
 
@@ -59,7 +59,7 @@ def _spec(row: dict[str, Any], children: tuple[CheckSpec, ...]) -> CheckSpec:
         tls=row["use_tls"],
         method=row["method"],
         path=row["path"],
-        headers=parse_headers(unseal(row["headers"])),
+        headers=parse_headers(decrypt(row["headers"])),
         body=row["body"].encode(),
         expected_status=row["expected_status"],
         body_contains=row["body_contains"],

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.db.models import F
 
-from failover_console.presence import BREAK, sign
+from failover_console.listening import BREAK, sign
 from nodes.models import Runner
 
 HERE = {"host": "console", "slot": 8000}
