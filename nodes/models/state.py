@@ -49,7 +49,8 @@ class NodeState(models.Model):
     version = models.BigIntegerField(default=0)  # one up at each write
     # schedule
     due_at = models.DateTimeField()
-    token = models.BigIntegerField(default=0)  # one up at each claim
+    due_interval = models.FloatField(null=True)  # seconds; the interval that `due_at` was made of, null before the first check
+    token = models.BigIntegerField(default=0)  # term number of the last claim
     owner = models.BigIntegerField(null=True)  # advisory lock key of the claiming database session
     last_beat_at = models.DateTimeField(null=True)  # push checks: the last heartbeat
     # last check

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nodes.engine import health as rules
 from nodes.engine.enums import Health, Verdict
-from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, next_interval
+from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, interval_in_force
 from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
@@ -106,7 +106,7 @@ def test_a_failed_node_comes_back_through_recovering_alone(letters: str) -> None
 
 def test_the_interval_in_force_is_fast_in_doubt_and_down_while_failed() -> None:
     policy = HealthPolicy(interval=10.0, down_interval=30.0)
-    assert [next_interval(policy, after(letters)) for letters in ("p", "pf", "fff", "fffp")] == [10.0, 2.0, 30.0, 2.0]
+    assert [interval_in_force(policy, after(letters)) for letters in ("p", "pf", "fff", "fffp")] == [10.0, 2.0, 30.0, 2.0]
 
 
 def test_the_defaults_of_intervals_follow_the_interval() -> None:
