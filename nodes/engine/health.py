@@ -13,7 +13,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
-from nodes.engine.enums import Health, Verdict
+from nodes.engine.enums import AdminState, Health, Verdict
 from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
@@ -120,15 +120,17 @@ def longest_silence(policy: HealthPolicy, interval: float) -> float:
     return max(2 * interval + effective_timeout(policy), SHORTEST_SILENCE)
 
 
-def stale(health: HealthState, policy: HealthPolicy, now: float) -> bool:
+def stale(health: HealthState, policy: HealthPolicy, admin: AdminState, now: float) -> bool:
     """Whether nothing is known of the node any more: told so and no verdict since, or silent for longer than is allowed.
 
-    Counted from the last verdict, or from enabling, which clears the verdict.  The interval is the one that the current due time
-    was made of, so that an edit makes nobody stale.  `nodes.ledger.intervals` says the same in SQL.
+    Counted from the last verdict, or from enabling, which clears the verdict; a disabled node, which nobody checks, is told nothing
+    new.  The interval is the one that the current due time was made of, so that a shorter one makes nobody stale.
+    `nodes.ledger.intervals` says the same in SQL.
     """
     last = health.since if health.observed_at is None else health.observed_at
     interval = interval_in_force(policy, health) if health.due_interval is None else health.due_interval
-    return health.stale or (last > 0 and now > last + longest_silence(policy, interval))
+    silent = last > 0 and now > last + longest_silence(policy, interval)
+    return health.stale or (silent and admin != AdminState.DISABLED)
 
 
 # Composite checks -----------------------------------------------------------------------------------------------------

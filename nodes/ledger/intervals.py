@@ -6,7 +6,7 @@ own constants (`nodes.engine.health`), and a test holds both to one answer.
 
 from __future__ import annotations
 
-from nodes.engine.enums import Health
+from nodes.engine.enums import AdminState, Health
 from nodes.engine.health import LONGEST_DEFAULT_FAST_INTERVAL, LONGEST_DEFAULT_TIMEOUT, SHORTEST_SILENCE
 
 INTERVAL = "coalesce(n.interval, f.interval)"
@@ -23,4 +23,4 @@ STALE_AT = f"coalesce(s.observed_at, s.health_since) + make_interval(secs => {_S
 
 def stale(now: str = "now()") -> str:
     """Whether the node is stale at the instant `now` (an SQL expression); as `nodes.engine.health.stale`."""
-    return f"(s.stale OR coalesce({STALE_AT} < {now}, false))"
+    return f"(s.stale OR (s.admin_state <> '{AdminState.DISABLED}' AND coalesce({STALE_AT} < {now}, false)))"

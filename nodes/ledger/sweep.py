@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.ledger.intervals import STALE_AT
+from nodes.ledger.intervals import stale
 from nodes.ledger.rows import Cursor
 
 _ATTENTION = f"""
@@ -12,7 +12,7 @@ SELECT s.pool_id FROM nodes_nodestate s
 JOIN nodes_node n ON n.id = s.node_id
 JOIN nodes_pool g ON g.id = n.pool_id
 JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
-WHERE NOT s.stale AND s.admin_state <> 'disabled' AND %(sweep_stale)s AND {STALE_AT} < now()
+WHERE NOT s.stale AND %(sweep_stale)s AND {stale()}
 """
 
 

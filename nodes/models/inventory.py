@@ -171,6 +171,11 @@ class FailoverPolicy(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def in_force(self, node: Node | None = None) -> types.HealthPolicy:
+        """How a node is checked, as the engine takes it: what the node overrides, else this policy."""
+        chosen = {name: getattr(node, name, None) for name in types.HealthPolicy.__dataclass_fields__}
+        return types.HealthPolicy(**{name: getattr(self, name) if value is None else value for name, value in chosen.items()})
+
 
 class Pool(models.Model):
     """Nodes that serve the same traffic."""
