@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from alerts import rules
 from nodes.models import Event, EventType, Incident, Pool, Severity
-from nodes.models.sealed import SealedTextField, SealedTextUnreadableError
+from nodes.models.encrypted import EncryptedTextField, EncryptedTextUnreadableError
 
 PAGERDUTY_URL = "https://events.pagerduty.com"
 SHOWN_LENGTH = 4  # characters of a secret that may be seen
@@ -54,7 +54,7 @@ class Installation(models.Model):
 
 
 class _WithoutSecrets(models.Manager["Destination"]):
-    """Loads the sealed columns only when they are asked for: a lost key of the ring must not take lists and forms along."""
+    """Loads the encrypted columns only when they are asked for: a lost key of the ring must not take lists and forms along."""
 
     def get_queryset(self) -> models.QuerySet[Destination]:
         return super().get_queryset().defer("address", "key")
@@ -65,8 +65,8 @@ class Destination(models.Model):
 
     name = models.CharField(max_length=80)
     kind = models.CharField(max_length=10, choices=Kind)
-    address = SealedTextField(blank=True, default="", help_text="Slack, webhook: the URL. Encrypted at rest; not shown again.")
-    key = SealedTextField(
+    address = EncryptedTextField(blank=True, default="", help_text="Slack, webhook: the URL. Encrypted at rest; not shown again.")
+    key = EncryptedTextField(
         blank=True,
         default="",
         help_text="PagerDuty: the routing key; webhook: the signing secret. Encrypted at rest; not shown again.",
@@ -106,10 +106,10 @@ def mask(secret: str) -> str:
 
 
 def masked_secret(destination: Destination, field: str) -> str:
-    """`mask` of one sealed field of a destination, or the sentence that it cannot be read."""
+    """`mask` of one encrypted field of a destination, or the sentence that it cannot be read."""
     try:
         found = Destination.objects.filter(pk=destination.pk).values_list(field, flat=True).first()
-    except SealedTextUnreadableError as error:
+    except EncryptedTextUnreadableError as error:
         return str(error)
     return mask(found or "")
 
@@ -159,7 +159,7 @@ class Alert(models.Model):
     nodes = ArrayField(models.BigIntegerField(), default=list)  # those whose failures it was notified of
     triggers = models.PositiveIntegerField(default=0)
     acknowledged = models.BooleanField(default=False)
-    opened_with = SealedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
+    opened_with = EncryptedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
     opened_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)  # when its resolve was written
 

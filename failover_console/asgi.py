@@ -14,11 +14,11 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402 - as above
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - as above
 from django.conf import settings  # noqa: E402 - as above
 
+from failover_console.listening import start_signing  # noqa: E402 - as above
 from failover_console.origin import ExactOrigin  # noqa: E402 - as above
-from failover_console.presence import announce  # noqa: E402 - as above
 from nodes.routing import websocket_urlpatterns  # noqa: E402 - as above
 
-announce()
+start_signing()
 application = ProtocolTypeRouter(
     {
         "http": http,

@@ -9,7 +9,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, worker_process_init
 
-from failover_console.offspring import die_with_parent
+from failover_console.child_process import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "failover_console.settings")
 

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from nodes.consumers import sockets
 from nodes.models import Health, Severity
 from nodes.models.state import BreakerState
-from nodes.runner.figures import BUCKETS
+from nodes.runner.counters import BUCKETS
 
 VERSION = "0.1.0"
 

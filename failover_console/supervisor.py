@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
 
-from failover_console.offspring import Offspring
+from failover_console.child_process import ChildProcess
 
 STOP_SECONDS = 7.3  # for all together; a stage that comes later has what it takes `hurried`
 KILLED_SECONDS = 1.0  # what the kernel may take to end a killed process
@@ -31,14 +31,14 @@ ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stage:
     """Children that start and end together: `patience` seconds to end in order, `hurried` when time is short."""
 
-    members: tuple[Offspring, ...]
+    members: tuple[ChildProcess, ...]
     patience: float
     hurried: float = 0.0
 
 
 @dataclass
 class _Watch:
-    offspring: Offspring
+    child: ChildProcess
     started: float = 0.0
     deaths: int = 0
     again: float | None = None  # monotonic; None while it runs
@@ -64,7 +64,7 @@ class Supervisor:
         self._ready: Callable[[], bool] | None = ready
         self._on_ready = on_ready
         self._watches = [_Watch(child) for stage in stages for child in stage.members]
-        self._width = max((len(watch.offspring.name) for watch in self._watches), default=0)
+        self._width = max((len(watch.child.name) for watch in self._watches), default=0)
         self._selector = selectors.DefaultSelector()
         self._asked = 0
 
@@ -86,13 +86,13 @@ class Supervisor:
     def _begin(self, watch: _Watch) -> None:
         """Start one child, or take over one that runs already."""
         watch.started, watch.again = time.monotonic(), None
-        if not watch.offspring.running():
+        if not watch.child.running():
             try:
-                watch.offspring.start()
+                watch.child.start()
             except OSError as trouble:
                 self._plan_again(watch, f"cannot start ({trouble.strerror})")
                 return
-        if (stream := watch.offspring.stream) is not None:
+        if (stream := watch.child.stream) is not None:
             os.set_blocking(stream.fileno(), False)
             self._selector.register(stream, selectors.EVENT_READ, watch)
 
@@ -110,9 +110,9 @@ class Supervisor:
         now = time.monotonic()
         for watch in self._watches:
             if watch.again is None:
-                if not watch.offspring.running():
+                if not watch.child.running():
                     self._bury(watch)
-                    self._plan_again(watch, f"ended ({_manner(watch.offspring.status())})")
+                    self._plan_again(watch, f"ended ({_manner(watch.child.status())})")
             elif now >= watch.again:
                 self._begin(watch)
         if self._ready is not None and self._ready():
@@ -127,12 +127,12 @@ class Supervisor:
         delay = random.uniform(0, min(BACKOFF_CAP_SECONDS, BACKOFF_FIRST_SECONDS * 2**watch.deaths))
         watch.deaths = min(watch.deaths + 1, 10)
         watch.again = now + delay
-        self._say(f"{watch.offspring.name} {what}; it starts again in {delay:.1f} s.")
+        self._say(f"{watch.child.name} {what}; it starts again in {delay:.1f} s.")
 
     def _bury(self, watch: _Watch) -> None:
         """End what a dead child left behind, and print its last words."""
-        watch.offspring.end_group()
-        stream = watch.offspring.stream
+        watch.child.end_group()
+        stream = watch.child.stream
         if stream is None or stream.closed:
             return
         self._pass_on(watch)
@@ -140,7 +140,7 @@ class Supervisor:
             self._close(watch)
 
     def _pass_on(self, watch: _Watch) -> None:
-        stream = watch.offspring.stream
+        stream = watch.child.stream
         if stream is None or stream.closed:
             return
         while chunk := self._read(stream.fileno()):
@@ -162,7 +162,7 @@ class Supervisor:
             return None
 
     def _close(self, watch: _Watch) -> None:
-        stream = watch.offspring.stream
+        stream = watch.child.stream
         assert stream is not None
         if watch.rest:
             self._print(watch, watch.rest)
@@ -173,7 +173,7 @@ class Supervisor:
     def _print(self, watch: _Watch, line: bytes) -> None:
         for start in range(0, len(line) or 1, LINE_BYTES):
             text = printable(line[start : start + LINE_BYTES].decode(errors="replace"))
-            self._say(f"{watch.offspring.name:<{self._width}} | {text}")
+            self._say(f"{watch.child.name:<{self._width}} | {text}")
 
     def _stop(self) -> None:
         """Stages in reverse; each gets its patience, all together STOP_SECONDS."""
@@ -194,11 +194,11 @@ class Supervisor:
 
     def _end(self, stage: Stage, late: set[int]) -> None:
         for watch in self._watches:
-            if watch.offspring in stage.members:
+            if watch.child in stage.members:
                 self._bury(watch)
-                watch.offspring.wait(KILLED_SECONDS)
-                if id(watch.offspring) in late:
-                    self._say(f"{watch.offspring.name} did not end in time and was killed.")
+                watch.child.wait(KILLED_SECONDS)
+                if id(watch.child) in late:
+                    self._say(f"{watch.child.name} did not end in time and was killed.")
 
 
 def printable(text: str) -> str:

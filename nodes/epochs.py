@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import psycopg
 
 from nodes.ledger.connections import aconnect
+from nodes.ledger.epochs import read_epochs
+from nodes.ledger.rows import Row
 
 LOOK = 0.2  # s between two looks while anybody waits
 PATIENCE = 1.0  # s before a lost database is tried again
@@ -58,10 +60,9 @@ async def _look(watch: _Watch) -> None:
     _watches.pop(asyncio.get_running_loop(), None)
 
 
-async def _answer(watch: _Watch, connection: psycopg.AsyncConnection[dict[str, int]]) -> None:
+async def _answer(watch: _Watch, connection: psycopg.AsyncConnection[Row]) -> None:
     while watch.waiting:
-        cursor = await connection.execute("SELECT pool_id, epoch FROM nodes_poolstate")
-        epochs = {row["pool_id"]: row["epoch"] for row in await cursor.fetchall()}
+        epochs = await read_epochs(connection)
         for pool_id, epoch, arrival in tuple(watch.waiting):
             if epochs.get(pool_id, 0) > epoch and not arrival.done():
                 with contextlib.suppress(asyncio.InvalidStateError):

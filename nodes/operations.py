@@ -25,7 +25,7 @@ from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
 from nodes.ledger import PoolGoneError, fleet, transact
-from nodes.ledger.claims import beat
+from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
 from nodes.ledger.pools import advance
 from nodes.ledger.rows import Cursor
@@ -280,5 +280,5 @@ def heartbeat(node_id: int, secret: str) -> bool:
     if not stored or not compare_digest(stored, push_digest(secret)):
         return False
     with _ledger() as cursor:
-        beat(cursor, node_id, timezone.now())
+        note_heartbeat(cursor, node_id, timezone.now())
     return True

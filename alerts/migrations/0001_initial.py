@@ -2,7 +2,7 @@
 
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import nodes.models.sealed
+import nodes.models.encrypted
 import uuid
 from django.db import migrations, models
 
@@ -37,8 +37,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=80)),
                 ('kind', models.CharField(choices=[('slack', 'Slack incoming webhook'), ('pagerduty', 'PagerDuty Events API v2'), ('webhook', 'Signed webhook')], max_length=10)),
-                ('address', nodes.models.sealed.SealedTextField(blank=True, default='', help_text='Slack, webhook: the URL. Encrypted at rest; not shown again.')),
-                ('key', nodes.models.sealed.SealedTextField(blank=True, default='', help_text='PagerDuty: the routing key; webhook: the signing secret. Encrypted at rest; not shown again.')),
+                ('address', nodes.models.encrypted.EncryptedTextField(blank=True, default='', help_text='Slack, webhook: the URL. Encrypted at rest; not shown again.')),
+                ('key', nodes.models.encrypted.EncryptedTextField(blank=True, default='', help_text='PagerDuty: the routing key; webhook: the signing secret. Encrypted at rest; not shown again.')),
                 ('base_url', models.CharField(default='https://events.pagerduty.com', help_text='Another host for EU accounts or a private relay.', max_length=200, verbose_name='PagerDuty address')),
                 ('enabled', models.BooleanField(default=True)),
                 ('disabled_reason', models.CharField(blank=True, default='', editable=False, max_length=300)),
@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ('nodes', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None)),
                 ('triggers', models.PositiveIntegerField(default=0)),
                 ('acknowledged', models.BooleanField(default=False)),
-                ('opened_with', nodes.models.sealed.SealedTextField(blank=True, default='')),
+                ('opened_with', nodes.models.encrypted.EncryptedTextField(blank=True, default='')),
                 ('opened_at', models.DateTimeField()),
                 ('resolved_at', models.DateTimeField(null=True)),
                 ('destination', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='pages', to='alerts.destination')),

@@ -22,7 +22,7 @@ from alerts.rules import Action, Kind
 from alerts.services import destination_breaker, destinations
 from alerts.services.destination_breaker import Transition
 from alerts.services.payloads import humanize
-from nodes.models.sealed import SealedTextUnreadableError
+from nodes.models.encrypted import EncryptedTextUnreadableError
 
 LEASE = 30.0  # s; a send ends after 10
 NOT_FOUND_LIMIT = 3  # answers 404 in a row that disable a destination
@@ -149,7 +149,7 @@ def _with_endpoint(notification: Notification, now: datetime, owner: uuid.UUID) 
     try:
         destination = Destination.objects.defer(None).get(pk=notification.destination_id)
         alert = Alert.objects.get(pk=notification.alert_id) if notification.alert_id else None
-    except SealedTextUnreadableError as error:
+    except EncryptedTextUnreadableError as error:
         return Leased(notification.pk, owner, message, None, str(error))
     kind = Kind(destination.kind)
     Destination.objects.filter(pk=destination.pk).update(next_send_at=now + timedelta(seconds=SPACING[kind]))

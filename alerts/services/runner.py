@@ -1,7 +1,7 @@
 """Runs the alerts for one term: one loop routes, leases and records, a thread of its own sends each message.
 
 The threads touch no database, so a destination that hangs costs one thread for ten seconds and delays no other message.
-The slot's advisory lock makes it one runner a host; several hosts may run at once, the leases keep them apart.
+Its slot (`nodes.ledger.slots`) makes it one runner a host; several hosts may run at once, the leases keep them apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from zlib import crc32
 
 import psycopg
 from django.db import DatabaseError, InterfaceError, connection
@@ -27,17 +26,16 @@ from alerts.delivery import Outcome, Post, RetryAfter
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
 from nodes import live
+from nodes.ledger import runners
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
-from nodes.models import Runner
+from nodes.ledger.slots import Slot
 
 _log = logging.getLogger(__name__)
 
-SLOT_LOCKS = 0x0FA13  # advisory lock class; the second key is made of the host
-TERM = (30.0, 60.0)  # s
 MOST_IN_FLIGHT = 32
 POLL = 0.2  # s
-_CHORES_EVERY = 1.0  # s: heartbeat, clock, superseded messages, successor
+_CHORES_EVERY = 1.0  # s: the row of this runner, clock, superseded messages, successor
 _RECONNECT = 0.25  # s
 
 
@@ -123,23 +121,18 @@ class Dispatcher:
             live.hint(pools)
 
 
-def slot_key(host: str) -> int:
-    """The advisory lock's second key, a signed 32-bit number."""
-    return crc32(host.encode()) & 0x7FFFFFFF
-
-
 def serve(stopping: Callable[[], bool], post: Post) -> str:
     """Work a term in this host's slot; returns at once when it is taken.  The answer says which."""
-    host = socket.gethostname()
+    slot = Slot("alerts", socket.gethostname())
     try:
-        slot = connect("failover alerts slot")
+        held = connect("failover alerts slot")
     except psycopg.OperationalError:
         return "the database is away"  # the next tick asks again
-    if not _take(slot, host):
-        slot.close()
+    if not slot.take(held):
+        held.close()
         return "the slot is taken"
     dispatcher = Dispatcher(post)
-    term = _Term(slot, host, until=time.monotonic() + random.uniform(*TERM))
+    term = _Term(slot, held)
     try:
         _work(dispatcher, term, stopping)
     finally:
@@ -152,7 +145,7 @@ def serve(stopping: Callable[[], bool], post: Post) -> str:
 
 
 def _work(dispatcher: Dispatcher, term: _Term, stopping: Callable[[], bool]) -> None:
-    while not stopping() and not term.relieved:
+    while not stopping() and not term.is_over:
         try:
             term.chores()
             busy = dispatcher.round(timezone.now() + term.clock_offset)
@@ -171,65 +164,45 @@ def _work(dispatcher: Dispatcher, term: _Term, stopping: Callable[[], bool]) -> 
 
 
 class _Term:
-    """The slot of this term: its lock, its heartbeat, the database's clock, and the successor."""
+    """The time in the slot: the connection that holds it, its row, the database's clock, and the successor."""
 
-    def __init__(self, slot: psycopg.Connection[Row], host: str, *, until: float) -> None:
-        self._slot, self._host, self._until = slot, host, until
+    def __init__(self, slot: Slot, held: psycopg.Connection[Row]) -> None:
+        self._slot, self._held = slot, held
         self._next_chores = 0.0
-        self._offered = False
-        self._began = timezone.now()
-        self.relieved = False
+        self._signed = False
+        self._lost = False
         self.clock_offset = timedelta()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether another runner has the slot; it does the work."""
+        return self._lost or self._slot.has_successor
+
     def chores(self) -> None:
-        """Once a second.  With the broker away nobody takes the slot that is offered, and the term goes on."""
+        """Once a second; raises psycopg errors when the database goes away."""
         if time.monotonic() < self._next_chores:
             return
         self._next_chores = time.monotonic() + _CHORES_EVERY
-        if self._slot.closed or self._slot.broken:
-            self._slot = connect("failover alerts slot")
-            self._offered = False
-            if not _take(self._slot, self._host):
-                self.relieved = True  # another was first; it does the work
+        if self._held.closed or self._held.broken:
+            self._held = connect("failover alerts slot")
+            if not self._slot.take(self._held):
+                self._lost = True
                 return
         self._look_at_the_clock()
         dispatch.expire_superseded(timezone.now() + self.clock_offset)
-        self._show_up()
-        if time.monotonic() >= self._until:
-            self._hand_over()
+        self._sign()
+        self._slot.hand_over(self._held)
 
     def close(self) -> None:
-        self._slot.close()
+        self._held.close()
         connection.close()
 
     def _look_at_the_clock(self) -> None:
-        row = self._slot.execute("SELECT clock_timestamp() AS now").fetchone()
+        row = self._held.execute("SELECT clock_timestamp() AS now").fetchone()
         assert row is not None  # a SELECT of a function answers
         self.clock_offset = row["now"] - timezone.now()
 
-    def _show_up(self) -> None:
-        now = timezone.now() + self.clock_offset
-        here = {"pid": os.getpid(), "started_at": self._began, "seen_at": now}
-        Runner.objects.update_or_create(host=self._host, kind="alerts", slot=0, defaults=here)
-
-    def _hand_over(self) -> None:
-        if not self._offered:
-            self._offered = True
-            self._slot.execute("SELECT pg_advisory_unlock(%s, %s)", (SLOT_LOCKS, slot_key(self._host)))
-        else:
-            self.relieved = _holder(self._slot, self._host)
-
-
-def _take(slot: psycopg.Connection[Row], host: str) -> bool:
-    row = slot.execute("SELECT pg_try_advisory_lock(%s, %s) AS taken", (SLOT_LOCKS, slot_key(host))).fetchone()
-    return row is not None and bool(row["taken"])
-
-
-def _holder(slot: psycopg.Connection[Row], host: str) -> bool:
-    """Whether a successor holds the slot."""
-    row = slot.execute(
-        """SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND objsubid = 2 AND granted
-           AND database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
-        (SLOT_LOCKS, slot_key(host)),
-    ).fetchone()
-    return row is not None
+    def _sign(self) -> None:
+        slot = self._slot
+        runners.sign(self._held, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=not self._signed)
+        self._signed = True

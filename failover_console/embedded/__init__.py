@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from failover_console.addresses import database_url, redis_url, socket_directory
+from failover_console.child_process import ChildProcess
 from failover_console.embedded import postgresql, redis
 from failover_console.embedded.account import choose_account
 from failover_console.embedded.trouble import EmbeddedError
-from failover_console.offspring import Offspring
 
 __all__ = ["EmbeddedError", "Services"]
 
@@ -22,7 +22,7 @@ STARTS_AGAIN, START_AGAIN_SECONDS = 5, 1.0
 
 
 class _Server(Protocol):
-    offspring: Offspring
+    process: ChildProcess
 
     def prepare(self) -> None: ...
     def ready(self) -> bool: ...
@@ -45,9 +45,9 @@ class Services:
         self._servers: list[_Server] = []
 
     @property
-    def offspring(self) -> list[Offspring]:
+    def processes(self) -> list[ChildProcess]:
         """The servers' processes, in the order of their start."""
-        return [server.offspring for server in self._servers]
+        return [server.process for server in self._servers]
 
     def start(self) -> dict[str, str]:
         """Start both, make what is missing, wait until they answer."""
@@ -63,7 +63,7 @@ class Services:
             addresses = self._place()
             for server in self._servers:
                 server.prepare()
-                server.offspring.start()
+                server.process.start()
             for server in self._servers:
                 _wait(server)
                 server.complete()
@@ -79,12 +79,12 @@ class Services:
 
     def stop(self, seconds: float = STOP_SECONDS) -> None:
         """End Redis, then PostgreSQL, each in order within `seconds`, else at once; free the data directory."""
-        for offspring in reversed(self.offspring):
-            if offspring.running():
-                offspring.ask_to_stop()
-                offspring.wait(seconds)
-            offspring.end_group()
-            offspring.wait(seconds)
+        for process in reversed(self.processes):
+            if process.running():
+                process.ask_to_stop()
+                process.wait(seconds)
+            process.end_group()
+            process.wait(seconds)
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 socket_directory(self._data_dir).rmdir()
@@ -126,12 +126,12 @@ def _wait(server: _Server) -> None:
     deadline = time.monotonic() + READY_SECONDS
     ends = 0
     while not server.ready():
-        if not server.offspring.running():
+        if not server.process.running():
             ends += 1
             if ends > STARTS_AGAIN or "pre-existing shared memory" not in server.complaint():
-                raise EmbeddedError(f"{server.offspring.name} did not start: {server.complaint()}")
+                raise EmbeddedError(f"{server.process.name} did not start: {server.complaint()}")
             time.sleep(START_AGAIN_SECONDS)
-            server.offspring.start()
+            server.process.start()
         elif time.monotonic() > deadline:
-            raise EmbeddedError(f"{server.offspring.name} did not answer within {READY_SECONDS:.0f} s: {server.complaint()}")
+            raise EmbeddedError(f"{server.process.name} did not answer within {READY_SECONDS:.0f} s: {server.complaint()}")
         time.sleep(POLL_SECONDS)

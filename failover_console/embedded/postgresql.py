@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg
 from psycopg import conninfo, sql
 
+from failover_console.child_process import ChildProcess
 from failover_console.embedded.account import Account
 from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
-from failover_console.offspring import Offspring
 
 MAJOR = "18"
 PORT = "5432"  # only a part of the socket's file name
@@ -78,7 +78,7 @@ class PostgreSQL:
         self.log = cluster.with_name("postgres.log")
         self._sockets = sockets
         self._bin = binaries()
-        self.offspring = Offspring(
+        self.process = ChildProcess(
             "postgres",
             (*account.prefix(signal.SIGINT), str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
             directory=Path("/"),
@@ -105,7 +105,7 @@ class PostgreSQL:
             lines = (self.cluster / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return lines[0:1] == [str(self.offspring.pid)] and lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
+        return lines[0:1] == [str(self.process.pid)] and lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
 
     def complete(self) -> None:
         """Create the database of the console when the cluster is new."""

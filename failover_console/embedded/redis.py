@@ -7,9 +7,9 @@ import signal
 import socket
 from pathlib import Path
 
+from failover_console.child_process import ChildProcess
 from failover_console.embedded.account import Account
 from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
-from failover_console.offspring import Offspring
 
 PING_SECONDS = 1.0
 LEFTOVER_SECONDS = 5.0
@@ -40,7 +40,7 @@ class Redis:
         self._directory = directory
         self._path = path
         self._pid_file = directory / "redis.pid"
-        self.offspring = Offspring(
+        self.process = ChildProcess(
             "redis",
             (*account.prefix(signal.SIGTERM), str(binary()), *self._options()),
             directory=Path("/"),

@@ -97,7 +97,7 @@ class NodeAdmin(RemovesSoftly):
         "priority",
         "weight",
     )
-    list_select_related = ("pool", "state")
+    list_select_related = ("pool__failover_policy", "state")
     list_filter = (
         ("pool", admin.RelatedOnlyFieldListFilter),
         "state__health",
@@ -149,7 +149,7 @@ class NodeAdmin(RemovesSoftly):
 
     @admin.display(ordering="state__health")
     def health(self, node: Node) -> SafeString:
-        return badge(node.state.health, "stale" if node.state.stale else node.state.get_health_display())
+        return badge(node.state.health, "stale" if node.state.is_stale(timezone.now()) else node.state.get_health_display())
 
     @admin.display(ordering="state__breaker_state")
     def breaker(self, node: Node) -> SafeString:
@@ -171,7 +171,8 @@ class NodeAdmin(RemovesSoftly):
     @admin.display(description="state")
     def live(self, node: Node) -> SafeString:
         state = NodeState.objects.get(pk=node.pk)
-        return render_to_string("admin/nodes/node_state.html", {"node": node, "state": state, "share": percent(state.share)})
+        shown = {"node": node, "state": state, "stale": state.is_stale(timezone.now()), "share": percent(state.share)}
+        return render_to_string("admin/nodes/node_state.html", shown)
 
     @admin.display(description="last checks")
     def last_checks(self, node: Node) -> SafeString:

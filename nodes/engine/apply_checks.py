@@ -19,12 +19,7 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
     if node.admin == AdminState.DISABLED:
         observation = None  # a check that was under way when a person switched the node off
     health = node.health if observation is None else healths.observe(node.health, node.health_policy, observation, now)
-    if (
-        health is node.health
-        and not health.stale
-        and node.admin != AdminState.DISABLED
-        and healths.stale(health, node.health_policy, now)
-    ):
+    if health is node.health and not health.stale and healths.stale(health, node.health_policy, node.admin, now):
         health = replace(health, stale=True)
     held = health.status == Health.FAILED
     breaker, changes = rules.tick(node.breaker, node.breaker_policy, now, jitter=jitter, held=held)

@@ -13,11 +13,12 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Literal
 
-from nodes.engine.enums import Health, Verdict
+from nodes.engine.enums import AdminState, Health, Verdict
 from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
+SHORTEST_SILENCE = 12.0  # s without a verdict before a node can be stale
 
 Quorum = Literal["all", "any", "majority"]
 Rule = Callable[[HealthState, HealthPolicy, Observation], Health]
@@ -105,7 +106,7 @@ def effective_timeout(policy: HealthPolicy) -> float:
     return min(LONGEST_DEFAULT_TIMEOUT, policy.interval / 2) if policy.check_timeout is None else policy.check_timeout
 
 
-def next_interval(policy: HealthPolicy, health: HealthState) -> float:
+def interval_in_force(policy: HealthPolicy, health: HealthState) -> float:
     """The interval in force, in seconds: fast while in doubt, down while failed, else the plain one."""
     if health.status == Health.FAILED:
         return down_interval(policy)
@@ -114,16 +115,22 @@ def next_interval(policy: HealthPolicy, health: HealthState) -> float:
     return policy.interval
 
 
-def stale_at(health: HealthState, policy: HealthPolicy) -> float | None:
-    """When silence begins to mean that the health is no longer known; None for a node that nobody has asked to be checked."""
+def longest_silence(policy: HealthPolicy, interval: float) -> float:
+    """Seconds that a node asked every `interval` may be without a verdict before it is stale."""
+    return max(2 * interval + effective_timeout(policy), SHORTEST_SILENCE)
+
+
+def stale(health: HealthState, policy: HealthPolicy, admin: AdminState, now: float) -> bool:
+    """Whether nothing is known of the node any more: told so and no verdict since, or silent for longer than is allowed.
+
+    Counted from the last verdict, or from enabling, which clears the verdict; a disabled node, which nobody checks, is told nothing
+    new.  The interval is the one that the current due time was made of, so that a shorter one makes nobody stale.
+    `nodes.ledger.intervals` says the same in SQL.
+    """
     last = health.since if health.observed_at is None else health.observed_at
-    return last + 2 * next_interval(policy, health) + effective_timeout(policy) if last else None
-
-
-def stale(health: HealthState, policy: HealthPolicy, now: float) -> bool:
-    """Whether no check said anything for 2 intervals in force and a check's timeout."""
-    ends = stale_at(health, policy)
-    return ends is not None and now > ends
+    interval = interval_in_force(policy, health) if health.due_interval is None else health.due_interval
+    silent = last > 0 and now > last + longest_silence(policy, interval)
+    return health.stale or (silent and admin != AdminState.DISABLED)
 
 
 # Composite checks -----------------------------------------------------------------------------------------------------

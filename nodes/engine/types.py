@@ -89,7 +89,8 @@ class HealthState:
     since: float = 0.0  # when `status` began
     first_bad_at: float | None = None  # start of the run of failing checks
     observed_at: float | None = None  # start of the last check that was not unknown
-    stale: bool = False
+    due_interval: float | None = None  # seconds; the interval that the current due time was made of
+    stale: bool = False  # told, and no verdict since
     ever_eligible: bool = False
 
 

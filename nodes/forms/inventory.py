@@ -32,12 +32,6 @@ _GUARD_FIELDS = tuple(field.name for field in fields(types.PoolPolicy))
 _BREAKER_FIELDS = tuple(field.name for field in fields(types.BreakerPolicy))
 
 
-def policy_in_force(policy: FailoverPolicy, node: Node | None = None) -> types.HealthPolicy:
-    """The health policy as the engine takes it: what the node overrides, else the pool's policy."""
-    chosen = {name: getattr(node, name, None) for name in _HEALTH_FIELDS}
-    return types.HealthPolicy(**{name: getattr(policy, name) if value is None else value for name, value in chosen.items()})
-
-
 class BreakerPolicyForm(AnyForm):
     class Meta:
         model = BreakerPolicy
@@ -66,7 +60,7 @@ class FailoverPolicyForm(AnyForm):
         if self.errors:
             return cleaned
         policy = FailoverPolicy(**cleaned)
-        self.warnings = _validated(health, policy_in_force(policy))
+        self.warnings = _validated(health, policy.in_force())
         if self.instance.pk:
             _validate_nodes(policy, Node.objects.filter(pool__failover_policy=self.instance, removed_at=None))
         return cleaned
@@ -108,7 +102,7 @@ class NodeForm(AnyForm):
             return cleaned
         pool: Pool = cleaned.get("pool") or self.instance.pool
         overrides = Node(**{name: cleaned.get(name) for name in _HEALTH_FIELDS})
-        self.warnings = _validated(health, policy_in_force(pool.failover_policy, overrides))
+        self.warnings = _validated(health, pool.failover_policy.in_force(overrides))
         if cleaned.get("weight") == 0:
             self.warnings += ("Weight 0: this node never receives traffic.",)
         return cleaned
@@ -127,7 +121,7 @@ def _validate_nodes(policy: FailoverPolicy, nodes: Any) -> None:
     """A pool's policy must also work with what its nodes override."""
     for node in nodes.select_related("pool"):
         try:
-            health.validate(policy_in_force(policy, node))
+            health.validate(policy.in_force(node))
         except PolicyError as error:
             raise ValidationError(f"With what node {node} of {node.pool} overrides: {error}") from None
 

@@ -1,19 +1,19 @@
-"""Where decisions become rows: `pools` is the one transaction of a pool, `claims` says who checks what, `fleet` holds all."""
+"""Where decisions become rows: `pools` is the one transaction of a pool, `claims` says who checks what; all SQL of the hot path."""
 
-from nodes.ledger.claims import CalmPass, Claim, Round, claim, open_session, pass_calmly, pools_needing_attention, store_results
+from nodes.ledger.claims import Claim, ClaimBatch, claim, open_session
 from nodes.ledger.pools import Applied, PoolGoneError, Result, advance, transact
+from nodes.ledger.results import store_results
+from nodes.ledger.sweep import pools_needing_attention
 
 __all__ = [
     "Applied",
-    "CalmPass",
     "Claim",
+    "ClaimBatch",
     "PoolGoneError",
     "Result",
-    "Round",
     "advance",
     "claim",
     "open_session",
-    "pass_calmly",
     "pools_needing_attention",
     "store_results",
     "transact",

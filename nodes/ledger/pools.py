@@ -14,17 +14,17 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from nodes.engine import enums, types
-from nodes.engine.health import next_interval
+from nodes.engine.health import interval_in_force
 from nodes.engine.pool_step import busy, step
 from nodes.engine.step import Step
 from nodes.ledger import rows
 from nodes.ledger.history import OpenState, write_history
+from nodes.ledger.letters import LETTERS
 from nodes.ledger.rows import Cursor, Row, moment
 
 Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation]], Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
-_LETTER = {v: v.value[0] for v in enums.Verdict}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Result:
     """An observation with the claim it answers."""
 
     node: int
-    token: int
+    term_number: int
     observation: types.Observation
 
 
@@ -41,7 +41,7 @@ class Applied:
     """What a transaction came to."""
 
     step: Step
-    stale: tuple[int, ...] = ()  # nodes whose result answered an old claim and was dropped
+    outdated: tuple[int, ...] = ()  # nodes whose result answered an old claim and was dropped
 
 
 class PoolGoneError(Exception):
@@ -63,12 +63,18 @@ def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
     raise PoolGoneError("The fleet's row cannot be made")
 
 
+def read_fleet(cursor: Cursor) -> Row:
+    """What holds all automation back, and whether late checks were told; nothing is locked."""
+    cursor.execute("SELECT paused, isolated, late_told FROM nodes_fleetstate WHERE id = 1")
+    return cursor.fetchone() or {"paused": None, "isolated": None, "late_told": False}
+
+
 def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Sequence[Result] = ()) -> Applied:
     """Lock the pool, let `act` decide on it, write what changed.  Raises `PoolGoneError`; what `act` raises passes through."""
     fleet = _fleet(lock_fleet(cursor))
     pool_row, node_rows = _load(cursor, pool_id)
     before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
-    fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.token}
+    fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.term_number}
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
     was = OpenState(
         pool_row["incident_id"],
@@ -92,8 +98,7 @@ def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Resul
 
 def look(cursor: Cursor, pool_id: int) -> tuple[types.Pool, types.Fleet]:
     """The pool and the fleet as they are, nothing locked; the caller's transaction says how consistent.  Raises `PoolGoneError`."""
-    cursor.execute("SELECT paused, isolated FROM nodes_fleetstate WHERE id = 1")
-    fleet = _fleet(cursor.fetchone() or {"paused": None, "isolated": None})
+    fleet = _fleet(read_fleet(cursor))
     pool_row, node_rows = _load(cursor, pool_id, lock=False)
     return rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values())), fleet
 
@@ -143,7 +148,7 @@ def due_after(node: types.Member, observation: types.Observation, *, awaited: bo
     """When to ask again: by the interval in force from the start of this check, at once if a failover awaits this node."""
     if awaited:
         return now
-    interval = next_interval(node.health_policy, node.health)
+    interval = interval_in_force(node.health_policy, node.health)
     if interval == node.health_policy.interval:
         interval = jittered(interval)
     return max(now, observation.started_at + interval)
@@ -187,8 +192,8 @@ def _write_nodes(
         if node.id in fresh:
             observation = fresh[node.id].observation
             waits = awaited.get(node.id, 0.0) > observation.started_at
-            changes |= _seen(observation, due_after(node, observation, awaited=waits, now=now))
-            expressions["recent"] = sql.SQL("right(recent || {}, 40)").format(sql.Literal(_LETTER[observation.verdict]))
+            changes |= _seen(node, observation, due_after(node, observation, awaited=waits, now=now))
+            expressions["recent"] = sql.SQL("right(recent || {}, 40)").format(sql.Literal(LETTERS[observation.verdict]))
         elif node.id in awaited and awaited[node.id] != awaited_before.get(node.id):
             changes["due_at"] = moment(now)
         if changes or expressions:
@@ -207,10 +212,11 @@ def _failure_json(node: types.Member, failures: Mapping[int, int]) -> Jsonb | No
     return Jsonb(fields | {"id": failures[node.id]})
 
 
-def _seen(observation: types.Observation, due: float) -> dict[str, Any]:
+def _seen(node: types.Member, observation: types.Observation, due: float) -> dict[str, Any]:
     return {
         "owner": None,
         "due_at": moment(due),
+        "due_interval": interval_in_force(node.health_policy, node.health),
         "checked_at": moment(observation.started_at),
         "last_verdict": observation.verdict.value,
         "last_latency": observation.latency,

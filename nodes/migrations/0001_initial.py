@@ -6,7 +6,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-import nodes.models.sealed
+import nodes.models.encrypted
 
 # What the models cannot say: storage of the hot rows, the transaction id that lets readers page events by visibility,
 # the partitioned table of results (its partitions are made by nodes.rollups), and the fleet's one row.
@@ -913,7 +913,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "headers",
-                    nodes.models.sealed.SealedTextField(
+                    nodes.models.encrypted.EncryptedTextField(
                         blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again."
                     ),
                 ),

@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from nodes.engine import enums, types
 from nodes.engine.breaker_policy import opens_after
-from nodes.models.sealed import SealedTextField
+from nodes.models.encrypted import EncryptedTextField
 
 _AT_LEAST_ONE = MinValueValidator(1)
 _NOT_NEGATIVE = MinValueValidator(0)
@@ -171,6 +171,11 @@ class FailoverPolicy(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def in_force(self, node: Node | None = None) -> types.HealthPolicy:
+        """How a node is checked, as the engine takes it: what the node overrides, else this policy."""
+        chosen = {name: getattr(node, name, None) for name in types.HealthPolicy.__dataclass_fields__}
+        return types.HealthPolicy(**{name: getattr(self, name) if value is None else value for name, value in chosen.items()})
+
 
 class Pool(models.Model):
     """Nodes that serve the same traffic."""
@@ -273,7 +278,7 @@ class Check(models.Model):
     path = models.CharField(
         max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*$", "A path begins with / and has no spaces.")]
     )
-    headers = SealedTextField(blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again.")
+    headers = EncryptedTextField(blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again.")
     body = models.TextField(blank=True, max_length=10_000)
     expected_status = models.CharField(max_length=100, default="200-299", help_text="For example 200-299,301.")
     body_contains = models.CharField(max_length=200, blank=True, help_text="Text that the answer's first 64 KiB must hold.")

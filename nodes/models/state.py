@@ -6,10 +6,13 @@ fillfactor of 50 and no index but its key: an update then touches one page and n
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
-from nodes.engine import enums
+from nodes.engine import enums, types
+from nodes.engine.health import stale
 from nodes.models.inventory import Node, Pool
 
 
@@ -49,7 +52,8 @@ class NodeState(models.Model):
     version = models.BigIntegerField(default=0)  # one up at each write
     # schedule
     due_at = models.DateTimeField()
-    token = models.BigIntegerField(default=0)  # one up at each claim
+    due_interval = models.FloatField(null=True)  # seconds; the interval that `due_at` was made of, null before the first check
+    token = models.BigIntegerField(default=0)  # term number of the last claim
     owner = models.BigIntegerField(null=True)  # advisory lock key of the claiming database session
     last_beat_at = models.DateTimeField(null=True)  # push checks: the last heartbeat
     # last check
@@ -66,7 +70,7 @@ class NodeState(models.Model):
     passes = models.IntegerField(default=0)
     first_bad_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField(null=True)  # start of the last check that was not unknown
-    stale = models.BooleanField(default=False)
+    stale = models.BooleanField(default=False)  # told, and no verdict since; whether it is stale now says `is_stale`
     ever_able = models.BooleanField(default=False)
     # share and failure
     share = models.IntegerField(default=0)  # basis points
@@ -109,6 +113,19 @@ class NodeState(models.Model):
 
     def __str__(self) -> str:
         return f"{self.node_id}: {self.health}, breaker {self.breaker_state}, {self.share} bp"
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether the node is stale, by the engine's rule; reads the node and its pool's policy, so select them along."""
+        health = types.HealthState(
+            status=enums.Health(self.health),
+            fails=self.fails,
+            since=self.health_since.timestamp() if self.health_since else 0.0,
+            observed_at=self.observed_at.timestamp() if self.observed_at else None,
+            due_interval=self.due_interval,
+            stale=self.stale,
+        )
+        policy = self.node.pool.failover_policy.in_force(self.node)
+        return stale(health, policy, enums.AdminState(self.admin_state), now.timestamp())
 
 
 class PoolState(models.Model):

@@ -39,12 +39,12 @@ async def tls(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str
 def push(spec: CheckSpec, now: float) -> tuple[Verdict, str]:
     """Whether the node called within its interval and the grace; silence while nobody could have heard it is unknown."""
     allowed = spec.interval + spec.grace
-    if spec.last_beat_at is not None and now - spec.last_beat_at <= allowed:
+    if spec.last_heartbeat_at is not None and now - spec.last_heartbeat_at <= allowed:
         return Verdict.PASS, ""
     if spec.listening_since is None:
         return Verdict.UNKNOWN, "no web process of ours could have received a call"
     if now - spec.listening_since <= allowed:
         return Verdict.UNKNOWN, "we have not listened long enough to miss a call"
-    if spec.last_beat_at is None:
+    if spec.last_heartbeat_at is None:
         return Verdict.FAIL, "the node has never called"
-    return Verdict.FAIL, f"the node last called {now - spec.last_beat_at:.0f} s ago, {allowed:g} s are allowed"
+    return Verdict.FAIL, f"the node last called {now - spec.last_heartbeat_at:.0f} s ago, {allowed:g} s are allowed"

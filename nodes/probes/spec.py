@@ -30,7 +30,7 @@ class CheckSpec:
     certificate_days: int = 14
     interval: float = 10.0
     grace: float = 5.0
-    last_beat_at: float | None = None
+    last_heartbeat_at: float | None = None
     listening_since: float | None = None
     quorum: str = "all"
     children: tuple[CheckSpec, ...] = ()

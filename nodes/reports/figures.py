@@ -11,6 +11,7 @@ from statistics import fmean
 from django.db.models import Count, Max, Q, QuerySet
 
 from nodes.engine.enums import ChangeKind
+from nodes.engine.health import down_interval, longest_silence
 from nodes.models import Event, EventType, Failover, Failure, Incident, Node, Pool
 from nodes.reports.rolled import CheckCounts, check_counts, silences
 from nodes.reports.spans import Parts, Span, divide, length, subtract, union
@@ -124,9 +125,8 @@ def _histories(nodes: Sequence[Node], start: datetime, end: datetime, now: datet
 
 def _patience(node: Node) -> float:
     """How long a node may go unseen, in seconds, while its checks run as they should: as long as until it is stale."""
-    policy = node.pool.failover_policy
-    interval = max(node.interval or policy.interval, node.down_interval or policy.down_interval or 0.0)
-    return 2 * interval + (node.check_timeout or policy.check_timeout or min(5.0, interval / 2))
+    policy = node.pool.failover_policy.in_force(node)
+    return longest_silence(policy, max(policy.interval, down_interval(policy)))
 
 
 def _excluded_time(nodes: Sequence[Node], start: datetime, end: datetime) -> dict[int, list[Span]]:

@@ -12,7 +12,7 @@ from django.db import connection
 
 from nodes.reports.spans import Span
 from nodes.rollups import BUCKETS, merged
-from nodes.rollups.grains import DAY, EPOCH, HOUR, MINUTE, Grain, done_until, floor
+from nodes.rollups.resolutions import DAY, EPOCH, HOUR, MINUTE, Resolution, done_until, floor
 from nodes.rollups.retention import HOURS, MINUTES
 
 _MINUTES_UPTO = timedelta(days=1)  # of a range that is searched for silence minute by minute
@@ -37,9 +37,9 @@ def check_counts(nodes: Collection[int], start: datetime, end: datetime) -> dict
     """The checks of each node whose minute lies in [start, end); nodes without any are left out."""
     parts = _pieces(start, end, (DAY, HOUR, MINUTE))
     sources = " UNION ALL ".join(
-        f"SELECT node_id, passes, warns, fails, unknowns, histogram FROM {grain.table} "
+        f"SELECT node_id, passes, warns, fails, unknowns, histogram FROM {resolution.table} "
         f"WHERE start >= %s AND start < %s AND node_id = ANY(%s)"
-        for grain, _, _ in parts
+        for resolution, _, _ in parts
     )
     if not sources:
         return {}
@@ -58,18 +58,18 @@ def check_counts(nodes: Collection[int], start: datetime, end: datetime) -> dict
         }
 
 
-def _pieces(start: datetime, end: datetime, grains: Sequence[Grain]) -> list[tuple[Grain, datetime, datetime]]:
+def _pieces(start: datetime, end: datetime, resolutions: Sequence[Resolution]) -> list[tuple[Resolution, datetime, datetime]]:
     """The range cut into whole rows, the coarsest in the middle and ever finer ones towards both ends."""
     if start >= end:
         return []
-    grain, *finer = grains
+    resolution, *finer = resolutions
     if not finer:
-        return [(grain, start, end)]
-    first = floor(start - timedelta(microseconds=1), grain.length) + grain.length
-    last = floor(min(end, done_until(grain) or EPOCH), grain.length)
+        return [(resolution, start, end)]
+    first = floor(start - timedelta(microseconds=1), resolution.length) + resolution.length
+    last = floor(min(end, done_until(resolution) or EPOCH), resolution.length)
     if first >= last:
         return _pieces(start, end, finer)
-    return [*_pieces(start, first, finer), (grain, first, last), *_pieces(last, end, finer)]
+    return [*_pieces(start, first, finer), (resolution, first, last), *_pieces(last, end, finer)]
 
 
 _GAPS = """
@@ -90,21 +90,21 @@ def silences(patience: Mapping[int, float], start: datetime, end: datetime, *, n
 
     To the minute, hour or day, by the length of the range and by what is still kept; what is not rolled up yet is no silence.
     """
-    grain = _grain(start, end, now)
-    begin, stop = floor(start, grain.length), min(end, done_until(grain) or EPOCH)
+    resolution = _resolution(start, end, now)
+    begin, stop = floor(start, resolution.length), min(end, done_until(resolution) or EPOCH)
     found: dict[int, list[Span]] = defaultdict(list)
     if begin >= stop:
         return found
     asked = {"nodes": list(patience), "patience": list(patience.values())}
-    values: dict[str, Any] = {**asked, "length": grain.length, "begin": begin, "stop": stop}
+    values: dict[str, Any] = {**asked, "length": resolution.length, "begin": begin, "stop": stop}
     with connection.cursor() as cursor:
-        cursor.execute(_GAPS.format(table=grain.table), values)
+        cursor.execute(_GAPS.format(table=resolution.table), values)
         for node, since, until in cursor.fetchall():
             found[node].append((since.timestamp(), until.timestamp()))
     return found
 
 
-def _grain(start: datetime, end: datetime, now: datetime) -> Grain:
+def _resolution(start: datetime, end: datetime, now: datetime) -> Resolution:
     if end - start <= _MINUTES_UPTO and start >= now - MINUTES.keep:
         return MINUTE
     return HOUR if end - start <= _HOURS_UPTO and start >= now - HOURS.keep else DAY

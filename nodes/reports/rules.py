@@ -47,9 +47,9 @@ RULES = (
         "unwatched",
         "Unmonitored",
         "seconds",
-        "Time without a failure in which no check had a result for longer than twice the interval and the check's time-out, "
-        "say while this console was off: it counts neither as up nor as down. To the minute in a range of up to a day of the last "
-        "30, to the hour up to 100 days, else to the day. Pool: such time of a node while no node was measured.",
+        "Time without a failure in which no check had a result for longer than twice the interval and the check's time-out (12 s "
+        "at least), say while this console was off: it counts neither as up nor as down. To the minute in a range of up to a day "
+        "of the last 30, to the hour up to 100 days, else to the day. Pool: such time of a node while no node was measured.",
     ),
     Figure(
         "unknown",

@@ -1,4 +1,4 @@
-"""Claims due nodes, asks them, hands what was seen to the ledger: `slot` → `term` → `duties`."""
+"""Checks nodes: takes a `slot`, works a `term` in it (claims due nodes, asks them, hands the ledger what came back)."""
 
 from nodes.runner.slot import SLOTS, serve
 

@@ -1,4 +1,4 @@
-"""A slot: at most one runner at a time works in it, on this host."""
+"""Serves a slot of this host with check runners: takes a free one, works a term, begins again when the database was away."""
 
 from __future__ import annotations
 
@@ -7,64 +7,52 @@ import logging
 import os
 import random
 import socket
-import time
 from collections.abc import Callable
-from zlib import crc32
 
 import psycopg
 import uvloop
 from django.conf import settings
 
 from nodes.egress import Egress
-from nodes.ledger.claims import SLOT_LOCKS
+from nodes.ledger import runners
 from nodes.ledger.connections import connect
-from nodes.ledger.rows import Row, moment
-from nodes.runner.duties import Duties
-from nodes.runner.figures import Figures
+from nodes.ledger.rows import Row
+from nodes.ledger.slots import Slot
+from nodes.runner.counters import Counters
+from nodes.runner.periodic import PeriodicTasks
 from nodes.runner.term import Term
 
 _log = logging.getLogger(__name__)
 
 SLOTS = 2  # runners on a host; its worker has one child more, so that ticks are answered
-TERM = (30.0, 60.0)  # s; drawn anew each time, so that terms do not end together
 RECONNECT = 0.25  # s
-
-
-def slot_lock(host: str, slot: int) -> int:
-    """The advisory lock's second key, a signed 32-bit number."""
-    return crc32(f"{host}/{slot}".encode()) & 0x7FFFFFFF
 
 
 def serve(stopping: Callable[[], bool]) -> str:
     """Work a term in the first free slot; returns within milliseconds when there is none.  The answer says which."""
     host = socket.gethostname()
     writes = connect("failover runner")
-    for slot in range(SLOTS):
-        if _take(writes, slot_lock(host, slot)):
-            uvloop.run(_term(writes, host, slot, stopping))
-            return f"served slot {slot}"
+    for number in range(SLOTS):
+        slot = Slot("checks", host, number)
+        if slot.take(writes):
+            uvloop.run(_serve(writes, slot, stopping))
+            return f"served slot {number}"
     writes.close()
     return "all slots are taken"
 
 
-def _take(connection: psycopg.Connection[Row], lock: int) -> bool:
-    row = connection.execute("SELECT pg_try_advisory_lock(%s, %s) AS taken", (SLOT_LOCKS, lock)).fetchone()
-    return row is not None and bool(row["taken"])
-
-
-async def _term(writes: psycopg.Connection[Row], host: str, slot: int, stopping: Callable[[], bool]) -> None:
+async def _serve(writes: psycopg.Connection[Row], slot: Slot, stopping: Callable[[], bool]) -> None:
     """Work until the term is over; when the database goes away, begin again with new sessions as soon as it is back."""
-    until = time.monotonic() + random.uniform(*TERM)
     connection: psycopg.Connection[Row] | None = writes
     while not stopping():
         try:
             if connection is None:
                 connection = connect("failover runner")
-                if not _take(connection, slot_lock(host, slot)):
+                if not slot.take(connection):
                     return  # another runner was first; it does the work
             claims = connect("failover runner claims")
             with connection, claims:
-                await _work(claims, connection, host, slot, until, stopping)
+                await _work(claims, connection, slot, stopping)
             return
         except psycopg.OperationalError as error:
             _log.warning("database lost, beginning again: %s", error)
@@ -72,30 +60,9 @@ async def _term(writes: psycopg.Connection[Row], host: str, slot: int, stopping:
             await asyncio.sleep(RECONNECT * (0.5 + random.random()))
 
 
-async def _work(
-    claims: psycopg.Connection[Row],
-    writes: psycopg.Connection[Row],
-    host: str,
-    slot: int,
-    until: float,
-    stopping: Callable[[], bool],
-) -> None:
-    _register(writes, host, slot)
-    figures = Figures()
-    duties = Duties(
-        writes, claims, host=host, slot=slot, lock=slot_lock(host, slot), until=until, canaries=settings.CANARIES, figures=figures
-    )
+async def _work(claims: psycopg.Connection[Row], writes: psycopg.Connection[Row], slot: Slot, stopping: Callable[[], bool]) -> None:
+    runners.sign(writes, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=True)
+    counters = Counters()
+    periodic = PeriodicTasks(writes, slot=slot, canaries=settings.CANARIES, counters=counters)
     egress = Egress.for_checks(settings.EGRESS_ALLOW)
-    await Term(claims, writes, egress=egress, stopping=stopping, duties=duties, figures=figures).run()
-
-
-def _register(connection: psycopg.Connection[Row], host: str, slot: int) -> None:
-    now = moment(time.time())
-    connection.execute(
-        """INSERT INTO nodes_runner (host, slot, kind, pid, started_at, seen_at, checks, late, stale_results, stalls, lateness_p50,
-                                     lateness_p99, lateness_histogram, latency_buckets, latency_sum, verdicts)
-           VALUES (%s, %s, 'checks', %s, %s, %s, 0, 0, 0, 0, 0, 0, '{}', '{}', 0, '{}')
-           ON CONFLICT (host, kind, slot)
-           DO UPDATE SET pid = excluded.pid, started_at = excluded.started_at, seen_at = excluded.seen_at""",
-        (host, slot, os.getpid(), now, now),
-    )
+    await Term(claims, writes, slot=slot, egress=egress, stopping=stopping, periodic=periodic, counters=counters).run()

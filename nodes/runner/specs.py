@@ -1,46 +1,30 @@
-"""What to ask of each node, loaded whole whenever the configuration changed."""
+"""Makes what to ask of each node (`CheckSpec`) out of the rows of its checks, with their secrets decrypted."""
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from typing import Any
 
 from nodes.engine.health import effective_timeout
-from nodes.ledger.rows import HEALTH_POLICY_FIELDS, Cursor, health_policy
-from nodes.models.sealed import SealedTextUnreadableError, unseal
+from nodes.ledger.checks import read_checks
+from nodes.ledger.rows import Cursor, Row, health_policy
+from nodes.models.encrypted import EncryptedTextUnreadableError, decrypt
 from nodes.probes.spec import CheckSpec
 
 _log = logging.getLogger(__name__)
 
-_POLICIES = ", ".join(f"n.{name} AS node_{name}, f.{name} AS pool_{name}" for name in HEALTH_POLICY_FIELDS)
-_SPECS = f"""
-SELECT c.*, n.address, n.port AS node_port, n.created_at, {_POLICIES}
-FROM nodes_check c
-JOIN nodes_node n ON n.id = c.node_id
-JOIN nodes_pool g ON g.id = n.pool_id
-JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
-WHERE n.removed_at IS NULL
-ORDER BY c.node_id, c.id
-"""
-
 
 def load(cursor: Cursor) -> dict[int, CheckSpec]:
     """Node id -> its check; a node whose check cannot be read (a secret without its key) is left out and logged."""
-    cursor.execute(_SPECS)
-    by_node: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for row in cursor.fetchall():
-        by_node[row["node_id"]].append(row)
     specs: dict[int, CheckSpec] = {}
-    for node, checks in by_node.items():
+    for node, checks in read_checks(cursor).items():
         try:
             specs[node] = _root(checks)
-        except SealedTextUnreadableError as error:
+        except EncryptedTextUnreadableError as error:
             _log.error("node %s cannot be checked: %s", node, error)
     return specs
 
 
-def _root(checks: list[dict[str, Any]]) -> CheckSpec:
+def _root(checks: list[Row]) -> CheckSpec:
     """The node's one check, or its composite with the other checks as children."""
     composite = next((row for row in checks if row["kind"] == "composite"), None)
     if composite is None:
@@ -48,7 +32,7 @@ def _root(checks: list[dict[str, Any]]) -> CheckSpec:
     return _spec(composite, tuple(_spec(row, ()) for row in checks if row is not composite))
 
 
-def _spec(row: dict[str, Any], children: tuple[CheckSpec, ...]) -> CheckSpec:
+def _spec(row: Row, children: tuple[CheckSpec, ...]) -> CheckSpec:
     policy = health_policy(row)
     return CheckSpec(
         kind=row["kind"],
@@ -59,7 +43,7 @@ def _spec(row: dict[str, Any], children: tuple[CheckSpec, ...]) -> CheckSpec:
         tls=row["use_tls"],
         method=row["method"],
         path=row["path"],
-        headers=parse_headers(unseal(row["headers"])),
+        headers=parse_headers(decrypt(row["headers"])),
         body=row["body"].encode(),
         expected_status=row["expected_status"],
         body_contains=row["body_contains"],

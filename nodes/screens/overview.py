@@ -15,6 +15,7 @@ from nodes.engine.enums import AdminState, Health, Strategy
 from nodes.engine.guards import in_force
 from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
+from nodes.ledger.intervals import stale
 from nodes.screens.node_row import NodeRow, Rank, node_row
 
 OVERDUE_AFTER = 10  # s after its due instant a check is missed
@@ -149,7 +150,7 @@ SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
        coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
-       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, s.stale, s.share,
+       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, {stale("%(now)s")} AS stale, s.share,
        s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait,
        s.breaker_opened_by, s.breaker_opened_why,
        s.last_message, s.last_latency, s.recent
@@ -166,6 +167,7 @@ def overview(now: datetime, pool_id: int | None = None) -> Overview:
     """All pools, or the one, and the fleet: one query."""
     parameters = {
         "pool": pool_id,
+        "now": now,
         "overdue": now - timedelta(seconds=OVERDUE_AFTER),
         "silent": now - timedelta(seconds=RUNNER_SILENT),
     }

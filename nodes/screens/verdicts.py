@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from nodes.engine.enums import Verdict
+from nodes.ledger.letters import VERDICTS
 
-VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
+__all__ = ["VERDICTS", "VERDICT_TONES"]
+
 VERDICT_TONES = {Verdict.PASS: "ok", Verdict.WARN: "warn", Verdict.FAIL: "bad", Verdict.UNKNOWN: "idle"}

@@ -9,6 +9,7 @@ from zlib import crc32
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -66,7 +67,10 @@ def _document(slug: str) -> dict[str, Any] | None:
     state = PoolState.objects.select_related("pool__breaker_policy").filter(pool__slug=slug, pool__removed_at=None).first()
     if state is None:
         return None
-    nodes = NodeState.objects.filter(node__pool_id=state.pool_id, node__removed_at=None).select_related("node").order_by("node_id")
+    nodes = NodeState.objects.filter(node__pool_id=state.pool_id, node__removed_at=None).select_related(
+        "node__pool__failover_policy"
+    )
+    now = timezone.now()
     trial_calls = state.pool.breaker_policy.max_requests
     return {
         "pool": state.pool.slug,
@@ -85,10 +89,10 @@ def _document(slug: str) -> dict[str, Any] | None:
                 "breaker": each.breaker_state,
                 "mode": each.breaker_mode,
                 "admin_state": each.admin_state,
-                "stale": each.stale,
+                "stale": each.is_stale(now),
                 "max_requests": trial_calls if _on_trial(each) else None,
             }
-            for each in nodes
+            for each in nodes.order_by("node_id")
         ],
     }
 

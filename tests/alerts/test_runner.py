@@ -13,7 +13,9 @@ from django.db import connection
 from alerts.delivery import Reply
 from alerts.models import Notification
 from alerts.services import runner
+from nodes.ledger import slots
 from nodes.ledger.connections import connect
+from nodes.ledger.slots import Slot
 from nodes.models import Runner
 from tests.alerts import history
 from tests.alerts.history import fail, make_pool, open_incident
@@ -21,6 +23,7 @@ from tests.alerts.history import fail, make_pool, open_incident
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 PATIENCE = 20  # s after which a test gives up
+SLOT = Slot("alerts", socket.gethostname())
 
 
 class Served:
@@ -74,7 +77,7 @@ def until(holds: Callable[[], bool]) -> bool:
 
 
 def hold_slot(other: psycopg.Connection[dict[str, object]]) -> None:
-    other.execute("SELECT pg_advisory_lock(%s, %s)", (runner.SLOT_LOCKS, runner.slot_key(socket.gethostname())))
+    other.execute("SELECT pg_advisory_lock(%s, %s)", SLOT.key)
 
 
 def test_a_destination_that_hangs_delays_no_other_and_no_shutdown(serving: Callable[[], Served]) -> None:
@@ -101,7 +104,7 @@ def test_a_slot_that_is_taken_is_left_at_once(serving: Callable[[], Served]) -> 
 
 
 def test_a_term_goes_on_until_a_successor_has_the_slot(serving: Callable[[], Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "TERM", (0.0, 0.0))
+    monkeypatch.setattr(slots, "TERM", (0.0, 0.0))
     history.pagerduty()
     served = serving()
     assert until(lambda: Runner.objects.filter(kind="alerts").exists())
@@ -112,15 +115,16 @@ def test_a_term_goes_on_until_a_successor_has_the_slot(serving: Callable[[], Ser
 
 
 def test_with_the_broker_away_alerts_leave_after_the_term(serving: Callable[[], Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "TERM", (0.0, 0.0))
+    monkeypatch.setattr(slots, "TERM", (0.0, 0.0))
     history.pagerduty()
     served = serving()
-    slot = (runner.SLOT_LOCKS, runner.slot_key(socket.gethostname()))
     with connect("test") as other:  # offered: nobody holds it, and nobody takes it
         assert until(lambda: Runner.objects.filter(kind="alerts").exists())
         assert until(
             lambda: (
-                other.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s", slot).fetchone()
+                other.execute(
+                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s", SLOT.key
+                ).fetchone()
                 is None
             )
         )

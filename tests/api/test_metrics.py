@@ -20,7 +20,7 @@ from alerts.services import dispatch
 from nodes.engine.enums import EventType, Severity
 from nodes.hub import hub
 from nodes.models import Event, Failover, Incident, Node, NodeState, Outbox, Pool, Runner
-from nodes.runner.figures import BUCKETS
+from nodes.runner.counters import BUCKETS
 from tests.api.conftest import Token
 from tests.pages import fleet
 from tests.pages.browser import LiveSocket

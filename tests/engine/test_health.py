@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.engine import health as rules
-from nodes.engine.enums import Health, Verdict
-from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, next_interval
+from nodes.engine.enums import AdminState, Health, Verdict
+from nodes.engine.health import Quorum, aggregate, effective_timeout, fast_interval, interval_in_force
 from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyError
 
 VERDICTS = {verdict.value[0]: verdict for verdict in Verdict}
+ENABLED = AdminState.ENABLED
 POLICY = HealthPolicy()
 
 
@@ -106,7 +107,7 @@ def test_a_failed_node_comes_back_through_recovering_alone(letters: str) -> None
 
 def test_the_interval_in_force_is_fast_in_doubt_and_down_while_failed() -> None:
     policy = HealthPolicy(interval=10.0, down_interval=30.0)
-    assert [next_interval(policy, after(letters)) for letters in ("p", "pf", "fff", "fffp")] == [10.0, 2.0, 30.0, 2.0]
+    assert [interval_in_force(policy, after(letters)) for letters in ("p", "pf", "fff", "fffp")] == [10.0, 2.0, 30.0, 2.0]
 
 
 def test_the_defaults_of_intervals_follow_the_interval() -> None:
@@ -116,13 +117,30 @@ def test_the_defaults_of_intervals_follow_the_interval() -> None:
 
 def test_a_node_is_stale_after_two_intervals_and_a_timeout_of_silence() -> None:
     health = after("p")
-    assert not rules.stale(health, POLICY, 1.0 + 25.0)
-    assert rules.stale(health, POLICY, 1.0 + 25.001)
+    assert not rules.stale(health, POLICY, ENABLED, 1.0 + 25.0)
+    assert rules.stale(health, POLICY, ENABLED, 1.0 + 25.001)
 
 
 def test_a_node_nobody_has_looked_at_yet_is_stale_from_when_it_began() -> None:
-    assert rules.stale(HealthState(since=100.0), POLICY, 126.0)
-    assert not rules.stale(HealthState(), POLICY, 1e9)
+    assert rules.stale(HealthState(since=100.0), POLICY, ENABLED, 126.0)
+    assert not rules.stale(HealthState(), POLICY, ENABLED, 1e9)
+
+
+def test_no_node_is_stale_before_twelve_seconds() -> None:
+    often = HealthPolicy(interval=1.0)
+    assert not rules.stale(HealthState(since=100.0), often, ENABLED, 112.0)
+    assert rules.stale(HealthState(since=100.0), often, ENABLED, 112.001)
+
+
+def test_a_shorter_interval_makes_nobody_stale() -> None:
+    health = HealthState(since=100.0, observed_at=100.0, due_interval=60.0)
+    assert not rules.stale(health, POLICY, ENABLED, 100.0 + 125.0)
+    assert rules.stale(health, POLICY, ENABLED, 100.0 + 125.001)
+
+
+def test_a_disabled_node_does_not_become_stale() -> None:
+    assert not rules.stale(HealthState(since=100.0), POLICY, AdminState.DISABLED, 1e9)
+    assert rules.stale(HealthState(since=100.0, stale=True), POLICY, AdminState.DISABLED, 101.0)
 
 
 def test_any_verdict_ends_staleness() -> None:

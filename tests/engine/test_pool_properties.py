@@ -171,7 +171,7 @@ def test_a_quiet_check_changes_nothing_but_when_it_was_made(pool: Pool, script: 
     now += wait
     for node, letter in zip(pool.members, letters, strict=False):
         observation = seen(letter, now)
-        if quiet(pool, node, observation) and not stale(node.health, node.health_policy, now):
+        if quiet(pool, node, observation) and not stale(node.health, node.health_policy, node.admin, now):
             with_it, without = step(pool, FLEET, now, observations={node.id: observation}), step(pool, FLEET, now)
             assert (with_it.events, with_it.decisions) == (without.events, without.decisions)
             assert _unseen(with_it.pool, node.id) == _unseen(without.pool, node.id)

@@ -21,7 +21,7 @@ def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str
         results = [
             Result(
                 claims[name].node,
-                claims[name].token,
+                claims[name].term_number,
                 Observation(Verdict(verdict), "refused" if verdict == "fail" else "", 0.01, now, now),
             )
             for name, verdict in verdicts.items()

@@ -155,7 +155,7 @@ def test_servers_of_a_killed_console_end_and_the_next_start_works(services: Serv
 
 def test_killed_servers_leave_nothing_that_hinders_the_next_start(services: Services, data_dir: Path) -> None:
     services.start()
-    for child in services.offspring:
+    for child in services.processes:
         os.kill(child.pid, signal.SIGKILL)
         assert child.wait(10)
     services.stop()

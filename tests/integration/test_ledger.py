@@ -10,8 +10,7 @@ import pytest
 from nodes import operations
 from nodes.engine.enums import AdminState, Verdict
 from nodes.engine.types import Observation
-from nodes.ledger import Result, advance, claim, open_session, pass_calmly, store_results
-from nodes.ledger.claims import CalmPass
+from nodes.ledger import Result, advance, claim, fast_path, open_session, store_results
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import (
@@ -91,7 +90,7 @@ def test_a_result_that_answers_an_old_claim_changes_nothing(connection: psycopg.
     with connection.transaction(), connection.cursor() as cursor:
         applied = advance(cursor, pool.pk, now=now + 1, results=[old, old])
 
-    assert applied.stale == (node.pk, node.pk)
+    assert applied.outdated == (node.pk, node.pk)
     assert NodeState.objects.get(pk=node.pk).fails == 0
 
 
@@ -113,19 +112,23 @@ def test_two_sessions_never_claim_the_same_node(pool: Pool) -> None:
     assert not {c.node for c in mine} & {c.node for c in yours}
 
 
-def test_a_calm_pass_takes_the_short_way_and_is_fenced(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_plain_pass_takes_the_fast_path_and_is_fenced(connection: psycopg.Connection[Row], pool: Pool) -> None:
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
     session = open_session(connection)
     with connection.cursor() as cursor:
         claims = claim(cursor, session, ahead=1, limit=10).claims
-        assert all(c.calm for c in claims)
+        assert all(c.fast_path for c in claims)
         NodeState.objects.filter(pk=claims[0].node).update(version=10_000)  # somebody else wrote meanwhile
-        held = pass_calmly(cursor, [CalmPass(c, now + 1, 0.02, now + 11) for c in claims])
-        store_results(cursor, [Result(c.node, c.token, Observation(Verdict.PASS, "", 0.02, now + 1, now + 1)) for c in claims[1:]])
+        written = fast_path.write(
+            cursor, [fast_path.Pass(c.node, c.term_number, c.version, now + 1, 0.02, now + 11, 10.0) for c in claims]
+        )
+        store_results(
+            cursor, [Result(c.node, c.term_number, Observation(Verdict.PASS, "", 0.02, now + 1, now + 1)) for c in claims[1:]]
+        )
 
-    assert held == {c.node for c in claims[1:]}
+    assert written == {c.node for c in claims[1:]}
     passed = NodeState.objects.get(pk=claims[1].node)
     assert (passed.recent, passed.owner, passed.breaker_successful) == ("pp", None, 2)
     assert CheckResult.objects.filter(verdict="p", node_id__in=[c.node for c in claims]).count() == 2
@@ -145,7 +148,7 @@ def test_draining_moves_the_share_and_tells_who_and_why(connection: psycopg.Conn
     assert event.failover.kind == "manual"
 
 
-def test_the_last_able_node_is_not_drained_by_mistake(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_the_last_eligible_node_is_not_drained_by_mistake(connection: psycopg.Connection[Row], pool: Pool) -> None:
     see(connection, pool, {"a": "pass"}, time.time())
 
     with pytest.raises(operations.Refused, match="No other node is eligible"):

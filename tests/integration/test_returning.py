@@ -133,7 +133,7 @@ def test_two_sessions_that_see_the_same_failure_make_one_failover(pool: Pool) ->
         with connect(name) as connection, connection.transaction(), connection.cursor() as cursor:
             seen = Observation(Verdict.FAIL, "refused", 0.01, now + 2, now + 2)
             gate.wait(10)
-            advance(cursor, pool.pk, now=now + 2, results=[Result(each.node, each.token, seen) for each in claimed])
+            advance(cursor, pool.pk, now=now + 2, results=[Result(each.node, each.term_number, seen) for each in claimed])
 
     with connect("claiming") as connection:
         claims = []

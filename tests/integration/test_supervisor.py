@@ -54,12 +54,12 @@ signal.pause()
 """
 SUPERVISOR = """
 import sys
-from failover_console.offspring import Offspring
+from failover_console.child_process import ChildProcess
 from failover_console.supervisor import Stage, Supervisor
 
 mark, *rest = sys.argv[1:]
 stages = [
-    Stage((Offspring(name, [sys.executable, "-c", script, mark, name]),), patience=float(patience))
+    Stage((ChildProcess(name, [sys.executable, "-c", script, mark, name]),), patience=float(patience))
     for name, script, patience in zip(rest[0::3], rest[1::3], rest[2::3])
 ]
 Supervisor(stages, lambda line: print(line, flush=True), on_ready=lambda: print("READY", flush=True)).run()
@@ -211,8 +211,8 @@ def test_nothing_that_a_child_prints_can_steer_the_terminal(start: Start) -> Non
 
 
 def test_a_program_that_is_missing_is_said_and_tried_again(start: Start, tmp_path: Path) -> None:
-    program = "from failover_console.offspring import Offspring\nfrom failover_console.supervisor import Stage, Supervisor\n"
-    program += "Supervisor([Stage((Offspring('gone', ['/nonexistent']),), 1.0)], lambda line: print(line, flush=True)).run()"
+    program = "from failover_console.child_process import ChildProcess\nfrom failover_console.supervisor import Stage, Supervisor\n"
+    program += "Supervisor([Stage((ChildProcess('gone', ['/nonexistent']),), 1.0)], lambda line: print(line, flush=True)).run()"
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert [process.stdout.readline().split(";")[0] for _ in range(2)] == ["gone cannot start (No such file or directory)"] * 2

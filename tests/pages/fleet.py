@@ -41,10 +41,10 @@ def observe(made: Pool, at: datetime, seen: dict[str, tuple[Verdict, str]] | Non
     """One round of checks of a pool; nodes that `seen` does not name pass."""
     started = at.timestamp()
     results = []
-    for node_id, name, token in NodeState.objects.filter(pool_id=made.pk).values_list("node_id", "node__name", "token"):
+    for node_id, name, term_number in NodeState.objects.filter(pool_id=made.pk).values_list("node_id", "node__name", "token"):
         verdict, message = (seen or {}).get(name, (Verdict.PASS, ""))
         took = latency * (1 + node_id % 5 / 3)
-        results.append(Result(node_id, token, Observation(verdict, message, took, started, started + took)))
+        results.append(Result(node_id, term_number, Observation(verdict, message, took, started, started + took)))
         CheckResult.objects.create(node_id=node_id, at=at, verdict=verdict[0], latency=took, message=message or None)
     with transaction.atomic(), connection.cursor() as wrapper:
         cursor = wrapper.cursor

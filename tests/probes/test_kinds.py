@@ -112,7 +112,7 @@ async def test_a_node_that_calls_us_is_missed_only_by_those_who_listened(
         "push",
         interval=10,
         grace=5,
-        last_beat_at=None if beat is None else now + beat,
+        last_heartbeat_at=None if beat is None else now + beat,
         listening_since=None if listening is None else now + listening,
     )
 

@@ -16,7 +16,7 @@ from tests.pages import fleet
 
 MIDNIGHT = datetime(2025, 6, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
-GRAINS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
+LENGTHS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": DAY}
 
 
 def at(clock: str) -> datetime:
@@ -72,22 +72,22 @@ class History:
         self.event(node, EventType.ADMIN_STATE_CHANGED, when, before="enabled", after=state)
 
     def rolled(
-        self, grain: str, node: Node, start: datetime, count: int = 1, *, latencies: tuple[float, ...] = (), **seen: int
+        self, resolution: str, node: Node, start: datetime, count: int = 1, *, latencies: tuple[float, ...] = (), **seen: int
     ) -> None:
         """So many roll-ups in a row, each with these checks; passes are as many as latencies unless said otherwise."""
-        length = GRAINS[grain]
+        length = LENGTHS[resolution]
         histogram = [sum(bucket(each) == index for each in latencies) or None for index in range(BUCKETS)]
         checks = {"passes": len(latencies), "warns": 0, "fails": 0, "unknowns": 0} | seen
         with connection.cursor() as cursor:
             cursor.execute(
-                f"""INSERT INTO nodes_{grain}rollup
+                f"""INSERT INTO nodes_{resolution}rollup
                         (node_id, start, passes, warns, fails, unknowns, latency_sum, latency_max, histogram)
                     SELECT %s, %s + n * %s, %s, %s, %s, %s, %s, %s, %s FROM generate_series(0, %s) AS n""",
                 [node.pk, start, length, *checks.values(), sum(latencies), max(latencies, default=None), histogram, count - 1],
             )
 
-    def done(self, grain: str, until: datetime) -> None:
-        RollupProgress.objects.update_or_create(span=grain, defaults={"done_until": until})
+    def done(self, resolution: str, until: datetime) -> None:
+        RollupProgress.objects.update_or_create(span=resolution, defaults={"done_until": until})
 
     def rows(self, start: datetime = MIDNIGHT, end: datetime = MIDNIGHT + DAY) -> list[Row]:
         return list(reports.report(start, end, now=self.now, pool=self.pool.slug).rows)

@@ -50,8 +50,8 @@ def everything(history: History) -> None:
     history.rolled("minute", node, MIDNIGHT, 3 * 24 * 60, latencies=(0.02,))
     history.rolled("hour", node, MIDNIGHT, 3 * 24, latencies=(0.02,) * 60)
     history.rolled("day", node, MIDNIGHT, 3, latencies=(0.02,) * 60 * 24)
-    for grain in ("minute", "hour", "day"):
-        history.done(grain, MIDNIGHT + 3 * DAY)
+    for resolution in ("minute", "hour", "day"):
+        history.done(resolution, MIDNIGHT + 3 * DAY)
     history.now = MIDNIGHT + 4 * DAY
 
 
@@ -77,8 +77,8 @@ def test_what_is_in_no_hour_or_day_yet_comes_from_the_finer_rows(history: Histor
     history.rolled("minute", node, MIDNIGHT, 2 * 24 * 60, latencies=(0.02,))
     history.rolled("hour", node, MIDNIGHT, 30, latencies=(0.02,) * 60)
     history.rolled("day", node, MIDNIGHT, 1, latencies=(0.02,) * 1440)
-    for grain, until in (("minute", at("48:00")), ("hour", at("30:00")), ("day", at("24:00"))):
-        history.done(grain, until)
+    for resolution, until in (("minute", at("48:00")), ("hour", at("30:00")), ("day", at("24:00"))):
+        history.done(resolution, until)
     assert history.of_node(MIDNIGHT, at("48:00")).checks == 2 * 1440
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from nodes import tasks
-from nodes.rollups import grains, keep_partitions, retention, roll_up
+from nodes.rollups import keep_partitions, resolutions, retention, roll_up
 from tests.rollups.results import NOON, Result, stored, write
 
 DAY = timedelta(days=1)
@@ -123,7 +123,7 @@ def test_a_long_query_puts_the_drop_off_and_the_next_run_does_it(monkeypatch: py
 def test_a_roll_up_that_runs_elsewhere_is_left_to_finish() -> None:
     write([Result(1, NOON, "p", 0.1)])
     with elsewhere() as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [grains.LOCK])
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [resolutions.LOCK])
         assert roll_up(NOON + DAY) == 0
     assert roll_up(NOON + DAY) > 0
 

@@ -20,9 +20,9 @@ from django.db import connection
 
 from failover_console import addresses, processes
 from failover_console import demo as demo_fleet
-from failover_console.doorbell import Doorbell
+from failover_console.child_process import ChildProcess
 from failover_console.embedded import EmbeddedError, Services
-from failover_console.offspring import Offspring
+from failover_console.readiness import Readiness
 from failover_console.supervisor import Stage, Supervisor
 from nodes.models import Pool
 
@@ -98,13 +98,13 @@ class Command(BaseCommand):
         if with_demo:
             programs["demo"] = ["django", "demo", "serve"]
         children = {name: _child(name, argv, allowed) for name, argv in programs.items()}
-        alone = [*services.offspring, *([children.pop("demo")] if with_demo else [])]
+        alone = [*services.processes, *([children.pop("demo")] if with_demo else [])]
         stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in alone]
         web = children.pop("web")
         # Beat is asked first and sends nothing from then on; what it takes to leave need not keep the workers waiting.
         stages += [Stage((children.pop("beat"), *children.values()), patience=5.0), Stage((web,), patience=2.5)]
-        doorbell = Doorbell(settings.HOST, settings.PORT, settings.PUBLIC_URL)
-        Supervisor(stages, self._say, ready=doorbell.answers, on_ready=self._greet).run()
+        readiness = Readiness(settings.HOST, settings.PORT, settings.PUBLIC_URL)
+        Supervisor(stages, self._say, ready=readiness.answers, on_ready=self._greet).run()
         self._say("All has ended; the history is kept.")
 
     def _greet(self) -> None:
@@ -115,11 +115,11 @@ class Command(BaseCommand):
             print(line, flush=True)
 
 
-def _child(name: str, argv: Sequence[str], egress_allow: str) -> Offspring:
+def _child(name: str, argv: Sequence[str], egress_allow: str) -> ChildProcess:
     """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
     given = {"DATA_DIR": str(settings.DATA_DIR), "EGRESS_ALLOW": egress_allow}
     environment = os.environ | given | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
-    return Offspring(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
+    return ChildProcess(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

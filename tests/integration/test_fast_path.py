@@ -1,4 +1,4 @@
-"""The short way of a plain pass: open only where the engine would change nothing, and the same in its effect as the locked way."""
+"""The fast path of a plain pass: open only where the engine would change nothing, and the same in its effect as the locked path."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from nodes.engine.enums import Verdict
 from nodes.engine.step import Step
 from nodes.engine.types import Fleet, Observation
 from nodes.engine.types import Pool as EnginePool
-from nodes.ledger import Result, advance, claim, open_session, pass_calmly
-from nodes.ledger.claims import CalmPass
+from nodes.ledger import Result, advance, claim, fast_path, open_session
 from nodes.ledger.pools import transact
 from nodes.ledger.rows import Row
 from nodes.models import NodeState, Pool, PoolState
@@ -33,7 +32,7 @@ PERTURBED: dict[str, dict[str, Any]] = {
     "one failure counted": {"fails": 1},
     "in doubt": {"first_bad_at": THEN},
     "stale": {"stale": True},
-    "never able": {"ever_able": False},
+    "never eligible": {"ever_able": False},
     "draining": {"admin_state": "draining"},
     "maintenance": {"admin_state": "maintenance"},
     "open": {"breaker_state": "open", "breaker_opened_at": THEN},
@@ -57,20 +56,20 @@ def _engine_pool(connection: psycopg.Connection[Row], pool: Pool) -> EnginePool:
     return taken[0]
 
 
-def _calm(connection: psycopg.Connection[Row]) -> dict[int, bool]:
+def _open(connection: psycopg.Connection[Row]) -> dict[int, bool]:
     with connection.transaction(force_rollback=True), connection.cursor() as cursor:
         cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
-        return {c.node: c.calm for c in claim(cursor, open_session(connection), ahead=1, limit=10).claims}
+        return {c.node: c.fast_path for c in claim(cursor, open_session(connection), ahead=1, limit=10).claims}
 
 
-def test_a_settled_fleet_takes_the_short_way(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_settled_fleet_takes_the_fast_path(connection: psycopg.Connection[Row], pool: Pool) -> None:
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, time.time())
 
-    assert list(_calm(connection).values()) == [True, True, True]
+    assert list(_open(connection).values()) == [True, True, True]
 
 
 @pytest.mark.parametrize("changes", PERTURBED.values(), ids=PERTURBED)
-def test_the_short_way_is_shut_wherever_the_engine_has_something_to_do(
+def test_the_fast_path_is_shut_wherever_the_engine_has_something_to_do(
     connection: psycopg.Connection[Row], pool: Pool, changes: dict[str, Any]
 ) -> None:
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, time.time())
@@ -80,30 +79,33 @@ def test_the_short_way_is_shut_wherever_the_engine_has_something_to_do(
     member = next(each for each in engine.members if each.id == node.pk)
 
     assert not quiet(engine, member, Observation(Verdict.PASS, "", 0.01, time.time(), time.time()))
-    assert _calm(connection)[node.pk] is False
+    assert _open(connection)[node.pk] is False
 
 
-def test_a_busy_pool_has_no_short_way_for_any_of_its_nodes(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_a_busy_pool_has_no_fast_path_for_any_of_its_nodes(connection: psycopg.Connection[Row], pool: Pool) -> None:
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
     see(connection, pool, {"b": "fail"}, now + 1)
     see(connection, pool, {"b": "fail"}, now + 2)
 
     assert PoolState.objects.get().busy
-    assert list(_calm(connection).values()) == [False, False, False]
+    assert list(_open(connection).values()) == [False, False, False]
 
 
-def test_both_ways_leave_the_same_row(connection: psycopg.Connection[Row], pool: Pool) -> None:
+def test_both_paths_leave_the_same_row(connection: psycopg.Connection[Row], pool: Pool) -> None:
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
-    short, locked = (NodeState.objects.get(node__name=name) for name in ("a", "b"))
+    fast, locked = (NodeState.objects.get(node__name=name) for name in ("a", "b"))
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
     with connection.cursor() as cursor:
         claims = {c.node: c for c in claim(cursor, open_session(connection), ahead=1, limit=10).claims}
-        pass_calmly(cursor, [CalmPass(claims[short.pk], now + 10, 0.02, now + 20)])
+        claimed = claims[fast.pk]
+        fast_path.write(
+            cursor, [fast_path.Pass(fast.pk, claimed.term_number, claimed.version, now + 10, 0.02, now + 20, claimed.interval)]
+        )
         seen = Observation(Verdict.PASS, "", 0.02, now + 10, now + 10)
-        advance(cursor, pool.pk, now=now + 10, results=[Result(locked.pk, claims[locked.pk].token, seen)])
+        advance(cursor, pool.pk, now=now + 10, results=[Result(locked.pk, claims[locked.pk].term_number, seen)])
 
-    one, other = (model_to_dict(NodeState.objects.get(pk=each.pk)) for each in (short, locked))
+    one, other = (model_to_dict(NodeState.objects.get(pk=each.pk)) for each in (fast, locked))
     differing = {name for name in one if one[name] != other[name]}
     assert differing <= {"node", "due_at", "share"}  # the share differs by the basis point that three cannot divide

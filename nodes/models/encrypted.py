@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import models
 
 
-class SealedTextUnreadableError(Exception):
-    """A stored secret cannot be decrypted: put the key that sealed it back into ENCRYPTION_KEYS, or enter the secret again."""
+class EncryptedTextUnreadableError(Exception):
+    """A stored secret cannot be decrypted: put the key that encrypted it back into ENCRYPTION_KEYS, or enter the secret again."""
 
 
 @lru_cache(maxsize=4)
@@ -23,26 +23,26 @@ def _ring(keys: tuple[str, ...]) -> MultiFernet:
     return MultiFernet([Fernet(key) for key in keys])
 
 
-def seal(text: str) -> str:
+def encrypt(text: str) -> str:
     """Encrypt `text` with the first key of the ring; empty stays empty."""
     return _ring(tuple(settings.ENCRYPTION_KEYS)).encrypt(text.encode()).decode() if text else ""
 
 
-def unseal(sealed: str) -> str:
-    """Decrypt what `seal` made; raises `SealedTextUnreadableError` when no key of the ring fits."""
-    if not sealed:
+def decrypt(stored: str) -> str:
+    """Decrypt what `encrypt` made; raises `EncryptedTextUnreadableError` when no key of the ring fits."""
+    if not stored:
         return ""
     try:
-        return _ring(tuple(settings.ENCRYPTION_KEYS)).decrypt(sealed.encode()).decode()
+        return _ring(tuple(settings.ENCRYPTION_KEYS)).decrypt(stored.encode()).decode()
     except InvalidToken:
-        raise SealedTextUnreadableError(SealedTextUnreadableError.__doc__) from None
+        raise EncryptedTextUnreadableError(EncryptedTextUnreadableError.__doc__) from None
 
 
-class SealedTextField(models.TextField):  # type: ignore[type-arg]  # generic only for the type checker
+class EncryptedTextField(models.TextField):  # type: ignore[type-arg]  # generic only for the type checker
     """A text column that holds ciphertext; the attribute holds the plain text."""
 
     def from_db_value(self, value: str | None, *_: Any) -> str | None:
-        return None if value is None else unseal(value)
+        return None if value is None else decrypt(value)
 
     def get_prep_value(self, value: Any) -> Any:
-        return None if value is None else seal(str(value))
+        return None if value is None else encrypt(str(value))

@@ -30,7 +30,7 @@ def die_with_parent(number: int = signal.SIGKILL, *, parent: int | None = None) 
         os._exit(1)
 
 
-class Offspring:
+class ChildProcess:
     """A program that may be started again and again: `name` for people, `argv`, the signals that end it.
 
     `output` None pipes what it prints to `stream`; a path keeps what its present run prints there.

@@ -1,0 +1,81 @@
+"""The rows of runners and web processes: where each works, since when, when it was last seen, what it has counted.
+
+A row is a slot's (or a web process's port), not a process's: its counts grow over all terms.  Each process writes its own row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from nodes.ledger.rows import Cursor, Row, moment, seconds
+
+GAP = 15  # s unseen after which a process counts as gone, and as begun anew when it is back
+
+_SIGN = """
+INSERT INTO nodes_runner (host, slot, kind, pid, started_at, seen_at, checks, late, stale_results, stalls, lateness_p50,
+                          lateness_p99, lateness_histogram, latency_buckets, latency_sum, verdicts)
+VALUES (%(host)s, %(slot)s, %(kind)s, %(pid)s, now(), now(), 0, 0, 0, 0, 0, 0, '{}', '{}', 0, '{}')
+ON CONFLICT (host, kind, slot) DO UPDATE SET pid = excluded.pid, seen_at = excluded.seen_at,
+    started_at = CASE WHEN %(anew)s OR nodes_runner.seen_at <= now() - make_interval(secs => %(gap)s)
+                      THEN excluded.started_at ELSE nodes_runner.started_at END
+"""
+
+
+def sign(connection: psycopg.Connection[Row], *, kind: str, host: str, slot: int, pid: int, anew: bool = False) -> None:
+    """Write that process `pid` is there; it counts as begun now if `anew`, or if nobody signed for `GAP` seconds."""
+    values = {"host": host, "slot": slot, "kind": kind, "pid": pid, "anew": anew, "gap": GAP}
+    connection.execute(_SIGN, values)
+
+
+def listening_since(cursor: Cursor, now: float) -> float | None:
+    """Since when, in epoch seconds, a web process could receive heartbeats without a break; None while none can."""
+    cursor.execute(
+        "SELECT min(started_at) AS since FROM nodes_runner WHERE kind = 'web' AND seen_at > %s",
+        (moment(now - GAP),),
+    )
+    row = cursor.fetchone()
+    return None if row is None else seconds(row["since"])
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a check runner counted since its last report; the first two are histograms over all terms."""
+
+    latency_buckets: list[int]
+    lateness_histogram: list[int]
+    verdicts: dict[str, int]  # over all terms
+    checks: int
+    late: int
+    outdated: int
+    stalls: int
+    lateness_p50: float
+    lateness_p99: float
+    latency_sum: float
+
+
+def totals(cursor: Cursor, host: str, slot: int) -> Row | None:
+    """What the check runners of a slot have counted over all terms, as far as sums are made in Python."""
+    cursor.execute(
+        """SELECT verdicts, latency_buckets, lateness_histogram FROM nodes_runner
+           WHERE host = %s AND kind = 'checks' AND slot = %s""",
+        (host, slot),
+    )
+    return cursor.fetchone()
+
+
+def add(cursor: Cursor, host: str, slot: int, counts: Counts, now: datetime | None) -> None:
+    """Add a report to the slot's row."""
+    values: dict[str, Any] = {name: getattr(counts, name) for name in Counts.__dataclass_fields__}
+    cursor.execute(
+        """UPDATE nodes_runner SET seen_at = %(now)s, checks = checks + %(checks)s, late = late + %(late)s,
+                  stale_results = stale_results + %(outdated)s, stalls = stalls + %(stalls)s, lateness_p50 = %(lateness_p50)s,
+                  lateness_p99 = %(lateness_p99)s, lateness_histogram = %(lateness_histogram)s,
+                  latency_buckets = %(latency_buckets)s, latency_sum = latency_sum + %(latency_sum)s, verdicts = %(verdicts)s
+           WHERE host = %(host)s AND kind = 'checks' AND slot = %(slot)s""",
+        values | {"verdicts": Jsonb(counts.verdicts), "now": now, "host": host, "slot": slot},
+    )
