@@ -51,7 +51,7 @@ def set_admin(
     step = step.tell(event(EventType.ADMIN_STATE_CHANGED, said, node, detail, actor=actor))
     if changed in awaiting_share(step.pool):
         enabled = f"{actor} enabled {member.name}{_because(reason)}"
-        step = give_back(step, changed, now, actor=actor, reason=enabled) or step
+        step = give_back(step, changed, now, actor=actor, reason=enabled)
     return settle(step, pool, fleet, now)
 
 

@@ -31,28 +31,25 @@ def give_shares(step: Step, fleet: Fleet, ended: Mapping[int, Event], now: float
         step = _go_on(_place_first(step), now, answers)
         for node in awaiting_share(step.pool):
             reason = f"{node.name} is eligible {'again' if node.health.ever_eligible else 'for the first time'}"
-            after = give_back(step, node, now, actor="engine", reason=reason, answers=answers)
-            if after is None:
+            before = step.pool.epoch
+            step = give_back(step, node, now, actor="engine", reason=reason, answers=answers)
+            if step.pool.epoch == before:
                 continue
-            said = f"{reason} and takes its share of {after.pool.name}"
-            told = waiting.pop(node.id, None) or event(EventType.REBALANCED, said, node.id, {"epoch": after.pool.epoch})
-            step = after.tell(told)
+            said = f"{reason} and takes its share of {step.pool.name}"
+            step = step.tell(waiting.pop(node.id, None) or event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}))
         step = _try_out(step, now, answers)
     step = step.tell(*waiting.values())
     first = [node for node in step.pool.members if not node.health.ever_eligible and eligible(node)]
     return step.put(*(replace(node, health=replace(node.health, ever_eligible=True)) for node in first)) if first else step
 
 
-def give_back(
-    step: Step, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()
-) -> Step | None:
-    """Let this node take its part, or the first step of it; None when nobody holds more than theirs.
+def give_back(step: Step, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> Step:
+    """Let this node take its part, or the first step of it; the epoch stays when nobody holds more than theirs.
 
     What a node with a failover pending holds, only that failover brings.
     """
     slowly = step.pool.policy.slow_start > 0 and any(shares(step.pool).values())
-    after = _to_tenth(step, node, 1 if slowly else TENTHS, now, actor=actor, reason=reason, answers=answers)
-    return None if after.pool.epoch == step.pool.epoch else after
+    return _to_tenth(step, node, 1 if slowly else TENTHS, now, actor=actor, reason=reason, answers=answers)
 
 
 def _to_tenth(

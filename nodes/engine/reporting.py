@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from nodes.engine import breaker as rules
 from nodes.engine.apply_checks import breaker_events
 from nodes.engine.breaker import Change, Permit
-from nodes.engine.enums import AdminState, EventType, Mode, Origin, Outcome, State
-from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, event
+from nodes.engine.enums import EventType, Mode, Origin, Outcome, State
+from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, UNWATCHED, event
 from nodes.engine.pool_step import begin, settle
 from nodes.engine.step import Step
 from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool
@@ -105,9 +105,9 @@ def _count(
 
 
 def _weigh(step: Step, node: Member, load: float) -> Step:
-    """Tell once when the load stays high, and once when it no longer is; a node in maintenance is not watched."""
+    """Tell once when the load stays high, and once when it no longer is; a node that a person took out is not watched."""
     before = node.load.high if node.load else 0
-    high = node.capacity is not None and load >= HIGH_LOAD * node.capacity and node.admin != AdminState.MAINTENANCE
+    high = node.capacity is not None and load >= HIGH_LOAD * node.capacity and node.admin not in UNWATCHED
     after = min(before + 1, HIGH_REPORTS) if high else 0
     step = step.put(replace(node, load=Load(load, after)))
     if after == HIGH_REPORTS > before:

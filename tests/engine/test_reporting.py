@@ -106,6 +106,15 @@ def test_a_trial_share_and_its_healing_are_one_recovery(driver: Driver) -> None:
     assert driver.told(EventType.RECOVERY_COMPLETED)
 
 
+def test_a_trial_share_as_large_as_the_nodes_part_ends_with_the_trial() -> None:
+    driver = Driver(make_pool(weights=[99, 1], breaker=OPENS_AT_THREE)).up()
+    tell(driver, calls(driver, 0, 3))
+    driver.batch("B=p", wait=10.0)
+    healed = tell(driver, calls(driver, 2, 0))
+    assert driver.told(EventType.RECOVERY_COMPLETED)
+    assert (driver.shares, driver.node("B").ramp, healed.decisions) == ([9_900, 100], None, ())
+
+
 def test_a_failed_trial_is_no_new_failover(driver: Driver) -> None:
     tell(driver, calls(driver, 0, 3))
     driver.batch("B=p", wait=10.0)
