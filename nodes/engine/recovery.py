@@ -36,7 +36,8 @@ def give_shares(step: Step, fleet: Fleet, ended: Mapping[int, Event], now: float
             if step.pool.epoch == before:
                 continue
             said = f"{reason} and takes its share of {step.pool.name}"
-            step = step.tell(waiting.pop(node.id, None) or event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}))
+            over = waiting.pop(node.id, None)
+            step = step.tell(over or event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}))
         step = _try_out(step, now, answers)
     step = step.tell(*waiting.values())
     first = [node for node in step.pool.members if not node.health.ever_eligible and eligible(node)]
