@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from zlib import crc32
 
@@ -90,16 +91,16 @@ def _document(slug: str) -> dict[str, Any] | None:
                 "mode": each.breaker_mode,
                 "admin_state": each.admin_state,
                 "stale": each.is_stale(now),
-                "max_requests": trial_calls if _on_trial(each) else None,
+                "max_requests": trial_calls if _on_trial(each, now) else None,
             }
             for each in nodes.order_by("node_id")
         ],
     }
 
 
-def _on_trial(state: NodeState) -> bool:
+def _on_trial(state: NodeState, now: datetime) -> bool:
     """Whether the node's half-open breaker lets trials through, of which so many may be in flight at a time."""
-    fit = state.admin_state == AdminState.ENABLED and state.health in (Health.HEALTHY, Health.DEGRADED) and not state.stale
+    fit = state.admin_state == AdminState.ENABLED and state.health in (Health.HEALTHY, Health.DEGRADED) and not state.is_stale(now)
     return fit and state.breaker_mode == Mode.AUTO and state.breaker_state == State.HALF_OPEN
 
 

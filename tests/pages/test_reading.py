@@ -96,7 +96,7 @@ def test_an_empty_console_says_what_comes_first(operator: Client) -> None:
 
 
 def test_the_dashboard_is_never_green_while_checks_are_overdue(viewer: Client, now: datetime) -> None:
-    fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now - timedelta(seconds=20), 2)
+    fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now - timedelta(seconds=6), 2)
     NodeState.objects.update(due_at=now - timedelta(seconds=60))
     text = viewer.get(reverse("nodes:dashboard")).content.decode()
     assert "1 pool healthy; automation on; 1 check overdue" in text
@@ -112,14 +112,14 @@ def headline(client: Client) -> str:
 def test_a_pool_is_healthy_degraded_or_down_by_its_eligible_nodes(viewer: Client, now: datetime) -> None:
     quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
     assert headline(viewer) == "1 pool unknown"
-    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    then = fleet.rounds(quiet, now - timedelta(seconds=9), 2, every=1.0)
     assert headline(viewer) == "1 pool healthy"
-    then = fleet.rounds(quiet, then, 1, {"q-1": (Verdict.WARN, "slow")})
+    then = fleet.rounds(quiet, then, 1, {"q-1": (Verdict.WARN, "slow")}, every=1.0)
     assert headline(viewer) == "1 pool healthy"
-    then = fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    then = fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")}, every=1.0)
     assert headline(viewer) == "1 pool degraded"
     both = dict.fromkeys(("q-1", "q-2"), (Verdict.FAIL, "timed out"))
-    fleet.rounds(quiet, then, 3, both)
+    fleet.rounds(quiet, then, 3, both, every=1.0)
     assert headline(viewer) == "1 pool down; failover pending in 1 pool"
     NodeState.objects.update(admin_state="disabled", share=0)
     assert headline(viewer) == "1 pool idle"
@@ -127,9 +127,9 @@ def test_a_pool_is_healthy_degraded_or_down_by_its_eligible_nodes(viewer: Client
 
 def test_a_failover_that_a_pause_blocks_is_pending_on_dashboard_and_pool(viewer: Client, now: datetime) -> None:
     quiet = fleet.pool("Quiet", "quiet", ["q-1", "q-2"], now)
-    then = fleet.rounds(quiet, now - timedelta(seconds=100), 2)
+    then = fleet.rounds(quiet, now - timedelta(seconds=9), 2, every=1.0)
     operations.pause(quiet.pk, actor="alice", reason="change freeze", until=None)
-    fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")})
+    fleet.rounds(quiet, then, 3, {"q-1": (Verdict.FAIL, "timed out")}, every=1.0)
     assert headline(viewer) == "1 pool degraded; failover pending in 1 pool"
     for address in (reverse("nodes:dashboard"), quiet.get_absolute_url()):
         text = viewer.get(address).content.decode()

@@ -49,7 +49,7 @@ def good_checks(begins: datetime, rounds: int, *, every: float = 10.0) -> dateti
             results: dict[int, list[Result]] = {}
             for each in claim(cursor, SESSION, ahead=0, limit=1000).claims:
                 seen = Observation(Verdict.PASS, "", 0.01, now.timestamp() - 0.1, now.timestamp())
-                results.setdefault(each.pool, []).append(Result(each.node, each.token, seen))
+                results.setdefault(each.pool, []).append(Result(each.node, each.term_number, seen))
             for pool, passed in sorted(results.items()):
                 advance(cursor, pool, now=now.timestamp(), results=passed)
                 store_results(cursor, passed)
