@@ -28,6 +28,14 @@ class AdminState(StrEnum):
     MAINTENANCE = "maintenance"
     DISABLED = "disabled"
 
+    @property
+    def words(self) -> str:
+        """As it follows "it is"."""
+        return "in maintenance" if self is AdminState.MAINTENANCE else self.value
+
+
+UNWATCHED = frozenset({AdminState.MAINTENANCE, AdminState.DISABLED})  # who took the node out knows how it is
+
 
 class Outcome(StrEnum):
     """How a call ended; an ignored one moves no counter."""

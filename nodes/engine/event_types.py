@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Severity
+from nodes.engine.enums import ChangeKind, EventType, Guard, Severity
 from nodes.engine.types import Event, Pool
 
 
@@ -247,7 +247,6 @@ def event(
 
 HIGH_LOAD = 0.8  # of the capacity
 HIGH_REPORTS = 3  # reports of a high load in a row before it is told
-UNWATCHED = frozenset({AdminState.MAINTENANCE, AdminState.DISABLED})  # whoever took the node out knows of its load
 
 
 def open_troubles(pool: Pool) -> frozenset[Trouble]:

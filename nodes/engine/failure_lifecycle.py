@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from nodes.engine.breaker import effective
 from nodes.engine.decide import run_of
-from nodes.engine.enums import AdminState, EventType, Guard, Health, Mode, State, Verdict
+from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, State, Verdict
 from nodes.engine.event_types import Stakes, event
 from nodes.engine.shares import first_bad, recovered
 from nodes.engine.step import Step
@@ -169,8 +169,6 @@ def turn(step: Step, node: Member, signal: Signal, cause: Cause, sentences: Mapp
 
 # Beginning and attempts -----------------------------------------------------------------------------------------------
 
-_WATCHED = (AdminState.ENABLED, AdminState.DRAINING)
-
 
 def mark_failures(step: Step, before: Pool, observations: Mapping[int, Observation], now: float) -> Step:
     """Begin the failures of nodes that are failed or whose breaker opened, by first bad check, then id; follow their attempts."""
@@ -178,7 +176,7 @@ def mark_failures(step: Step, before: Pool, observations: Mapping[int, Observati
     for node in sorted(step.pool.members, key=lambda each: (first_bad(each), each.id)):
         if node.failure is not None:
             step = _follow(step, node, known.get(node.id, node), observations.get(node.id), now)
-        elif node.admin in _WATCHED and (cause := _cause(node)):
+        elif node.admin not in UNWATCHED and (cause := _cause(node)):
             step = _begin(step, node, cause, observations.get(node.id), now)
     return step
 
@@ -239,10 +237,8 @@ def end_failures(step: Step, now: float) -> tuple[Step, dict[int, Event]]:
     for node in step.pool.members:
         if node.failure is None:
             continue
-        if node.admin not in _WATCHED:
-            step = abandon(
-                step, node, f"it is in {node.admin}" if node.admin == AdminState.MAINTENANCE else f"it is {node.admin}", now
-            )
+        if node.admin in UNWATCHED:
+            step = abandon(step, node, f"it is {node.admin.words}", now)
         elif recovered(node):
             step, ended[node.id] = _recover(step, node, now)
     return step, ended

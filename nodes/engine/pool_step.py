@@ -16,8 +16,8 @@ from nodes.engine import guards
 from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.decision import Decision, GuardAnswer
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Strategy
-from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, UNWATCHED, Stakes, event
+from nodes.engine.enums import UNWATCHED, ChangeKind, EventType, Failback, Guard, Health, Mode, Strategy
+from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, Stakes, event
 from nodes.engine.failure_lifecycle import Cause, Signal, end_failures, mark_failures, turn, verify
 from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
@@ -187,7 +187,7 @@ def _watch_loads(done: Step) -> Step:
         if node.load is None or node.load.high < HIGH_REPORTS:
             continue
         if node.admin in UNWATCHED:
-            why = f"it is {'in ' if node.admin == AdminState.MAINTENANCE else ''}{node.admin}"
+            why = f"it is {node.admin.words}"
         elif node.capacity is None or node.load.last < HIGH_LOAD * node.capacity:
             why = "its capacity was edited"
         else:

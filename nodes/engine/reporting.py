@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from nodes.engine import breaker as rules
 from nodes.engine.apply_checks import breaker_events
 from nodes.engine.breaker import Change, Permit
-from nodes.engine.enums import EventType, Mode, Origin, Outcome, State
-from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, UNWATCHED, event
+from nodes.engine.enums import UNWATCHED, EventType, Mode, Origin, Outcome, State
+from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, event
 from nodes.engine.pool_step import begin, settle
 from nodes.engine.step import Step
 from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool

@@ -201,10 +201,7 @@ def left_out(node: Member, tier: int | None) -> str:
     if eligible(node) and node.weight > 0 and tier in (None, node.priority):
         return ""  # most nodes of a pool
     reasons = (
-        (
-            node.admin != AdminState.ENABLED,
-            f"it is in {node.admin}" if node.admin == AdminState.MAINTENANCE else f"it is {node.admin}",
-        ),
+        (node.admin != AdminState.ENABLED, f"it is {node.admin.words}"),
         (node.health.status not in WELL, f"its health is {node.health.status}"),
         (node.health.stale, "its last check is too old"),
         (node.breaker.mode == Mode.FORCED_OPEN, "its breaker is forced open"),
