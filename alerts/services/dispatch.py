@@ -256,7 +256,7 @@ def _refuse(notification: Notification, destination: Destination, outcome: Refus
     gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
     if gone and destination.enabled:
         destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
-        text = f"Alerts to {destination.name} are switched off: {outcome.reason}"
+        text = f"Alerts to {destination.name} are disabled: {outcome.reason}"
         destinations.record_event(text, destination, now, silent=True)
 
 

@@ -40,7 +40,7 @@ def _refusal(notification: Notification, destination: Destination) -> str:
     if destination.removed_at is not None:
         return f"{destination.name} was removed."
     if not destination.enabled:
-        return f"{destination.name} is switched off: switch it on in the admin first."
+        return f"{destination.name} is disabled: enable it in the admin first."
     over = notification.incident is not None and notification.incident.closed_at is not None
     if over and notification.action == Action.TRIGGER:
         return "Its incident is over; an alert now would wake somebody for nothing."

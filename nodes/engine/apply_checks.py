@@ -78,7 +78,7 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
         why = observation.message if observation and observation.message else "a check warned"
         events.append(event(EventType.NODE_DEGRADED, f"{after.name} is degraded: {why}", after.id))
     if new.stale and not old.stale:
-        said = f"{after.name} was not seen for too long; it keeps its share and takes over from nobody"
+        said = f"{after.name} is stale: no check gave a result for too long; it keeps its share and takes over from nobody"
         events.append(event(EventType.NODE_STALE, said, after.id))
     return events
 
@@ -93,7 +93,7 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change) 
         case Shift.REOPENED:
             if change.reopened % REOPENINGS_TOLD != 1:
                 return None
-            said = f"{name}: a trial failed, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
+            said = f"{name}: a trial {change.trial}, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
             return event(EventType.BREAKER_REOPENED, said, node.id, detail)
         case Shift.OPENED:
             said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"

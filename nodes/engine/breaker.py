@@ -120,7 +120,7 @@ def _pass_time(
     if lapsed is not None:
         return _lapse(breaker, policy, lapsed, jitter)
     if breaker.mode != Mode.AUTO and breaker.mode_until == at:
-        change = Change(Shift.MODE_ENDED, breaker.state, breaker.state, at, breaker.reopened, breaker.mode)
+        change = Change(Shift.MODE_ENDED, breaker.state, breaker.state, at, breaker.reopened, mode=breaker.mode)
         return _in_auto(breaker), (change,)
     return apply(breaker, Signal.WAITED, Cause(policy, now))
 

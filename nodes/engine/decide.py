@@ -22,14 +22,14 @@ def decide_failover(
     reason: str = "",
     override: guards.Override = guards.NONE,
 ) -> Decision:
-    """Where this node's share would go, or which guard holds it."""
+    """Where this node's share would go, or which guard blocks it."""
     answers = guards.ask(pool, fleet, node, now, override)
-    held = guards.holder(answers)
-    after = shares(pool) if held else moved_away(pool, node)
-    if held is None and sum(after.values()) != FULL_SHARE:
+    blocking = guards.blocking(answers)
+    after = shares(pool) if blocking else moved_away(pool, node)
+    if blocking is None and sum(after.values()) != FULL_SHARE:
         after = dict.fromkeys(after, 0)  # a person took the last one out
     seen = reason or _seen(node)
-    return change(pool, kind, now, after, node=node, reason=seen, answers=answers, held=held, actor=actor, gives=True)
+    return change(pool, kind, now, after, node=node, reason=seen, answers=answers, blocking=blocking, actor=actor, gives=True)
 
 
 def change(
@@ -41,7 +41,7 @@ def change(
     node: Member | None,
     reason: str,
     answers: tuple[GuardAnswer, ...] = (),
-    held: GuardAnswer | None = None,
+    blocking: GuardAnswer | None = None,
     actor: str = "engine",
     gives: bool = False,
     tier: int | None = None,
@@ -54,13 +54,13 @@ def change(
         at=now,
         reason=reason,
         node=node.id if node else None,
-        epoch=None if held else pool.epoch + 1,
+        epoch=None if blocking else pool.epoch + 1,
         before=shares(pool),
-        after=shares(pool) if held else after,
+        after=shares(pool) if blocking else after,
         considered=tuple([_consider(each, after.get(each.id, 0), serves, without) for each in pool.members]),
         guards=answers,
-        refused_by=held.guard if held else None,
-        lifts_at=held.lifts_at if held else None,
+        refused_by=blocking.guard if blocking else None,
+        lifts_at=blocking.lifts_at if blocking else None,
         actor=actor,
         active_tier=tier if tier is not None else serves,
     )
@@ -108,7 +108,7 @@ def _holding(node: Member, share: int, now: float) -> Member:
     return node if share == node.share else replace(node, share=share, failure=failure)
 
 
-def withheld(decision: Decision, held: GuardAnswer, answers: tuple[GuardAnswer, ...]) -> Decision:
+def withheld(decision: Decision, blocking: GuardAnswer, answers: tuple[GuardAnswer, ...]) -> Decision:
     """The same decision, refused by this guard."""
     return replace(
         decision,
@@ -116,8 +116,8 @@ def withheld(decision: Decision, held: GuardAnswer, answers: tuple[GuardAnswer, 
         after=decision.before,
         considered=tuple(each._replace(after=each.before) for each in decision.considered),
         guards=answers,
-        refused_by=held.guard,
-        lifts_at=held.lifts_at,
+        refused_by=blocking.guard,
+        lifts_at=blocking.lifts_at,
     )
 
 

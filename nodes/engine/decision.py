@@ -24,7 +24,7 @@ class GuardAnswer(NamedTuple):
     """What a guard said when it was asked."""
 
     guard: Guard
-    holds: bool
+    blocks: bool
     reason: str
     lifts_at: float | None = None
     overridden: bool = False

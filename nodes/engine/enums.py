@@ -87,7 +87,7 @@ class Severity(StrEnum):
 
 
 class Guard(StrEnum):
-    """A rule that may hold automation back, in the order asked."""
+    """A rule that may block automation, in the order asked."""
 
     PAUSED = "paused"
     CHECKER_ISOLATED = "checker_isolated"
@@ -95,6 +95,21 @@ class Guard(StrEnum):
     MAX_FAILED_PERCENT = "max_failed_percent"
     COOLDOWN = "cooldown"
     NO_CANDIDATE = "no_candidate"
+
+    @property
+    def words(self) -> str:
+        """As it follows "blocked by"."""
+        return _GUARD_WORDS[self]
+
+
+_GUARD_WORDS = {
+    Guard.PAUSED: "pause",
+    Guard.CHECKER_ISOLATED: "checker isolation",
+    Guard.PANIC: "panic threshold",
+    Guard.MAX_FAILED_PERCENT: "limit on failed nodes",
+    Guard.COOLDOWN: "cool-down",
+    Guard.NO_CANDIDATE: "no candidate",
+}
 
 
 class ChangeKind(StrEnum):

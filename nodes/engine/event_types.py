@@ -133,7 +133,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "No receiver passed a check after the move.", _CRITICAL, alertable=True, updates=_FAILURE, concludes=Conclusion.FAILED
         ),
         EventType.FAILOVER_REFUSED: Row(
-            "A guard holds a failover back.",
+            "A guard blocked a failover.",
             by_guard,
             alertable=True,
             of_incident=True,
@@ -170,7 +170,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "A person enabled, drained or disabled a node, or put it in maintenance.", decisions=frozenset({_MANUAL, _RECOVERY})
         ),
         EventType.CONFIG_CHANGED: Row(
-            "A setting was edited; or a destination of alerts is waited for, answers again or was switched off.",
+            "A setting was edited; or a destination of alerts is waited for, answers again or was disabled.",
             by_silence,
             Scope.FLEET,
             alertable=True,
@@ -201,7 +201,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             good=True,
         ),
         EventType.CHECKER_ISOLATED: Row(
-            "The console seems cut off and holds automation.",
+            "The console seems cut off; automation is on hold.",
             _CRITICAL,
             Scope.CHECKER,
             alertable=True,

@@ -1,4 +1,4 @@
-"""Rules that may hold automation back, asked in the order of `Guard`; a person may override each by name."""
+"""Rules that may block automation, asked in the order of `Guard`; a person may override each by name."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ NONE: Override = frozenset()
 
 
 def ask(pool: Pool, fleet: Fleet, node: Member | None, now: float, override: Override = NONE) -> tuple[GuardAnswer, ...]:
-    """The guards' answers up to the first that holds; without a node only those that hold every automatic change."""
+    """The guards' answers up to the first that blocks; without a node only those that block every automatic change."""
     answers: list[GuardAnswer] = []
     for guard, rule in _RULES:
         if node is None and guard not in (Guard.PAUSED, Guard.CHECKER_ISOLATED):
             continue
-        holds, reason, lifts_at = rule(pool, fleet, node, now)
-        overridden = holds and guard in override
-        answers.append(GuardAnswer(guard, holds, reason, lifts_at if holds else None, overridden))
-        if holds and not overridden:
+        blocks, reason, lifts_at = rule(pool, fleet, node, now)
+        overridden = blocks and guard in override
+        answers.append(GuardAnswer(guard, blocks, reason, lifts_at if blocks else None, overridden))
+        if blocks and not overridden:
             break
     return tuple(answers)
 
 
-def holder(answers: tuple[GuardAnswer, ...]) -> GuardAnswer | None:
+def blocking(answers: tuple[GuardAnswer, ...]) -> GuardAnswer | None:
     """The guard that refuses, if any."""
-    return next((answer for answer in answers if answer.holds and not answer.overridden), None)
+    return next((answer for answer in answers if answer.blocks and not answer.overridden), None)
 
 
 def in_force(hold: Hold | None, now: float) -> Hold | None:
@@ -86,8 +86,11 @@ def _cooldown(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Ans
         return False, "no cool-down runs", None
     if pool.cooldown_lifted_at is not None and pool.cooldown_lifted_at >= last:
         return False, "an acknowledgement lifted the cool-down", None
-    holds = now < last + wait
-    return holds, f"the last automatic failover was {max(0.0, now - last):.0f} s ago, the cool-down is {wait:.0f} s", last + wait
+    return (
+        now < last + wait,
+        f"the last automatic failover was {max(0.0, now - last):.0f} s ago, the cool-down is {wait:.0f} s",
+        last + wait,
+    )
 
 
 def _no_candidate(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:

@@ -111,10 +111,11 @@ def move_share(done: Step, node: Member, decision: Decision, now: float) -> Step
 
 
 def _refuse(done: Step, node: Member, decision: Decision, now: float) -> Step:
+    blocking = guards.blocking(decision.guards)
     assert decision.refused_by is not None  # asked by the caller
-    holder = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
-    said = f"Failover of {node.name} held back by {decision.refused_by.replace('_', ' ')}: {holder.reason}"
-    detail = {"guard": decision.refused_by.value, "holder": holder.reason, "lifts_at": decision.lifts_at, "share": node.share}
+    assert blocking is not None  # what refused it
+    said = f"Failover of {node.name} blocked by {decision.refused_by.words}: {blocking.reason}"
+    detail = {"guard": decision.refused_by.value, "holder": blocking.reason, "lifts_at": decision.lifts_at, "share": node.share}
     refused = event(EventType.FAILOVER_REFUSED, said, node.id, detail, stakes=Stakes(guard=decision.refused_by))
     cause = Cause(now, guard=decision.refused_by)
     return turn(done.carry_out(decision), node, Signal.REFUSED, cause, {refused.type: refused})
@@ -135,7 +136,7 @@ def _climb(done: Step, fleet: Fleet, now: float) -> Step:
     if pool.policy.failback == Failback.MANUAL:
         return done if pool.failback_told else _tell_failback(done, better)
     answers = guards.ask(done.pool, fleet, None, now)
-    return climb(done, better, now, actor="engine", answers=answers) if guards.holder(answers) is None else done
+    return climb(done, better, now, actor="engine", answers=answers) if guards.blocking(answers) is None else done
 
 
 def _tell_failback(done: Step, tier: int) -> Step:
@@ -168,7 +169,7 @@ def _rebalance(done: Step, fleet: Fleet, now: float) -> Step:
     if not due or failover_pending(pool) or not off_ideal(pool):
         return done
     answers = guards.ask(pool, fleet, None, now)
-    if guards.holder(answers) is not None:
+    if guards.blocking(answers) is not None:
         return done
     return put_right(done, now, actor="engine", reason="shares were off their weights", answers=answers)
 
@@ -216,7 +217,7 @@ def _watch_capacity(done: Step) -> Step:
 
 
 def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) -> Decision | None:
-    """What automation would do next (about one node, if asked), or is held from, with all reasons; None when nothing is due."""
+    """What automation would do next (about one node, if asked), or what blocks it, with all reasons; None when nothing is due."""
     waiting = [node for node in failover_pending(pool) if about is None or node.id == about]
     if waiting:
         return decide_failover(pool, fleet, waiting[0], now)
@@ -226,8 +227,8 @@ def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) ->
     if not due:
         return None
     answers = guards.ask(pool, fleet, None, now)
-    held = guards.holder(answers)
-    return due[0] if held is None else withheld(due[0], held, answers)
+    blocking = guards.blocking(answers)
+    return due[0] if blocking is None else withheld(due[0], blocking, answers)
 
 
 def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:

@@ -27,7 +27,7 @@ def give_shares(step: Step, fleet: Fleet, ended: Mapping[int, Event], now: float
     """Eligible nodes that hold nothing take their part back; the end of a failure is told after the share is back."""
     waiting = dict(ended)
     answers = guards.ask(step.pool, fleet, None, now)
-    if guards.holder(answers) is None:
+    if guards.blocking(answers) is None:
         step = _go_on(_place_first(step), now, answers)
         for node in awaiting_share(step.pool):
             reason = f"{node.name} is eligible {'again' if node.health.ever_eligible else 'for the first time'}"
@@ -91,7 +91,7 @@ def _due_tenth(ramp: Ramp, slow_start: float, now: float) -> int:
 
 
 def _tenth_at(ramp: Ramp, after: int, slow_start: float) -> float:
-    """When the tenth after this one is due; at once if slow starts were switched off meanwhile."""
+    """When the tenth after this one is due; at once if slow starts were turned off meanwhile."""
     return ramp.since + after * slow_start / TENTHS
 
 

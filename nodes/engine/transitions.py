@@ -44,6 +44,7 @@ class Change:
     after: State
     at: float
     reopened: int = 0  # how often this stretch has reopened, with this change
+    trial: str = ""  # how the trial ended that reopened it, as it follows "a trial"
     mode: Mode = Mode.AUTO  # the one that ended
 
 
@@ -120,9 +121,12 @@ def _count_success(breaker: Breaker, cause: Cause) -> Breaker:
 
 def _reopen(breaker: Breaker, cause: Cause) -> Breaker:
     """one failed trial is enough: open again, for a wait that is timeout_multiplier times longer"""
-    how = f"took over {cause.policy.slow_call_duration:g} s" if cause.slow else "failed"
     other = cause.origin is not None and cause.origin != breaker.opened_by
-    return _open(breaker, cause, reopened=breaker.reopened + 1, why=f"a trial by {cause.origin} {how}" if other else "")
+    return _open(breaker, cause, reopened=breaker.reopened + 1, why=f"a trial by {cause.origin} {_trial(cause)}" if other else "")
+
+
+def _trial(cause: Cause) -> str:
+    return f"took over {cause.policy.slow_call_duration:g} s" if cause.slow else "failed"
 
 
 def _close(breaker: Breaker, cause: Cause) -> Breaker:
@@ -183,7 +187,7 @@ def _open(breaker: Breaker, cause: Cause, *, reopened: int, why: str = "") -> Br
     )
 
 
-_SHIFTS = {State.CLOSED: Shift.CLOSED, State.HALF_OPEN: Shift.HALF_OPENED}
+_SHIFTS = {State.CLOSED: Shift.CLOSED, State.OPEN: Shift.OPENED, State.HALF_OPEN: Shift.HALF_OPENED}
 
 
 def apply(breaker: Breaker, signal: Signal, cause: Cause) -> tuple[Breaker, tuple[Change, ...]]:
@@ -194,5 +198,6 @@ def apply(breaker: Breaker, signal: Signal, cause: Cause) -> tuple[Breaker, tupl
     after = rule(breaker, cause)
     if after.state == breaker.state:
         return after, ()
-    shift = _SHIFTS.get(after.state) or (Shift.REOPENED if breaker.state == State.HALF_OPEN else Shift.OPENED)
-    return after, (Change(shift, breaker.state, after.state, cause.at, after.reopened),)
+    if after.state == State.OPEN and breaker.state == State.HALF_OPEN:
+        return after, (Change(Shift.REOPENED, breaker.state, after.state, cause.at, after.reopened, trial=_trial(cause)),)
+    return after, (Change(_SHIFTS[after.state], breaker.state, after.state, cause.at, after.reopened),)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from nodes.engine import types
-from nodes.engine.decision import Decision
+from nodes.engine.decision import Decision, GuardAnswer
 from nodes.engine.enums import ChangeKind, EventType, Severity
 from nodes.engine.event_types import TABLE, TroubleType, event, rank, worst
 from nodes.engine.shares import eligible
@@ -137,6 +138,11 @@ def _failures(
     return rows
 
 
+def _answer(answer: GuardAnswer) -> dict[str, Any]:
+    """As it is stored: `holds` is the word of the first release for what blocks."""
+    return {("holds" if field == "blocks" else field): value for field, value in answer._asdict().items()}
+
+
 def _change(
     cursor: Cursor,
     pool: types.Pool,
@@ -152,7 +158,7 @@ def _change(
     record = {
         "seen": decision.reason,
         "considered": [each._asdict() for each in decision.considered],
-        "guards": [each._asdict() for each in decision.guards],
+        "guards": [_answer(each) for each in decision.guards],
         "steps": _steps(decision, failing.get(decision.node or 0)),
     }
     caused = decision.kind in (ChangeKind.FAILOVER, ChangeKind.RECOVERY)

@@ -21,14 +21,6 @@ _STATUS_TONES = {
     Failover.Status.FAILED: ("bad", "failed"),
     Failover.Status.REFUSED: ("paused", "refused"),
 }
-_GUARDS = {
-    Guard.PAUSED: "pause",
-    Guard.CHECKER_ISOLATED: "checker isolation",
-    Guard.PANIC: "panic threshold",
-    Guard.MAX_FAILED_PERCENT: "limit on failed nodes",
-    Guard.COOLDOWN: "cool-down",
-    Guard.NO_CANDIDATE: "no candidate",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +134,7 @@ def _record(failover: Failover) -> DecisionRecord:
         actor=failover.actor,
         reason=failover.reason,
         observed=record.get("seen", ""),
-        refused_by=guard_words(failover.refused_by) if failover.refused_by else "",
+        refused_by=Guard(failover.refused_by).words if failover.refused_by else "",
         lifts_at=failover.lifts_at,
         completed_at=failover.completed_at,
         considered=tuple(
@@ -151,7 +143,7 @@ def _record(failover: Failover) -> DecisionRecord:
         ),
         guards=tuple(
             GuardLine(
-                guard_words(each["guard"]),
+                Guard(each["guard"]).words,
                 each["holds"],
                 each["reason"],
                 moment(each.get("lifts_at")),
@@ -161,10 +153,6 @@ def _record(failover: Failover) -> DecisionRecord:
         ),
         steps=_steps(record.get("steps", ())),
     )
-
-
-def guard_words(guard: str) -> str:
-    return _GUARDS[Guard(guard)]
 
 
 def _steps(steps: Sequence[Mapping[str, Any]]) -> tuple[StepLine, ...]:

@@ -12,11 +12,11 @@ from math import inf
 from django.db import connection, transaction
 from psycopg.rows import dict_row
 
+from nodes.engine import guards
 from nodes.engine.decision import Decision
 from nodes.engine.outlook import Prospect, outlook
 from nodes.ledger.pools import PoolGoneError, look
 from nodes.ledger.rows import Cursor, moment
-from nodes.screens.decisions import guard_words
 
 PROSPECTS_SHOWN = 20  # of the greatest shares; each takes a decision over the whole pool
 NAMES_SHOWN = 3
@@ -92,16 +92,16 @@ def _line(prospect: Prospect) -> ProspectLine:
     line = ProspectLine(
         node.id, node.name, node.share, tuple(receivers[:NAMES_SHOWN]), max(0, len(receivers) - NAMES_SHOWN), pending=prospect.waits
     )
-    if decision.refused_by is None:
+    blocking = guards.blocking(decision.guards)
+    if blocking is None:
         return line
-    blocking = next(answer for answer in decision.guards if answer.holds and not answer.overridden)
     return ProspectLine(
         node.id,
         node.name,
         node.share,
         (),
         0,
-        blocked_by=guard_words(decision.refused_by),
+        blocked_by=blocking.guard.words,
         because=blocking.reason,
         lifts_at=moment(decision.lifts_at),
         pending=prospect.waits,

@@ -285,7 +285,7 @@ def test_a_trial_that_finds_the_destination_gone_is_one_event(hook: Destination)
     open_circuit(hook)
     write(hook, 9, OPENED_AT)
     dispatch_due(answering(Refused("answered 410", Disable.NOW, 410)), at(OPENED_AT + 15))
-    assert [message.split(":")[0] for _, message in recorded()] == ["Alerts to hook wait", "Alerts to hook are switched off"]
+    assert [message.split(":")[0] for _, message in recorded()] == ["Alerts to hook wait", "Alerts to hook are disabled"]
 
 
 def test_a_trial_that_is_rate_limited_is_no_event(hook: Destination) -> None:

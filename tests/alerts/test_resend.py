@@ -58,7 +58,7 @@ def test_no_trigger_is_sent_for_an_incident_that_is_over(incident: Incident, dea
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"), [({"enabled": False}, "switched off"), ({"removed_at": at(0), "enabled": False}, "was removed")]
+    ("changes", "says"), [({"enabled": False}, "is disabled"), ({"removed_at": at(0), "enabled": False}, "was removed")]
 )
 def test_a_destination_that_takes_nothing_is_named(dead: Notification, changes: dict[str, object], says: str) -> None:
     Destination.objects.update(**changes)

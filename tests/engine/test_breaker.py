@@ -234,8 +234,9 @@ def test_a_slow_trial_of_another_origin_says_how_long_it_took() -> None:
     checked = replace(driver.breaker, opened_by=Origin.CHECKS)
     asked, permit = rules.acquire(checked, SLOW, driver.now)
     assert isinstance(permit, Permit)
-    reopened, _ = rules.report(asked, SLOW, permit, Outcome.SUCCESS, driver.now, origin=Origin.CALLS, duration=6.0)
+    reopened, changes = rules.report(asked, SLOW, permit, Outcome.SUCCESS, driver.now, origin=Origin.CALLS, duration=6.0)
     assert (reopened.opened_by, reopened.opened_why) == (Origin.CALLS, "a trial by calls took over 5 s")
+    assert [each.trial for each in changes] == ["took over 5 s"]
 
 
 def test_the_mean_time_open_is_measured_from_first_open_to_closed() -> None:

@@ -262,4 +262,4 @@ def test_what_would_happen_now_is_what_then_happens(pool: Pool, script: Turns, c
         decisions = step(pool, FLEET, now, observations={node.id: seen("f", now)}).decisions
         done_then = next(each for each in decisions if each.node == node.id)
         assert (done_then.after, done_then.refused_by, done_then.epoch) == (said.after, said.refused_by, said.epoch)
-        assert [(each.guard, each.holds) for each in done_then.guards] == [(each.guard, each.holds) for each in said.guards]
+        assert [(each.guard, each.blocks) for each in done_then.guards] == [(each.guard, each.blocks) for each in said.guards]
