@@ -33,5 +33,5 @@ def if_failed(pool: Pool, fleet: Fleet, now: float, node: Member) -> Decision:
     failed = replace(node, health=health, failure=node.failure or Failure(now, now, "health", had_share=node.share > 0))
     members = tuple(failed if each.id == node.id else each for each in pool.members)
     decision = decide(replace(pool, members=members), fleet, now, about=node.id)
-    assert decision is not None  # whoever holds a share and has failed has a failover pending
+    assert decision is not None  # a failed node that holds a share has a failover pending
     return decision

@@ -232,7 +232,7 @@ def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) ->
 
 
 def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
-    """The earliest instant when time alone changes something; staleness is swept for by whoever keeps the rows."""
+    """The earliest instant when time alone changes something; staleness is found by the sweep of the ledger."""
     instants = [instant for node in pool.members for instant in _node_instants(node, pool)]
     instants += [hold.until for hold in (pool.paused, fleet.paused) if hold is not None and hold.until is not None]
     if pool.better_tier_since is not None and not pool.failback_told:

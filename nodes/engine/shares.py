@@ -1,6 +1,6 @@
 """Who may hold traffic, and how the 10 000 basis points of a pool move.
 
-A change moves a node's share and nothing else; left-over points go to whoever is furthest below its exact part, then to
+A change moves a node's share and nothing else; left-over points go to the node furthest below its exact part, then to
 the lower id.
 """
 

@@ -11,7 +11,7 @@ from nodes.models import ApiToken, Scope
 def refusal(request: HttpRequest, scope: Scope, *, session: bool = True) -> JsonResponse | None:
     """None for those who may; else 401 (no valid token) or 403 (a token without `scope`), with the reason as JSON.
 
-    Whoever shows a token is judged by it alone, also beside a session; what changes something takes no `session`.
+    A token decides alone, also beside a session; what changes something takes no `session`.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if session and not scheme and request.user.is_authenticated:
