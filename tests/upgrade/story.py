@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from alerts.delivery import Reply
 from alerts.models import Destination
-from alerts.services import destinations, dispatch, routing, trial
+from alerts.services import destinations, dispatch, routing, test_message
 from nodes import operations, rollups
 from nodes.engine.enums import AdminState, Mode, Verdict
 from nodes.engine.reporting import Calls, Report
@@ -26,7 +26,7 @@ from nodes.ledger.connections import connect
 from nodes.ledger.rows import Cursor
 from nodes.models import Incident, Node, NodeState, Pool, Runner
 from nodes.rollups import histogram
-from nodes.runner.figures import BUCKETS
+from nodes.runner.counters import BUCKETS
 from tests.upgrade import inventory
 from tests.upgrade.inventory import ADMIN, OLD_ROOM_URL, WEBHOOK_URL
 
@@ -71,7 +71,7 @@ class Console:
         for each in claim(cursor, self._session, ahead=0, limit=100).claims:
             verdict = self.seeing.get(names[each.node], "pass")
             if verdict != "none":
-                results.setdefault(each.pool, []).append(Result(each.node, each.token, self._seen(verdict, each.node)))
+                results.setdefault(each.pool, []).append(Result(each.node, each.term_number, self._seen(verdict, each.node)))
         idle = set(Pool.objects.filter(name__in=self.idle).values_list("pk", flat=True))
         for pool, seen in sorted(results.items()):
             if pool in idle:
@@ -96,7 +96,7 @@ class Console:
     def route(self) -> None:
         """Everything that happened, to notifications."""
         while routing.route(self.now):
-            dispatch.tidy(self.now)
+            dispatch.expire_superseded(self.now)
 
     def send(self, rounds: int = 40) -> None:
         """What is due, as an alerts runner does; a destination gets one message a round."""
@@ -107,14 +107,14 @@ class Console:
                 outcome = dispatch.send_leased(each, self._post, self.now.timestamp())
                 dispatch.record(each, outcome, began=self.now, duration=0.04, now=self.now + timedelta(seconds=0.04))
             self.route()
-            dispatch.tidy(self.now)
+            dispatch.expire_superseded(self.now)
 
     def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         accepted = 202 if "enqueue" in url else 200
         return Reply(self.away.get(url, accepted), {}, b"ok" if url not in self.away else b"not now")
 
     def test_message(self, destination: str) -> None:
-        trial.send_test(Destination.objects.get(name=destination), actor=ADMIN, now=self.now, post=self._post)
+        test_message.send_test(Destination.objects.get(name=destination), actor=ADMIN, now=self.now, post=self._post)
 
 
 def pk(node: str) -> int:
