@@ -15,7 +15,6 @@ from nodes import operations, screens
 from nodes.engine.enums import AdminState, ChangeKind, Guard, Health, State, Verdict
 from nodes.models import Failover, Incident, Node, Pool
 from nodes.reports import RULES
-from nodes.screens.decisions import guard_words
 from nodes.screens.overview import PoolStatus
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,7 +94,7 @@ def test_no_page_shows_a_word_of_old(client: Client, api: Pool, failed: Node, he
 
 def test_the_glossary_has_every_state_guard_and_figure_that_pages_name() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text().lower()
-    words = {*PoolStatus, *Health, *AdminState, *State, *ChangeKind, *Verdict, *(guard_words(guard) for guard in Guard)}
+    words = {*PoolStatus, *Health, *AdminState, *State, *ChangeKind, *Verdict, *(guard.words for guard in Guard)}
     figures = {title.lower() for key in ("counted", "set_aside", "unwatched", "moved_out") for title in _titles(key)}
     means = {mean for rule in RULES for mean in re.findall(r"\((mt\w\w)\)", rule.title.lower())}
     assert means == {"mttd", "mttr", "mtbf"}
