@@ -1,7 +1,7 @@
 """Runs the alerts for one term: one loop routes, leases and records, a thread of its own sends each message.
 
 The threads touch no database, so a destination that hangs costs one thread for ten seconds and delays no other message.
-Its slot (`nodes.ledger.slots`) makes it one runner a host; several hosts may run at once, the leases keep them apart.
+Its lease makes it one runner a host; several hosts may run at once, the leases of messages keep them apart.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,8 +29,10 @@ from alerts.services.dispatch import Leased
 from nodes import live
 from nodes.ledger import runners
 from nodes.ledger.connections import connect
+from nodes.ledger.lease_keeper import LeaseKeeper
+from nodes.ledger.leases import Slot, give_back
 from nodes.ledger.rows import Row
-from nodes.ledger.slots import Slot
+from nodes.sign_of_life import SignOfLife
 
 _log = logging.getLogger(__name__)
 
@@ -123,16 +126,16 @@ class Dispatcher:
 
 def serve(stopping: Callable[[], bool], post: Post) -> str:
     """Work a term in this host's slot; returns at once when it is taken.  The answer says which."""
-    slot = Slot("alerts", socket.gethostname())
     try:
-        held = connect("failover alerts slot")
+        slot = connect("failover alerts slot")
+        keeper = LeaseKeeper.take(slot, Slot("alerts", socket.gethostname()))
     except psycopg.OperationalError:
         return "the database is away"  # the next tick asks again
-    if not slot.take(held):
-        held.close()
+    if keeper is None:
+        slot.close()
         return "the slot is taken"
     dispatcher = Dispatcher(post)
-    term = _Term(slot, held)
+    term = _Term(keeper, slot)
     try:
         _work(dispatcher, term, stopping)
     finally:
@@ -164,45 +167,49 @@ def _work(dispatcher: Dispatcher, term: _Term, stopping: Callable[[], bool]) -> 
 
 
 class _Term:
-    """The time in the slot: the connection that holds it, its row, the database's clock, and the successor."""
+    """The time in the slot: its lease, its row, the database's clock, and the successor."""
 
-    def __init__(self, slot: Slot, held: psycopg.Connection[Row]) -> None:
-        self._slot, self._held = slot, held
+    def __init__(self, keeper: LeaseKeeper, connection: psycopg.Connection[Row]) -> None:
+        self._keeper, self._connection = keeper, connection
+        self._sign_of_life = SignOfLife()
         self._next_chores = 0.0
         self._signed = False
-        self._lost = False
         self.clock_offset = timedelta()
 
     @property
     def is_over(self) -> bool:
-        """Whether another runner has the slot; it does the work."""
-        return self._lost or self._slot.has_successor
+        """Whether the lease is over or a successor has the slot; it does the work."""
+        return not self._keeper.held or self._keeper.has_successor
 
     def chores(self) -> None:
-        """Once a second; raises psycopg errors when the database goes away."""
+        """Each turn; what is due once a second raises psycopg errors when the database goes away."""
+        self._sign_of_life.show()
+        self._keeper.turned()
         if time.monotonic() < self._next_chores:
             return
         self._next_chores = time.monotonic() + _CHORES_EVERY
-        if self._held.closed or self._held.broken:
-            self._held = connect("failover alerts slot")
-            if not self._slot.take(self._held):
-                self._lost = True
-                return
+        if self._connection.closed or self._connection.broken:
+            self._connection = connect("failover alerts slot")
         self._look_at_the_clock()
         dispatch.expire_superseded(timezone.now() + self.clock_offset)
         self._sign()
-        self._slot.hand_over(self._held)
+        self._keeper.hand_over(self._connection)
 
     def close(self) -> None:
-        self._held.close()
+        """Give the slot back, so that the next tick may take it."""
+        self._sign_of_life.end()
+        self._keeper.close()
+        with suppress(psycopg.Error):
+            give_back(self._connection, self._keeper.term_number)
+        self._connection.close()
         connection.close()
 
     def _look_at_the_clock(self) -> None:
-        row = self._held.execute("SELECT clock_timestamp() AS now").fetchone()
+        row = self._connection.execute("SELECT clock_timestamp() AS now").fetchone()
         assert row is not None  # a SELECT of a function answers
         self.clock_offset = row["now"] - timezone.now()
 
     def _sign(self) -> None:
-        slot = self._slot
-        runners.sign(self._held, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=not self._signed)
+        slot = self._keeper.slot
+        runners.sign(self._connection, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=not self._signed)
         self._signed = True

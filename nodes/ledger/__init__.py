@@ -1,6 +1,6 @@
 """Where decisions become rows: `pools` is the one transaction of a pool, `claims` says who checks what; all SQL of the hot path."""
 
-from nodes.ledger.claims import Claim, ClaimBatch, claim, open_session
+from nodes.ledger.claims import Claim, ClaimBatch, claim
 from nodes.ledger.pools import Applied, PoolGoneError, Result, advance, transact
 from nodes.ledger.results import store_results
 from nodes.ledger.sweep import pools_needing_attention
@@ -13,7 +13,6 @@ __all__ = [
     "Result",
     "advance",
     "claim",
-    "open_session",
     "pools_needing_attention",
     "store_results",
     "transact",

@@ -1,8 +1,8 @@
-"""Who checks which node now: database sessions and their claims.
+"""Who checks which node now: claims of nodes that are due.
 
-A claim belongs to a database session, known by a number of its own on which it holds an advisory lock: when the session
-ends, however it ends, the lock is gone and its claims are free at once.  Each claim raises the node's term number, so a
-result that answers an older claim changes nothing.  Claiming locks rows of `nodes_nodestate` and skips those that others hold.
+A claim belongs to a lease, by its term number: when the lease is over, because its owner died, hangs or gave it back, others take
+what is due.  Each claim raises the node's own term number, so a result that answers an older claim changes nothing.  Claiming
+locks rows of `nodes_nodestate` and skips those that others have locked.
 """
 
 from __future__ import annotations
@@ -10,13 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import psycopg
-
 from nodes.ledger import fast_path
 from nodes.ledger.intervals import FAST_INTERVAL, INTERVAL
+from nodes.ledger.leases import ALIVE
 from nodes.ledger.rows import Cursor, Row, seconds
-
-SESSION_LOCKS = 0x0FA11  # advisory lock class of checking sessions; the second key is the session's number
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +42,17 @@ class ClaimBatch:
     database_now: float | None
 
 
-def open_session(connection: psycopg.Connection[Row]) -> int:
-    """Number this database session and hold the lock that says it is alive."""
-    row = connection.execute("SELECT nextval('nodes_session')::int AS session").fetchone()
-    assert row is not None  # a select of one row
-    session = int(row["session"])
-    connection.execute("SELECT pg_advisory_lock(%s, %s)", (SESSION_LOCKS, session))
-    return session
-
-
 _CLAIM = f"""
 WITH alive AS MATERIALIZED (
-    SELECT objid::bigint AS session FROM pg_locks
-    WHERE locktype = 'advisory' AND classid = {SESSION_LOCKS} AND objsubid = 2 AND granted
-      AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    SELECT term_number FROM nodes_lease WHERE {ALIVE}
 ), due AS MATERIALIZED (
     SELECT s.node_id FROM nodes_nodestate s
     WHERE s.due_at <= now() + make_interval(secs => %(ahead)s) AND s.admin_state <> 'disabled'
-      AND (s.owner IS NULL OR s.owner NOT IN (SELECT session FROM alive))
+      AND (s.owner IS NULL OR s.owner NOT IN (SELECT term_number FROM alive))
     ORDER BY s.due_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
-UPDATE nodes_nodestate s SET token = s.token + 1, owner = %(session)s, version = s.version + 1
+UPDATE nodes_nodestate s SET token = s.token + 1, owner = %(lease)s, version = s.version + 1
 FROM due, nodes_poolstate p, nodes_node n, nodes_pool g, nodes_failoverpolicy f, nodes_breakerpolicy b
 WHERE s.node_id = due.node_id AND p.pool_id = s.pool_id AND n.id = s.node_id AND g.id = s.pool_id AND f.id = g.failover_policy_id
   AND b.id = g.breaker_policy_id
@@ -76,9 +62,9 @@ RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.
 """
 
 
-def claim(cursor: Cursor, session: int, *, ahead: float, limit: int) -> ClaimBatch:
-    """Take up to `limit` nodes that fall due within `ahead` seconds and that no living session holds."""
-    cursor.execute(_CLAIM, {"session": session, "ahead": ahead, "limit": limit})
+def claim(cursor: Cursor, lease: int, *, ahead: float, limit: int) -> ClaimBatch:
+    """Take up to `limit` nodes that fall due within `ahead` seconds and that no living lease has claimed."""
+    cursor.execute(_CLAIM, {"lease": lease, "ahead": ahead, "limit": limit})
     rows = cursor.fetchall()
     if not rows:
         return ClaimBatch((), None, None)
@@ -101,15 +87,10 @@ def _claim(row: Row) -> Claim:
     )
 
 
-def release(cursor: Cursor, session: int) -> None:
-    """Give back what this session claimed and has not answered."""
-    cursor.execute("UPDATE nodes_nodestate SET owner = NULL, version = version + 1 WHERE owner = %s", (session,))
-
-
-def check_again(cursor: Cursor, session: int, nodes: Sequence[int]) -> None:
-    """Give back these nodes of this session, due again in two seconds."""
+def check_again(cursor: Cursor, lease: int, nodes: Sequence[int]) -> None:
+    """Give back these nodes of this lease, due again in two seconds."""
     cursor.execute(
         """UPDATE nodes_nodestate SET owner = NULL, due_at = now() + interval '2 seconds', version = version + 1
            WHERE node_id = ANY(%s) AND owner = %s""",
-        (list(nodes), session),
+        (list(nodes), lease),
     )

@@ -17,7 +17,7 @@ from nodes.models.history import (
     Severity,
 )
 from nodes.models.inventory import BreakerPolicy, Check, CheckKind, Failback, FailoverPolicy, Node, Pool, Quorum, Strategy
-from nodes.models.state import AdminState, BreakerMode, BreakerState, FleetState, Health, NodeState, PoolState, Runner
+from nodes.models.state import AdminState, BreakerMode, BreakerState, FleetState, Health, Lease, NodeState, PoolState, Runner
 
 __all__ = [
     "AdminState",
@@ -40,6 +40,7 @@ __all__ = [
     "Health",
     "HourRollup",
     "Incident",
+    "Lease",
     "MinuteRollup",
     "Node",
     "NodeState",

@@ -54,7 +54,7 @@ class NodeState(models.Model):
     due_at = models.DateTimeField()
     due_interval = models.FloatField(null=True)  # seconds; the interval that `due_at` was made of, null before the first check
     token = models.BigIntegerField(default=0)  # term number of the last claim
-    owner = models.BigIntegerField(null=True)  # advisory lock key of the claiming database session
+    owner = models.BigIntegerField(null=True)  # term number of the lease that has claimed it
     last_beat_at = models.DateTimeField(null=True)  # push checks: the last heartbeat
     # last check
     checked_at = models.DateTimeField(null=True)  # start of the last check, whatever it saw
@@ -168,6 +168,27 @@ class FleetState(models.Model):
 
     def __str__(self) -> str:
         return "paused" if self.paused else "isolated" if self.isolated else "automation on"
+
+
+class Lease(models.Model):
+    """The right of one process to work in a slot of its host until the deadline, which it renews; see `nodes.ledger.leases`."""
+
+    term_number = models.BigIntegerField(primary_key=True)
+    kind = models.CharField(max_length=6, choices=[("checks", "checks"), ("alerts", "alerts")])
+    host = models.CharField(max_length=253)
+    slot = models.IntegerField()
+    pid = models.IntegerField()
+    pid_started = models.BigIntegerField()  # clock ticks since the boot; with host and pid it names one process
+    deadline = models.DateTimeField()
+    offered = models.BooleanField(default=False)  # a successor may take the slot
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("kind", "host", "slot"), condition=models.Q(offered=False), name="one_lease_per_slot"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.slot} on {self.host} until {self.deadline:%H:%M:%S}"
 
 
 class Runner(models.Model):

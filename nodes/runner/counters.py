@@ -13,8 +13,8 @@ from datetime import datetime
 
 from nodes.engine.types import Observation
 from nodes.ledger import runners
+from nodes.ledger.leases import Slot
 from nodes.ledger.rows import Cursor
-from nodes.ledger.slots import Slot
 from nodes.rollups import histogram
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # s, upper bounds of check durations

@@ -16,9 +16,9 @@ from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Hold
 from nodes.ledger import fleet, pools_needing_attention, rows, runners
+from nodes.ledger.lease_keeper import LeaseKeeper
 from nodes.ledger.pools import read_fleet
 from nodes.ledger.rows import Cursor, Row
-from nodes.ledger.slots import Slot
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from nodes.runner.counters import Counters
@@ -46,9 +46,10 @@ class PeriodicTasks:
     """Those of one term in one slot; all but `canaries` run in the writing thread, on its connection."""
 
     def __init__(
-        self, writes: psycopg.Connection[Row], *, slot: Slot, canaries: Sequence[tuple[str, int]], counters: Counters
+        self, writes: psycopg.Connection[Row], *, keeper: LeaseKeeper, canaries: Sequence[tuple[str, int]], counters: Counters
     ) -> None:
-        self._writes, self._slot, self._canaries, self._counters = writes, slot, canaries, counters
+        self._writes, self._keeper, self._canaries, self._counters = writes, keeper, canaries, counters
+        self._slot = keeper.slot
         self._began = time.monotonic()
         self._reported = self._began
         self._late_reports = 0
@@ -56,6 +57,7 @@ class PeriodicTasks:
 
     def each_second(self, self_check: SelfCheck, lag: LoopLag, now: float) -> Changed:
         """All that is due this second."""
+        self._keeper.check()
         changed = Changed()
         with self._writes.cursor() as cursor:
             self.listening_since = runners.listening_since(cursor, now)
@@ -65,11 +67,12 @@ class PeriodicTasks:
             if time.monotonic() - self._reported >= REPORT_EVERY:
                 self._reported = time.monotonic()
                 changed.fleet |= self._report(cursor, lag, now)
-        self._slot.hand_over(self._writes)
+        self._keeper.hand_over(self._writes)
         return changed
 
     def hold_or_let_go(self, self_check: SelfCheck, now: float, stall: float = 0.0) -> bool:
         """Hold automation when this runner cannot be believed, end the hold when it can; True when that changed."""
+        self._keeper.check()
         with self._writes.cursor() as cursor:
             held = read_fleet(cursor)["isolated"] is not None
             trouble = self_check.trouble(now, held=held)

@@ -1,4 +1,4 @@
-"""Serves a slot of this host with check runners: takes a free one, works a term, begins again when the database was away."""
+"""Serves a slot of this host with check runners: takes a free one, works a term, begins anew when that was lost."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ from django.conf import settings
 from nodes.egress import Egress
 from nodes.ledger import runners
 from nodes.ledger.connections import connect
+from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
+from nodes.ledger.leases import Slot
 from nodes.ledger.rows import Row
-from nodes.ledger.slots import Slot
 from nodes.runner.counters import Counters
 from nodes.runner.periodic import PeriodicTasks
 from nodes.runner.term import Term
+from nodes.sign_of_life import EVERY as SIGN_EVERY
+from nodes.sign_of_life import SignOfLife
 
 _log = logging.getLogger(__name__)
 
@@ -33,36 +36,64 @@ def serve(stopping: Callable[[], bool]) -> str:
     host = socket.gethostname()
     writes = connect("failover runner")
     for number in range(SLOTS):
-        slot = Slot("checks", host, number)
-        if slot.take(writes):
-            uvloop.run(_serve(writes, slot, stopping))
+        keeper = LeaseKeeper.take(writes, Slot("checks", host, number))
+        if keeper is not None:
+            uvloop.run(_serve(writes, keeper, stopping))
             return f"served slot {number}"
     writes.close()
     return "all slots are taken"
 
 
-async def _serve(writes: psycopg.Connection[Row], slot: Slot, stopping: Callable[[], bool]) -> None:
-    """Work until the term is over; when the database goes away, begin again with new sessions as soon as it is back."""
+async def _serve(writes: psycopg.Connection[Row], taken: LeaseKeeper, stopping: Callable[[], bool]) -> None:
+    """Serve the slot, and show the supervisor that the loop turns, whether or not the database answers."""
+    signs = asyncio.create_task(_show_signs())
+    try:
+        await _serve_slot(writes, taken, stopping)
+    finally:
+        signs.cancel()
+
+
+async def _show_signs() -> None:
+    sign = SignOfLife()
+    try:
+        while True:
+            sign.show()
+            await asyncio.sleep(SIGN_EVERY)
+    finally:
+        sign.end()
+
+
+async def _serve_slot(writes: psycopg.Connection[Row], taken: LeaseKeeper, stopping: Callable[[], bool]) -> None:
+    """Work until the term is over; when the database or the lease is lost, begin anew as soon as both can be had."""
     connection: psycopg.Connection[Row] | None = writes
+    slot, keeper = taken.slot, taken
     while not stopping():
         try:
             if connection is None:
                 connection = connect("failover runner")
-                if not slot.take(connection):
+                again = LeaseKeeper.take(connection, slot)
+                if again is None:
+                    connection.close()
                     return  # another runner was first; it does the work
+                keeper = again
             claims = connect("failover runner claims")
             with connection, claims:
-                await _work(claims, connection, slot, stopping)
+                await _work(claims, connection, keeper, stopping)
             return
-        except psycopg.OperationalError as error:
-            _log.warning("database lost, beginning again: %s", error)
+        except (psycopg.OperationalError, LeaseLostError) as error:
+            _log.warning("beginning again: %s", error)
             connection = None
             await asyncio.sleep(RECONNECT * (0.5 + random.random()))
+        finally:
+            keeper.close()
 
 
-async def _work(claims: psycopg.Connection[Row], writes: psycopg.Connection[Row], slot: Slot, stopping: Callable[[], bool]) -> None:
+async def _work(
+    claims: psycopg.Connection[Row], writes: psycopg.Connection[Row], keeper: LeaseKeeper, stopping: Callable[[], bool]
+) -> None:
+    slot = keeper.slot
     runners.sign(writes, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=True)
     counters = Counters()
-    periodic = PeriodicTasks(writes, slot=slot, canaries=settings.CANARIES, counters=counters)
+    periodic = PeriodicTasks(writes, keeper=keeper, canaries=settings.CANARIES, counters=counters)
     egress = Egress.for_checks(settings.EGRESS_ALLOW)
-    await Term(claims, writes, slot=slot, egress=egress, stopping=stopping, periodic=periodic, counters=counters).run()
+    await Term(claims, writes, keeper=keeper, egress=egress, stopping=stopping, periodic=periodic, counters=counters).run()

@@ -2,9 +2,10 @@
 
 A term is the 30 to 60 s for which one process works in a slot; at its end the slot is offered, and the term goes on until a
 successor has taken it, so that checks never pause and no process grows old.
-In: a slot and two database sessions.  Out: results, events and decisions, by the ledger; hints to browsers after each commit.
-One event loop asks; two threads with a session each claim and write.  Any trouble with the database ends the sessions and with
-them the claims; the slot then starts anew (`slot.py`).  Locks are those of the ledger's statements, none is held while asking.
+In: a lease and two database sessions.  Out: results, events and decisions, by the ledger; hints to browsers after each commit.
+One event loop asks; two threads with a session each claim and write.  Trouble with the database, or a lease that is over, ends
+the term with all that was asked in it; the slot then starts anew (`slot.py`).  Locks are those of the ledger's statements, none
+is held while asking.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from nodes import live
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
-from nodes.ledger import Claim, PoolGoneError, Result, advance, claim, fast_path, open_session, store_results
-from nodes.ledger.claims import check_again, release
+from nodes.ledger import Claim, PoolGoneError, Result, advance, claim, fast_path, leases, store_results
+from nodes.ledger.claims import check_again
+from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.pools import jittered
 from nodes.ledger.rows import Row
-from nodes.ledger.slots import Slot
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from nodes.runner import specs
@@ -55,7 +56,7 @@ class Term:
         claims: psycopg.Connection[Row],
         writes: psycopg.Connection[Row],
         *,
-        slot: Slot,
+        keeper: LeaseKeeper,
         egress: Egress,
         stopping: Callable[[], bool],
         periodic: PeriodicTasks,
@@ -63,9 +64,8 @@ class Term:
     ) -> None:
         self._claims, self._writes = claims, writes
         self._claimer, self._writer = ThreadPoolExecutor(1, "claim"), ThreadPoolExecutor(1, "write")
-        self._slot, self._egress, self._stopping = slot, egress, stopping
+        self._keeper, self._egress, self._stopping = keeper, egress, stopping
         self._periodic, self._counters = periodic, counters
-        self._session = open_session(claims)
         self._loop = asyncio.get_running_loop()
         self._began = time.time()
         self._specs: dict[int, CheckSpec] = {}
@@ -76,20 +76,23 @@ class Term:
         self._results: list[tuple[Claim, Observation]] = []
         self._lag = LoopLag(time.monotonic())
         self._self_check = SelfCheck()
+        self._hints = live.Hints()
         self._urgent = asyncio.Event()  # a new failure is not kept waiting for a batch to gather
         self._ending = asyncio.Event()
 
     async def run(self) -> None:
-        """Work until stopped or succeeded; raises psycopg errors when the database goes away."""
+        """Work until stopped or succeeded; raises psycopg errors, or `LeaseLostError` when the lease is over."""
+        hinting = self._loop.create_task(self._hints.run())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._watch())
                 group.create_task(self._claim())
                 group.create_task(self._write())
                 group.create_task(self._do_periodic_tasks())
-        except* psycopg.Error as errors:
+        except* (psycopg.Error, LeaseLostError) as errors:
             raise errors.exceptions[0] from None
         finally:
+            hinting.cancel()
             for task in self._asking:
                 task.cancel()
             for handle in self._timers.values():
@@ -104,7 +107,8 @@ class Term:
     async def _watch(self) -> None:
         while not self._ending.is_set():
             self._lag.tick(time.monotonic())
-            if self._stopping() or self._slot.has_successor:
+            self._keeper.turned()
+            if self._stopping() or self._keeper.has_successor:
                 self._ending.set()
             await asyncio.sleep(TICK)
 
@@ -120,9 +124,10 @@ class Term:
 
     def _claim_batch(self, limit: int) -> int:
         """One batch of claims, in the claiming thread; the checks start on the loop, each at its own instant."""
+        self._keeper.check()
         asked = time.time()
         with self._claims.cursor() as cursor:
-            found = claim(cursor, self._session, ahead=AHEAD, limit=limit)
+            found = claim(cursor, self._keeper.term_number, ahead=AHEAD, limit=limit)
             if found.database_now is not None:
                 self._clock_offset = found.database_now - (asked + time.time()) / 2
             if found.config_version != self._config_version and found.claims:
@@ -176,8 +181,8 @@ class Term:
         await self._loop.run_in_executor(self._writer, self._give_back)
 
     def _give_back(self) -> None:
-        with self._writes.cursor() as cursor:
-            release(cursor, self._session)
+        self._keeper.close()
+        leases.give_back(self._writes, self._keeper.term_number)
 
     async def _flush(self) -> None:
         """Write what gathered; if much of it fails at once, hold automation before anything is decided from it."""
@@ -188,15 +193,16 @@ class Term:
             await self._check_self()
         changed = await self._loop.run_in_executor(self._writer, self._apply, batch)
         if changed:
-            await live.ahint(changed)
+            self._hints.put(changed)
 
     async def _check_self(self) -> None:
         changed = await self._loop.run_in_executor(self._writer, self._periodic.hold_or_let_go, self._self_check, self._now())
         if changed:
-            await live.ahint(())
+            self._hints.put(())
 
     def _apply(self, batch: list[tuple[Claim, Observation]]) -> set[int]:
         """Write a batch, in the writing thread, failures first; returns the pools in which something is to be seen."""
+        self._keeper.check()
         self._counters.observed(seen for _, seen in batch)
         plain = [pair for pair in batch if pair[0].fast_path and pair[1].verdict == Verdict.PASS]
         fast = {each.node for each, _ in plain}
@@ -245,7 +251,7 @@ class Term:
 
     def _ask_again(self, results: list[Result]) -> bool:
         with self._writes.cursor() as cursor:
-            check_again(cursor, self._session, [r.node for r in results])
+            check_again(cursor, self._keeper.term_number, [r.node for r in results])
         return False
 
     async def _do_periodic_tasks(self) -> None:
@@ -259,7 +265,7 @@ class Term:
                 if await self._loop.run_in_executor(self._writer, self._advance, pool, []):
                     changed.hints.add(pool)
             if changed.hints or changed.fleet:
-                await live.ahint(changed.hints)
+                self._hints.put(changed.hints)
             try:
                 await asyncio.wait_for(self._ending.wait(), 1.0)
             except TimeoutError:

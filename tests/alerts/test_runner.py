@@ -13,10 +13,11 @@ from django.db import connection
 from alerts.delivery import Reply
 from alerts.models import Notification
 from alerts.services import runner
-from nodes.ledger import slots
+from nodes.ledger import lease_keeper, leases
 from nodes.ledger.connections import connect
-from nodes.ledger.slots import Slot
-from nodes.models import Runner
+from nodes.ledger.leases import Slot
+from nodes.ledger.rows import Row
+from nodes.models import Lease, Runner
 from tests.alerts import history
 from tests.alerts.history import fail, make_pool, open_incident
 
@@ -76,8 +77,9 @@ def until(holds: Callable[[], bool]) -> bool:
     return any(holds() or patience.wait(0.05) for _ in range(PATIENCE * 20)) or holds()
 
 
-def hold_slot(other: psycopg.Connection[dict[str, object]]) -> None:
-    other.execute("SELECT pg_advisory_lock(%s, %s)", SLOT.key)
+def hold_slot(other: psycopg.Connection[Row]) -> None:
+    """Take the slot, as soon as it is offered."""
+    assert until(lambda: leases.take(other, SLOT) is not None)
 
 
 def test_a_destination_that_hangs_delays_no_other_and_no_shutdown(serving: Callable[[], Served]) -> None:
@@ -104,7 +106,7 @@ def test_a_slot_that_is_taken_is_left_at_once(serving: Callable[[], Served]) -> 
 
 
 def test_a_term_goes_on_until_a_successor_has_the_slot(serving: Callable[[], Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "TERM", (0.0, 0.0))
+    monkeypatch.setattr(lease_keeper, "TERM", (0.0, 0.0))
     history.pagerduty()
     served = serving()
     assert until(lambda: Runner.objects.filter(kind="alerts").exists())
@@ -115,19 +117,10 @@ def test_a_term_goes_on_until_a_successor_has_the_slot(serving: Callable[[], Ser
 
 
 def test_with_the_broker_away_alerts_leave_after_the_term(serving: Callable[[], Served], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots, "TERM", (0.0, 0.0))
+    monkeypatch.setattr(lease_keeper, "TERM", (0.0, 0.0))
     history.pagerduty()
     served = serving()
-    with connect("test") as other:  # offered: nobody holds it, and nobody takes it
-        assert until(lambda: Runner.objects.filter(kind="alerts").exists())
-        assert until(
-            lambda: (
-                other.execute(
-                    "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND objid = %s", SLOT.key
-                ).fetchone()
-                is None
-            )
-        )
+    assert until(Lease.objects.filter(kind="alerts", offered=True).exists)  # nobody takes it
     fail(open_incident(make_pool()))
     assert served.paged.wait(PATIENCE)
 

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
+
 import psycopg
 
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
-from nodes.ledger import Result, advance, claim, open_session
+from nodes.ledger import Result, advance, claim, leases
+from nodes.ledger.leases import Slot
 from nodes.ledger.rows import Row
 from nodes.models import Node, Pool
+
+_slots = itertools.count()
+
+
+def lease(connection: psycopg.Connection[Row]) -> int:
+    """A lease of a slot that nobody else has: its term number."""
+    term_number = leases.take(connection, Slot("checks", "test", next(_slots)))
+    assert term_number is not None
+    return term_number
 
 
 def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str], now: float) -> None:
     """Claim every node and apply these verdicts; nodes that are not named are given back."""
-    session = open_session(connection)
+    term_number = lease(connection)
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
         names = dict(Node.objects.values_list("pk", "name"))
-        claims = {names[c.node]: c for c in claim(cursor, session, ahead=1, limit=100).claims}
+        claims = {names[c.node]: c for c in claim(cursor, term_number, ahead=1, limit=100).claims}
         results = [
             Result(
                 claims[name].node,

@@ -10,7 +10,7 @@ import pytest
 from nodes import operations
 from nodes.engine.enums import AdminState, Verdict
 from nodes.engine.types import Hold, Observation
-from nodes.ledger import Result, advance, claim, fast_path, fleet, open_session, store_results
+from nodes.ledger import Result, advance, claim, fast_path, fleet, store_results
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import (
@@ -26,7 +26,7 @@ from nodes.models import (
     Pool,
     PoolState,
 )
-from tests.integration.checking import see
+from tests.integration.checking import lease, see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -94,19 +94,10 @@ def test_a_result_that_answers_an_old_claim_changes_nothing(connection: psycopg.
     assert NodeState.objects.get(pk=node.pk).fails == 0
 
 
-def test_the_claims_of_a_dead_session_are_free_at_once(pool: Pool) -> None:
-    with connect("one") as dead, dead.cursor() as cursor:
-        assert len(claim(cursor, open_session(dead), ahead=1, limit=10).claims) == 3
-        with connect("two") as other, other.cursor() as second:
-            assert claim(second, open_session(other), ahead=1, limit=10).claims == ()
-    with connect("three") as living, living.cursor() as cursor:
-        assert len(claim(cursor, open_session(living), ahead=1, limit=10).claims) == 3
-
-
-def test_two_sessions_never_claim_the_same_node(pool: Pool) -> None:
+def test_two_leases_never_claim_the_same_node(pool: Pool) -> None:
     with connect("one") as one, connect("two") as two, one.cursor() as first, two.cursor() as second:
-        mine = claim(first, open_session(one), ahead=1, limit=2).claims
-        yours = claim(second, open_session(two), ahead=1, limit=10).claims
+        mine = claim(first, lease(one), ahead=1, limit=2).claims
+        yours = claim(second, lease(two), ahead=1, limit=10).claims
     assert len(mine) == 2
     assert len(yours) == 1
     assert not {c.node for c in mine} & {c.node for c in yours}
@@ -116,7 +107,7 @@ def test_a_plain_pass_takes_the_fast_path_and_is_fenced(connection: psycopg.Conn
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
-    session = open_session(connection)
+    session = lease(connection)
     with connection.cursor() as cursor:
         claims = claim(cursor, session, ahead=1, limit=10).claims
         assert all(c.fast_path for c in claims)

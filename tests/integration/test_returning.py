@@ -17,12 +17,12 @@ from nodes import operations
 from nodes.engine.enums import Verdict
 from nodes.engine.reporting import Calls, Report
 from nodes.engine.types import Observation
-from nodes.ledger import Result, advance, claim, open_session
+from nodes.ledger import Result, advance, claim
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import BreakerPolicy, Event, Failover, FailoverPolicy, Incident, NodeState, Pool, PoolState
 from nodes.screens.decisions import decision_records
-from tests.integration.checking import see
+from tests.integration.checking import lease, see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -138,7 +138,7 @@ def test_two_sessions_that_see_the_same_failure_make_one_failover(pool: Pool) ->
     with connect("claiming") as connection:
         claims = []
         for _ in range(2):
-            session = open_session(connection)
+            session = lease(connection)
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
                 claims.append([each for each in claim(cursor, session, ahead=1, limit=9).claims if each.node == node("b")])
