@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
+from math import inf
 
 from django.conf import settings
 
 from alerts.delivery.types import Refused, Reply, RetryAfter
-from nodes.egress import DeliveryError, Egress, EgressRefusedError, open_webhook
+from nodes.egress import DeliveryError, Egress, EgressRefusedError, NotSentError, open_webhook
+from nodes.sign_of_life import boot_time
 
-TIMEOUT = 10.0  # s for everything
+TIMEOUT = 8.0  # s for everything
 _AGENT = {"User-Agent": "failover-console", "Accept": "*/*"}
+
+
+# The boot-time clock after which this thread or task may not begin to send any more: the message may be another's by then.
+_start_by: ContextVar[float] = ContextVar("start_by", default=inf)
+
+
+@contextmanager
+def starting_by(boot_time: float) -> Iterator[None]:
+    """What is posted inside sends its first byte by this instant of the boot-time clock, or nothing."""
+    token = _start_by.set(boot_time)
+    try:
+        yield
+    finally:
+        _start_by.reset(token)
+
+
+def _in_time() -> bool:
+    return boot_time() <= _start_by.get()
 
 
 @lru_cache(maxsize=1)
@@ -22,7 +44,9 @@ def _egress() -> Egress:
 def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply | RetryAfter | Refused:
     """A `Post`; the address, which may be a secret, is in none of the sentences."""
     try:
-        reply = open_webhook(_egress(), url, {**_AGENT, **headers}, body, timeout=TIMEOUT)
+        reply = open_webhook(_egress(), url, {**_AGENT, **headers}, body, timeout=TIMEOUT, may_send=_in_time)
+    except NotSentError:
+        return RetryAfter(None, "not sent: this process stood still, and the message may have become another's", ours=True)
     except EgressRefusedError as error:
         return Refused(f"not sent: {error}")
     except DeliveryError as error:

@@ -10,23 +10,28 @@ from __future__ import annotations
 
 import random
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
 from alerts.delivery import SPACING, Accepted, Disable, Endpoint, Message, Outcome, Payload, Post, Refused, RetryAfter, send
 from alerts.delivery.answers import HORIZON, backoff
+from alerts.delivery.transport import starting_by
 from alerts.models import Alert, Attempt, Destination, Notification
 from alerts.rules import Action, Kind
 from alerts.services import destination_breaker, destinations
 from alerts.services.destination_breaker import Transition
 from alerts.services.payloads import humanize
 from nodes.models.encrypted import EncryptedTextUnreadableError
+from nodes.sign_of_life import boot_time
 
-LEASE = 30.0  # s; a send ends after 10
+LEASE = 12.0  # s; resolving, sending and reading end after 8
+START = 2.0  # s after its lease began in which a message must be on its way to the sender
+FIRST_BYTE = 8.0  # s after its lease began by which its first byte must be out: nobody else has it so soon
 NOT_FOUND_LIMIT = 3  # answers 404 in a row that disable a destination
 _OPENING = ["trigger", "test"]
+_OF_A_RESOLVE = ("destination_id", "alert_id", "incident_id", "event_id", "action", "dedup_key", "severity", "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Leased:
     message: Message
     endpoint: Endpoint | None  # None: its secrets cannot be read
     unreadable: str = ""  # why they cannot
+    taken_at: float = field(default_factory=boot_time)  # by the boot-time clock, before the lease was committed
 
 
 # A trigger that was never sent and whose resolve is written, or a message that a later one of the same key replaces.
@@ -166,7 +172,10 @@ def send_leased(leased: Leased, post: Post, now: float) -> Outcome:
     """Send outside any transaction; `now` in seconds."""
     if leased.endpoint is None:
         return RetryAfter(None, leased.unreadable, ours=True)
-    return send(leased.message, leased.endpoint, post, now)
+    if boot_time() > leased.taken_at + START:
+        return RetryAfter(None, "not sent: this process stood still, and the message may have become another's", ours=True)
+    with starting_by(leased.taken_at + FIRST_BYTE):
+        return send(leased.message, leased.endpoint, post, now)
 
 
 def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float, now: datetime) -> int | None:
@@ -180,8 +189,20 @@ def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float
         _record_attempt(notification, outcome, began, duration)
         if still_leased:
             _apply_outcome(notification, destination, outcome, now)
+        elif isinstance(outcome, Accepted) and notification.action in _OPENING:
+            _resolve_again(notification, now)
         incident = notification.incident
         return incident.pool_id if incident else None
+
+
+def _resolve_again(late: Notification, now: datetime) -> None:
+    """A trigger that was accepted after its lease was over may have opened again what was resolved meanwhile."""
+    same = Notification.objects.filter(destination_id=late.destination_id, dedup_key=late.dedup_key, action=Action.RESOLVE)
+    resolve = same.order_by("-sequence").first()
+    if resolve is None or same.filter(status=Notification.Status.PENDING).exists():
+        return  # none is written, or the one that is comes after this
+    same_words = {name: getattr(resolve, name) for name in _OF_A_RESOLVE}
+    Notification.objects.create(**same_words, sequence=resolve.sequence + 1, due_at=now, created_at=now)
 
 
 def _record_attempt(notification: Notification, outcome: Outcome, began: datetime, duration: float) -> None:

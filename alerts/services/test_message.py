@@ -28,7 +28,7 @@ class TooManyTestsError(Exception):
 
 
 def send_test(destination: Destination, *, actor: str, now: datetime, post: Post) -> Notification:
-    """Send a test message and wait for its outcome, 10 s at the most; raises `TooManyTestsError`."""
+    """Send a test message and wait for its outcome, 8 s at the most; raises `TooManyTestsError`."""
     recent = Notification.objects.filter(action=Action.TEST, requested_by=actor, created_at__gt=now - _WINDOW)
     if recent.count() >= LIMIT:
         raise TooManyTestsError

@@ -6,13 +6,14 @@ The address that was classified is the one that is connected to; names are resol
 from nodes.egress.names import NameUnknownError, ResolverTroubleError
 from nodes.egress.policy import Egress, EgressRefusedError
 from nodes.egress.table import Standing, standing
-from nodes.egress.web import DeliveryError, WebhookReply, open_webhook, target
+from nodes.egress.web import DeliveryError, NotSentError, WebhookReply, open_webhook, target
 
 __all__ = [
     "DeliveryError",
     "Egress",
     "EgressRefusedError",
     "NameUnknownError",
+    "NotSentError",
     "ResolverTroubleError",
     "Standing",
     "WebhookReply",

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -70,8 +70,23 @@ def target(url: str) -> Target:
     return Target(parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80), path)
 
 
-def open_webhook(egress: Egress, url: str, headers: Mapping[str, str], body: bytes, *, timeout: float = 10.0) -> WebhookReply:
-    """POST and read the answer, all within `timeout` seconds.  Raises `EgressRefusedError` or `DeliveryError`."""
+class NotSentError(Exception):
+    """Asked right before the first byte, the caller wanted nothing sent any more."""
+
+
+def open_webhook(
+    egress: Egress,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    timeout: float = 10.0,
+    may_send: Callable[[], bool] = lambda: True,
+) -> WebhookReply:
+    """POST and read the answer, all within `timeout` seconds; `may_send` is asked right before the first byte.
+
+    Raises `EgressRefusedError`, `DeliveryError` or `NotSentError`.
+    """
     goal = target(url)
     began = time.monotonic()
     address = _address(egress, goal, timeout)
@@ -84,6 +99,8 @@ def open_webhook(egress: Egress, url: str, headers: Mapping[str, str], body: byt
     except (OSError, ValueError):
         raise DeliveryError(line.late or f"{goal.host} cannot be connected to", ambiguous=False) from None
     else:
+        if not may_send():
+            raise NotSentError
         try:
             reply = line.post({"Host": _host_header(goal), "Accept-Encoding": "identity", "Connection": "close", **headers}, body)
         except (OSError, ValueError, http.client.HTTPException) as error:

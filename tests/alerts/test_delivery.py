@@ -31,6 +31,7 @@ from alerts.delivery import (
 )
 from alerts.delivery.answers import backoff, retry_after
 from alerts.rules import Action, Kind
+from nodes.sign_of_life import boot_time
 from tests.alerts.history import ROUTING_KEY, SIGNING_SECRET, SLACK_URL
 from tests.alerts.receivers import Behaviour, answers, closes_in_the_middle, hangs, never_ends, receiver, reply, resets
 
@@ -261,6 +262,15 @@ def deliver(behaviour: Behaviour, monkeypatch: pytest.MonkeyPatch, kind: Kind = 
 
 def test_a_receiver_that_takes_the_message_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert deliver(answers(reply("200 OK", b"ok")), monkeypatch) == Accepted(200)
+
+
+def test_what_may_not_begin_any_more_sends_no_byte() -> None:
+    asked: list[str] = []
+    with receiver(lambda *_: asked.append("a request")) as url, transport.starting_by(boot_time() - 0.1):
+        outcome = send(make_message(), Endpoint(Kind.SLACK, url), transport.post, NOW)
+    assert isinstance(outcome, RetryAfter)
+    assert (outcome.ours, outcome.ambiguous) == (True, False)
+    assert asked == []
 
 
 @pytest.mark.parametrize("behaviour", [hangs, resets, closes_in_the_middle])

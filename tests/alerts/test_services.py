@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import uuid
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -18,6 +19,7 @@ from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Incident, Outbox
+from nodes.sign_of_life import boot_time
 from tests.alerts import history
 from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident, recover
 
@@ -142,7 +144,7 @@ def test_a_sender_that_dies_is_repeated_under_the_same_ids_and_counted(incident:
     fail(incident)
     routing.route(at(0))
     first = lease_one(at(0))  # sent, and then the process is killed
-    assert dispatch.claim(at(29), room=32, owner=OTHER) == []
+    assert dispatch.claim(at(dispatch.LEASE - 1), room=32, owner=OTHER) == []
     second = lease_one(at(31), OTHER)
     assert (second.message.message_id, second.message.key) == (first.message.message_id, first.message.key)
     dispatch.record(second, Accepted(202), began=at(31), duration=0.1, now=at(31))
@@ -160,6 +162,47 @@ def test_an_answer_that_comes_after_its_lease_changes_nothing_but_is_kept(incide
     notification = Notification.objects.get()
     assert (notification.status, notification.lease_owner) == ("leased", OTHER)
     assert notification.tries.filter(outcome="refused").exists()
+
+
+def test_a_trigger_that_is_accepted_after_its_resolve_is_resolved_again(incident: Incident, pager: Destination) -> None:
+    """The sender stood still between its last look at the clock and its first byte, until everything was over."""
+    fail(incident)
+    routing.route(at(0))
+    late = lease_one(at(0))
+    recover(incident)
+    receiver = Receiver()
+    for second in (31, 33, 35):
+        dispatch_due(receiver, at(second))
+    assert receiver.actions == ["trigger", "resolve"]
+    dispatch.record(late, Accepted(202), began=at(0), duration=40, now=at(40))  # it opened again what was resolved
+    dispatch.record(late, Accepted(202), began=at(0), duration=40, now=at(40))
+    for second in (41, 43):
+        dispatch_due(receiver, at(second))
+    assert receiver.actions == ["trigger", "resolve", "resolve"]
+
+
+def test_a_trigger_that_is_accepted_late_before_its_resolve_left_is_resolved_once(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    routing.route(at(0))
+    late = lease_one(at(0))
+    receiver = Receiver()
+    dispatch_due(receiver, at(31))
+    recover(incident)
+    routing.route(at(32))
+    dispatch.record(late, Accepted(202), began=at(0), duration=32, now=at(32))
+    for second in (33, 35):
+        dispatch_due(receiver, at(second))
+    assert receiver.actions == ["trigger", "resolve"]
+
+
+def test_a_sender_that_stood_still_sends_nothing(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    routing.route(at(0))
+    leased = replace(lease_one(at(0)), taken_at=boot_time() - dispatch.START - 0.1)
+    receiver = Receiver()
+    outcome = dispatch.send_leased(leased, receiver, 0.0)
+    assert isinstance(outcome, RetryAfter)
+    assert (outcome.ours, outcome.ambiguous, receiver.asked) == (True, False, [])
 
 
 def test_a_resolve_follows_a_trigger_of_which_nobody_knows_whether_it_arrived(incident: Incident, pager: Destination) -> None:
