@@ -71,6 +71,8 @@ def _database(url: str) -> dict[str, Any]:
             "keepalives_interval": 2,
             "keepalives_count": 3,
             "tcp_user_timeout": 8000,
+            # Nobody waits long for a lock, and nobody who hangs keeps one; `manage.py migrate` alone does without.
+            "options": "-c lock_timeout=2s -c idle_in_transaction_session_timeout=3s",
             **options,
         },
     }
