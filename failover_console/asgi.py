@@ -14,6 +14,7 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402 - as above
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402 - as above
 from django.conf import settings  # noqa: E402 - as above
 
+from failover_console.lifespan import lifespan  # noqa: E402 - as above
 from failover_console.listening import start_signing  # noqa: E402 - as above
 from failover_console.origin import ExactOrigin  # noqa: E402 - as above
 from nodes.routing import websocket_urlpatterns  # noqa: E402 - as above
@@ -22,6 +23,7 @@ start_signing()
 application = ProtocolTypeRouter(
     {
         "http": http,
+        "lifespan": lifespan,
         "websocket": ExactOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.WEBSOCKET_ORIGIN),
     }
 )

@@ -33,7 +33,8 @@ def die_with_parent(number: int = signal.SIGKILL, *, parent: int | None = None) 
 class ChildProcess:
     """A program that may be started again and again: `name` for people, `argv`, the signals that end it.
 
-    `output` None pipes what it prints to `stream`; a path keeps what its present run prints there.
+    `output` None pipes what it prints to `stream`; a path keeps what its present run prints there.  With `shows_signs` it shows
+    its supervisor that it lives (`nodes.sign_of_life`).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class ChildProcess:
         output: Path | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals = signal.SIGKILL,
+        shows_signs: bool = False,
     ) -> None:
         self.name = name
         self.argv = tuple(argv)
@@ -54,6 +56,7 @@ class ChildProcess:
         self.output = output
         self.stop_signal = stop_signal
         self.orphan_signal = orphan_signal
+        self.shows_signs = shows_signs
         self._process: subprocess.Popen[bytes] | None = None
         self._group_left = False
 

@@ -8,7 +8,7 @@ PROJECT = "failover_console"
 def web(host: str, port: str) -> list[str]:
     """The web server.  Small frames, no compression: our messages go one way and are small."""
     return [
-        "uvicorn", f"{PROJECT}.asgi:application", "--host", host, "--port", port, "--loop", "uvloop", "--lifespan", "off",
+        "uvicorn", f"{PROJECT}.asgi:application", "--host", host, "--port", port, "--loop", "uvloop", "--lifespan", "on",
         "--ws-max-size", "4096", "--ws-per-message-deflate", "false", "--timeout-graceful-shutdown", "2", "--no-access-log",
         "--no-server-header", "--no-proxy-headers",
     ]  # fmt: skip  # options beside their values

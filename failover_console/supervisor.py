@@ -1,4 +1,4 @@
-"""Keeps a set of children running, and ends them in order.
+"""Keeps a set of children running, ends what hangs, and ends all in order.
 
 One thread, one loop: it passes on what the children print, starts again what died (with backoff and a line that says so), and on
 the first SIGINT, SIGTERM or SIGHUP ends the stages in the reverse order of their start, all within STOP_SECONDS. A second
@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 from failover_console.child_process import ChildProcess
+from failover_console.hang_watch import HangWatch, Process
+from nodes.sign_of_life import boot_time
 
 STOP_SECONDS = 7.3  # for all together; a stage that comes later has what it takes `hurried`
 KILLED_SECONDS = 1.0  # what the kernel may take to end a killed process
@@ -40,6 +42,7 @@ class Stage:
 class _Watch:
     child: ChildProcess
     started: float = 0.0
+    started_boot: float = 0.0
     deaths: int = 0
     again: float | None = None  # monotonic; None while it runs
     rest: bytes = field(default=b"")
@@ -48,7 +51,8 @@ class _Watch:
 class Supervisor:
     """Runs `stages` in their order until a signal ends them; `say` takes each line for the terminal.
 
-    `ready` is asked until it is true, then `on_ready` runs, once.
+    `ready` is asked until it is true, then `on_ready` runs, once; `on_turn` runs at each turn.
+    What `hangs` finds is killed, and `on_killed` told of it.
     """
 
     def __init__(
@@ -58,11 +62,17 @@ class Supervisor:
         *,
         ready: Callable[[], bool] = lambda: True,
         on_ready: Callable[[], None] = lambda: None,
+        on_turn: Callable[[], None] = lambda: None,
+        hangs: HangWatch | None = None,
+        on_killed: Callable[[Sequence[Process]], None] = lambda _killed: None,
     ) -> None:
         self._stages = tuple(stages)
         self._say = say
         self._ready: Callable[[], bool] | None = ready
         self._on_ready = on_ready
+        self._on_turn = on_turn
+        self._hangs = hangs
+        self._on_killed = on_killed
         self._watches = [_Watch(child) for stage in stages for child in stage.members]
         self._width = max((len(watch.child.name) for watch in self._watches), default=0)
         self._selector = selectors.DefaultSelector()
@@ -77,6 +87,7 @@ class Supervisor:
                 while not self._asked:
                     self._turn()
                     self._tend()
+                    self._on_turn()
             finally:
                 self._stop()
 
@@ -85,7 +96,7 @@ class Supervisor:
 
     def _begin(self, watch: _Watch) -> None:
         """Start one child, or take over one that runs already."""
-        watch.started, watch.again = time.monotonic(), None
+        watch.started, watch.started_boot, watch.again = time.monotonic(), boot_time(), None
         if not watch.child.running():
             try:
                 watch.child.start()
@@ -115,9 +126,29 @@ class Supervisor:
                     self._plan_again(watch, f"ended ({_manner(watch.child.status())})")
             elif now >= watch.again:
                 self._begin(watch)
+        self._end_what_hangs()
         if self._ready is not None and self._ready():
             self._ready = None
             self._on_ready()
+
+    def _end_what_hangs(self) -> None:
+        """Kill one process that shows no sign of life: alone where its parent replaces it, else with all of its program."""
+        if self._hangs is None:
+            return
+        running = {watch.child.pid: watch for watch in self._watches if watch.child.shows_signs and watch.child.running()}
+        hung = self._hangs.look({pid: watch.started_boot for pid, watch in running.items()})
+        if hung is None:
+            return
+        watch = running.get(hung.group)
+        what = f"process {hung.pid} shows no sign of life for {hung.silent_for:.0f} s and is killed"
+        self._say(f"{watch.child.name if watch else 'a child'}: {what}.")
+        killed = self._hangs.members(hung)
+        if watch is not None and hung.whole_group:
+            watch.child.end_group()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(hung.pid, signal.SIGKILL)
+        self._on_killed(killed)
 
     def _plan_again(self, watch: _Watch, what: str) -> None:
         now = time.monotonic()

@@ -18,10 +18,10 @@ def services() -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "compose.yaml").read_text())["services"])
 
 
-def test_every_program_of_up_is_a_service_with_the_same_command(services: dict[str, Any]) -> None:
-    commands = {name: service["command"] for name, service in services.items() if name in all_processes("0.0.0.0", "8000")}
+def test_every_program_of_up_is_a_service_under_a_supervisor(services: dict[str, Any]) -> None:
+    commands = {name: service["command"] for name, service in services.items() if "supervise" in service["command"]}
 
-    assert commands == all_processes("0.0.0.0", "8000")
+    assert commands == {name: ["python", "manage.py", "supervise", name] for name in all_processes("0.0.0.0", "8000")}
 
 
 def test_every_lasting_service_has_a_health_check(services: dict[str, Any]) -> None:

@@ -2,13 +2,11 @@
 
 import contextlib
 import errno
-import os
 import secrets
 import signal
 import socket
-import sys
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -18,16 +16,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-from failover_console import addresses, processes
+from failover_console import addresses, processes, watched
 from failover_console import demo as demo_fleet
-from failover_console.child_process import ChildProcess
 from failover_console.embedded import EmbeddedError, Services
+from failover_console.hang_watch import HangWatch
 from failover_console.readiness import Readiness
 from failover_console.supervisor import Stage, Supervisor
 from nodes.models import Pool
 
 PASSWORD_BYTES = 12
-ROOT_IS_MEANT = "ignore:You're running the worker with superuser privileges"  # Celery's; who starts `up` as root knows it
 LOOPBACK = "127.0.0.0/8"
 HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5, "demo": 0.5}
 
@@ -93,18 +90,22 @@ class Command(BaseCommand):
 
     def _supervise(self, services: Services, *, with_demo: bool) -> None:
         # The demo's servers are on loopback, where checks and webhooks go only by this list.
-        allowed = ",".join(map(str, [*settings.EGRESS_ALLOW, *([LOOPBACK] if with_demo else [])]))
+        allowed = {"EGRESS_ALLOW": ",".join(map(str, [*settings.EGRESS_ALLOW, *([LOOPBACK] if with_demo else [])]))}
         programs = processes.all_processes(settings.HOST, str(settings.PORT))
         if with_demo:
             programs["demo"] = ["django", "demo", "serve"]
-        children = {name: _child(name, argv, allowed) for name, argv in programs.items()}
-        alone = [*services.processes, *([children.pop("demo")] if with_demo else [])]
-        stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in alone]
-        web = children.pop("web")
-        # Beat is asked first and sends nothing from then on; what it takes to leave need not keep the workers waiting.
-        stages += [Stage((children.pop("beat"), *children.values()), patience=5.0), Stage((web,), patience=2.5)]
-        readiness = Readiness(settings.HOST, settings.PORT, settings.PUBLIC_URL)
-        Supervisor(stages, self._say, ready=readiness.answers, on_ready=self._greet).run()
+        with watched.signs_directory() as signs:
+            children = {name: watched.child(name, argv, signs, allowed) for name, argv in programs.items()}
+            alone = [*services.processes, *([children.pop("demo")] if with_demo else [])]
+            stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in alone]
+            web = children.pop("web")
+            # Beat is asked first and sends nothing from then on; what it takes to leave need not keep the workers waiting.
+            stages += [Stage((children.pop("beat"), *children.values()), patience=5.0), Stage((web,), patience=2.5)]
+            readiness = Readiness(settings.HOST, settings.PORT, settings.PUBLIC_URL)
+            Supervisor(
+                stages, self._say, ready=readiness.answers, on_ready=self._greet, hangs=HangWatch(signs),
+                on_killed=watched.free_leases,
+            ).run()  # fmt: skip  # what it is told beside what it tells
         self._say("All has ended; the history is kept.")
 
     def _greet(self) -> None:
@@ -113,13 +114,6 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         with contextlib.suppress(OSError):  # a terminal that is gone must not keep us from ending in order
             print(line, flush=True)
-
-
-def _child(name: str, argv: Sequence[str], egress_allow: str) -> ChildProcess:
-    """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
-    given = {"DATA_DIR": str(settings.DATA_DIR), "EGRESS_ALLOW": egress_allow}
-    environment = os.environ | given | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT}
-    return ChildProcess(name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
