@@ -26,7 +26,7 @@ def backwards(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    """`Page` is called `Alert`.  Table and columns keep their names, so that a console of the last version reads on meanwhile.
+    """`Page` is called `Alert`.  Table and columns keep their names, for nobody gains by a rename.
 
     An index is renamed beside reads and writes, and with it the constraint that it serves.
     """

@@ -11,6 +11,7 @@ from django.urls import reverse
 from alerts.delivery import Payload
 from alerts.delivery.answers import iso
 from alerts.rules import Action
+from nodes.engine.enums import Guard
 from nodes.models import Event, Failover, Incident
 
 _MINUTE = 60  # s
@@ -70,7 +71,7 @@ def what_was_done(event: Event) -> str:
         return ""
     if decided.status == Failover.Status.REFUSED:
         blocked = next((g["reason"] for g in decided.record.get("guards", ()) if g.get("holds") and not g.get("overridden")), "")
-        return f"no share was moved: {blocked or decided.refused_by.replace('_', ' ')}"
+        return f"no share was moved: {blocked or Guard(decided.refused_by).words}"
     takers = [c for c in decided.record.get("considered", ()) if c["after"] > c["before"]]
     to = ", ".join(f"{c['name']} (now {c['after'] / 100:.2f} %)" for c in takers)
     return f"its share moved to {to}, epoch {decided.epoch}" if to else decided.reason

@@ -17,7 +17,7 @@ from nodes.circuit.blocks import enter, enter_calls, innermost, take_out
 from nodes.circuit.deferred import DEFERRED_TYPES, is_deferred
 from nodes.circuit.fast_path import ClosedCalls
 from nodes.circuit.permit import CallPermit
-from nodes.circuit.rejection import CircuitOpenError
+from nodes.circuit.rejection import CallRejectedError, CircuitOpenError
 from nodes.circuit.state import BreakerState
 from nodes.circuit.streams import guard_async_generator, guard_generator
 from nodes.engine.enums import Outcome
@@ -99,7 +99,7 @@ class CircuitBreaker(BreakerState):
                 return await self.call_async(fn, *args, **kwargs)
 
         elif inspect.isgeneratorfunction(fn):
-            guarded = guard_generator(fn, self.acquire, self._end, self._step_clock())
+            guarded = guard_generator(fn, self.acquire, self._end, self._clock, measured=self._measures)
         elif inspect.isasyncgenfunction(fn):
             guarded = guard_async_generator(fn, self.acquire, self._end, self._clock)
         else:
@@ -150,18 +150,28 @@ class CircuitBreaker(BreakerState):
             self._finish(entry, Outcome.IGNORED)
         later: Any = lambda: result  # noqa: E731 - one expression
         if type(result) is GeneratorType:
-            return guard_generator(later, self.acquire, self._end, self._step_clock())()  # type: ignore[return-value]  # R is a generator
+            guarded = guard_generator(later, self.acquire, self._end, self._clock, measured=self._measures)
+            return guarded()  # type: ignore[return-value]  # R is a generator
         if type(result) is AsyncGeneratorType:
             return guard_async_generator(later, self.acquire, self._end, self._clock)()  # type: ignore[return-value]  # as above
-        return self.call_async(later)  # type: ignore[return-value]  # R is a coroutine
+        return self._awaited(result, later)  # type: ignore[return-value]  # R is a coroutine
+
+    async def _awaited(self, result: Any, later: Callable[[], Any]) -> Any:
+        """Guard a coroutine that was made already; one that is refused is closed, for nobody will await it."""
+        try:
+            return await self.call_async(later)
+        except CallRejectedError:
+            result.close()
+            raise
 
     def _end(self, entry: ClosedCalls | CallPermit, error: BaseException | None) -> None:
         """End a call that raised `error`, or nothing and has no result to look at."""
         self._finish(entry, self._outcomes.of(error), error)
 
-    def _step_clock(self) -> Callable[[], float] | None:
-        """The clock for a generator, None when it does not matter how long a call takes."""
-        return self._clock if self.policy.slow_call_duration is not None else None
+    @property
+    def _measures(self) -> bool:
+        """Whether it matters how long a call takes."""
+        return self.policy.slow_call_duration is not None
 
     def __enter__(self) -> Self:
         outer = innermost()

@@ -17,6 +17,8 @@ class Reporting(Protocol):
         self, permit: CallPermit, outcome: Outcome, duration: float | None = None, error: BaseException | None = None
     ) -> None: ...
 
+    def renew(self, permit: CallPermit) -> None: ...
+
 
 class CallPermit:
     """Leave for one call.  Report it once; what comes after the first report is dropped."""
@@ -28,6 +30,12 @@ class CallPermit:
     ) -> None:
         self.breaker, self.permit, self.started, self.reported = breaker, permit, started, False
         self.counts = counts  # of the fast path that gave it
+
+    def go_on(self, away: float = 0.0) -> None:
+        """The call goes on, as a stream does at each step; its consumer was `away` for so many seconds, which do not count."""
+        self.started += away
+        if self.permit.trial:
+            self.breaker.renew(self)
 
     def success(self, duration: float | None = None) -> None:
         """The call came back; `duration` in seconds, None when it was not measured."""

@@ -119,6 +119,14 @@ class BreakerState:
         permit.reported = True
         self._report(permit.permit, permit.counts, outcome, duration, error)
 
+    def renew(self, permit: CallPermit) -> None:
+        """A trial goes on: it is given up `trial_timeout` from now."""
+        now = self._clock()
+        with self._lock:
+            value, changes = self._ticked(now)
+            self._keep(rules.renew(value, self.policy, permit.permit, now))
+        self._tell(changes)
+
     def _finish(self, entry: ClosedCalls | CallPermit, outcome: Outcome, error: BaseException | None = None) -> None:
         """End a call that this breaker made itself, and so could measure."""
         if isinstance(entry, ClosedCalls):

@@ -2,7 +2,8 @@
 
 It asks for its permit at the first step; it is a success when exhausted, a failure at an exception, ignored when closed early
 (by `break`, `close()`, cancellation, or by the collector).  What the consumer sends or throws reaches the guarded generator.  The
-time that the consumer takes between two steps is not the callee's: it is left out of the call's duration.
+time that the consumer takes between two steps is not the callee's: it is left out of the call's duration.  A trial is given up
+after `trial_timeout` of silence, not of length: each step begins it anew.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ Clock = Callable[[], float]
 
 
 def guard_generator(
-    fn: Callable[..., Generator[Any, Any, Any]], acquire: Acquire, end: End, clock: Clock | None
+    fn: Callable[..., Generator[Any, Any, Any]], acquire: Acquire, end: End, clock: Clock, *, measured: bool
 ) -> Callable[..., Generator[Any, Any, Any]]:
-    """A generator function as `fn`, its iteration guarded; without a clock when nobody looks at how long it took."""
+    """A generator function as `fn`, its iteration guarded; not `measured` when nobody looks at how long it took."""
 
     @wraps(fn)
     def guarded(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         permit = acquire()
         try:
             steps = fn(*args, **kwargs)
-            result = yield from (steps if clock is None else _without_the_consumer(steps, permit, clock))
+            followed = measured or permit.permit.trial
+            result = yield from (_without_the_consumer(steps, permit, clock) if followed else steps)
         except BaseException as error:
             end(permit, error)
             raise
@@ -39,10 +41,11 @@ def guard_generator(
 
 
 def _without_the_consumer(steps: Generator[Any, Any, Any], permit: CallPermit, clock: Clock) -> Generator[Any, Any, Any]:
-    """As `yield from steps`; the permit's start moves on by the time that the consumer takes."""
+    """As `yield from steps`; the permit hears of each step and of the time that the consumer takes."""
     try:
         value = next(steps)
         while True:
+            permit.go_on()
             left = clock()
             try:
                 sent = yield value
@@ -50,10 +53,10 @@ def _without_the_consumer(steps: Generator[Any, Any, Any], permit: CallPermit, c
                 steps.close()
                 raise
             except BaseException as thrown:
-                permit.started += clock() - left
+                permit.go_on(clock() - left)
                 value = steps.throw(thrown)
             else:
-                permit.started += clock() - left
+                permit.go_on(clock() - left)
                 value = steps.send(sent)
     except StopIteration as exhausted:
         return exhausted.value
@@ -71,6 +74,7 @@ def guard_async_generator(
             steps = fn(*args, **kwargs)
             value = await anext(steps)
             while True:
+                permit.go_on()
                 left = clock()
                 try:
                     sent = yield value
@@ -78,10 +82,10 @@ def guard_async_generator(
                     await steps.aclose()
                     raise
                 except BaseException as thrown:
-                    permit.started += clock() - left
+                    permit.go_on(clock() - left)
                     value = await steps.athrow(thrown)
                 else:
-                    permit.started += clock() - left
+                    permit.go_on(clock() - left)
                     value = await steps.asend(sent)
         except StopAsyncIteration:
             end(permit, None)

@@ -35,8 +35,7 @@ __all__ = [
     "effective",
     "force",
     "next_deadline",
-    "observe_state",
-    "opened_by",
+    "renew",
     "report",
     "reset",
     "rule_table",
@@ -178,6 +177,14 @@ def _admit_trial(breaker: Breaker, ends_at: float) -> tuple[Breaker, Permit]:
     return replace(breaker, last_permit=number, trials=(*breaker.trials, lease)), Permit(breaker.generation, number, ends_at)
 
 
+def renew(breaker: Breaker, policy: BreakerPolicy, permit: Permit, now: float) -> Breaker:
+    """A trial goes on: its lease begins anew, so that silence loses it and not length."""
+    trials = tuple(
+        replace(lease, ends_at=now + policy.trial_timeout) if lease.permit == permit.trial else lease for lease in breaker.trials
+    )
+    return replace(breaker, trials=trials)
+
+
 def _refuse(breaker: Breaker, cause: Rejection, retry_after: float | None) -> tuple[Breaker, Refusal]:
     stats = replace(breaker.stats, total=breaker.stats.total + 1, rejected=breaker.stats.rejected + 1)
     return replace(breaker, stats=stats), Refusal(cause, retry_after)
@@ -260,18 +267,8 @@ def _frozen(breaker: Breaker) -> bool:
 # Reading --------------------------------------------------------------------------------------------------------------
 
 
-def observe_state(breaker: Breaker, policy: BreakerPolicy, now: float) -> State:
-    """The computed state as of `now`: an open breaker whose wait has passed reads half-open.  Changes nothing."""
-    return tick(breaker, policy, now)[0].state
-
-
 def effective(breaker: Breaker) -> State:
     """What callers meet."""
     if breaker.mode is _AUTO:
         return breaker.state
     return State.OPEN if breaker.mode == Mode.FORCED_OPEN else State.CLOSED
-
-
-def opened_by(breaker: Breaker) -> Origin | None:
-    """The origin that keeps the breaker from closing, and alone can heal it; None while it is closed."""
-    return Origin.OPERATOR if breaker.mode == Mode.FORCED_OPEN else breaker.opened_by

@@ -44,7 +44,6 @@ def change(
     blocking: GuardAnswer | None = None,
     actor: str = "engine",
     gives: bool = False,
-    tier: int | None = None,
 ) -> Decision:
     """The decision to have these shares, with every node considered."""
     without = node.id if node is not None and gives else None
@@ -62,7 +61,7 @@ def change(
         refused_by=blocking.guard if blocking else None,
         lifts_at=blocking.lifts_at if blocking else None,
         actor=actor,
-        active_tier=tier if tier is not None else serves,
+        active_tier=serves,
     )
 
 

@@ -67,7 +67,6 @@ class Origin(StrEnum):
 
     CHECKS = "checks"
     CALLS = "calls"  # real traffic, reported by those who send it
-    OPERATOR = "operator"
 
 
 class Strategy(StrEnum):

@@ -23,7 +23,6 @@ class Scope(StrEnum):
     NODE = "node"
     POOL = "pool"
     CHECKER = "checker"
-    DESTINATION = "destination"
     FLEET = "fleet"
 
 
@@ -115,9 +114,12 @@ _FAILOVER, _RECOVERY, _MANUAL = ChangeKind.FAILOVER, ChangeKind.RECOVERY, Change
 
 TABLE: Mapping[EventType, Row] = MappingProxyType(
     {
-        EventType.HEALTH_CHECK_FAILED: Row("A check failed; told up to the failure threshold."),
+        EventType.HEALTH_CHECK_FAILED: Row("A check failed; recorded up to the failure threshold."),
         EventType.NODE_MARKED_FAILED: Row(
-            "A node failed as many checks in a row as its policy allows.", by_share, alertable=True, begins=_FAILURE
+            "A node failed as many checks in a row as its policy allows, or its open breaker is in force again.",
+            by_share,
+            alertable=True,
+            begins=_FAILURE,
         ),
         EventType.NODE_DEGRADED: Row("A healthy node answered with a warning."),
         EventType.NODE_STALE: Row("Nothing was heard of a node for too long."),
@@ -127,7 +129,10 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "A failing node's share has moved to its receivers.", alertable=True, updates=_FAILURE, decisions=frozenset({_FAILOVER})
         ),
         EventType.FAILOVER_COMPLETED: Row(
-            "A receiver passed a check begun after the move.", updates=_FAILURE, good=True, concludes=Conclusion.COMPLETED
+            "A receiver passed a check begun after the move, or its failure ended before one was checked.",
+            updates=_FAILURE,
+            good=True,
+            concludes=Conclusion.COMPLETED,
         ),
         EventType.FAILOVER_FAILED: Row(
             "No receiver passed a check after the move.", _CRITICAL, alertable=True, updates=_FAILURE, concludes=Conclusion.FAILED
@@ -162,7 +167,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         ),
         EventType.FAILBACK_DUE: Row("A better tier is eligible again and waits for a person.", scope=Scope.POOL),
         EventType.BREAKER_OPENED: Row("A node's breaker opened.", _WARNING, alertable=True, begins=_FAILURE),
-        EventType.BREAKER_REOPENED: Row("A trial failed and the breaker opened again; the first is told, then every tenth."),
+        EventType.BREAKER_REOPENED: Row("A trial failed and the breaker opened again; recorded the first time, then every tenth."),
         EventType.BREAKER_HALF_OPENED: Row("A breaker's wait is over, trials are let through."),
         EventType.BREAKER_CLOSED: Row("A breaker closed.", good=True),
         EventType.BREAKER_FORCED: Row("A person set a breaker's mode, or that mode ended."),

@@ -191,13 +191,23 @@ def _cause(node: Member) -> str:
 def _begin(step: Step, node: Member, cause: str, observation: Observation | None, now: float) -> Step:
     first_bad_at = node.health.first_bad_at if node.health.first_bad_at is not None else now
     step = step.put(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
-    return step.tell(_marked(node, observation)) if cause == "health" else step
+    if cause == "health":
+        return step.tell(_marked(node, observation))
+    told = any(each.type == EventType.BREAKER_OPENED and each.node == node.id for each in step.events)
+    return step if told else step.tell(_found_open(node))
 
 
 def _marked(node: Member, observation: Observation | None) -> Event:
     message = observation.message if observation is not None and observation.message else "no answer"
     said = f"{node.name} failed {run_of(node.health.fails)}: {message}"
     detail = {"count": node.health.fails, "message": message, "share": node.share}
+    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
+
+
+def _found_open(node: Member) -> Event:
+    """Its breaker opened while that took nothing from it: in maintenance, or in another mode."""
+    said = f"{node.name}: its breaker is open ({node.breaker.opened_why})"
+    detail = {"count": node.health.fails, "message": node.breaker.opened_why, "share": node.share}
     return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
 
 

@@ -111,7 +111,7 @@ _RULES: tuple[tuple[Guard, _Rule], ...] = (
 
 
 def isolation(observed: int, failing: int, pools: int, threshold: float, *, held: bool) -> bool:
-    """Whether so many of the nodes that were well fail together that the console rather doubts itself.
+    """Whether so many of the nodes that were healthy fail together that the console rather doubts itself.
 
     `pools` is in how many pools they fail.  It begins above the threshold, with 5 nodes in 2 pools at the least; while
     `held` it goes on until under 25 % fail; seeing nobody is no reason to end it.

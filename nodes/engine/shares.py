@@ -15,14 +15,14 @@ from nodes.engine.types import FULL_SHARE, TENTHS, TRIAL_SHARE, Member, Pool
 
 Shares = dict[int, int]
 
-WELL = frozenset({Health.HEALTHY, Health.DEGRADED})
+_GOOD = frozenset({Health.HEALTHY, Health.DEGRADED})
 _ENABLED, _CLOSED = AdminState.ENABLED, State.CLOSED  # asked of every node at every decision: a name is cheaper than a member
 
 
 def eligible(node: Member) -> bool:
     """Whether the node may hold its share of the traffic."""
     health = node.health
-    return node.admin is _ENABLED and health.status in WELL and not health.stale and effective(node.breaker) is _CLOSED
+    return node.admin is _ENABLED and health.status in _GOOD and not health.stale and effective(node.breaker) is _CLOSED
 
 
 def on_trial(node: Member) -> bool:
@@ -36,7 +36,7 @@ def in_service(node: Member) -> bool:
 
 
 def _fit(node: Member) -> bool:
-    return node.admin is _ENABLED and node.health.status in WELL
+    return node.admin is _ENABLED and node.health.status in _GOOD
 
 
 def failover_pending(pool: Pool) -> list[Member]:
@@ -202,7 +202,7 @@ def left_out(node: Member, tier: int | None) -> str:
         return ""  # most nodes of a pool
     reasons = (
         (node.admin != AdminState.ENABLED, f"it is {node.admin.words}"),
-        (node.health.status not in WELL, f"its health is {node.health.status}"),
+        (node.health.status not in _GOOD, f"its health is {node.health.status}"),
         (node.health.stale, "its last check is too old"),
         (node.breaker.mode == Mode.FORCED_OPEN, "its breaker is forced open"),
         (effective(node.breaker) != State.CLOSED, f"its breaker is {effective(node.breaker).replace('_', '-')}"),

@@ -34,7 +34,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """When a node counts as failed or well, and how often it is asked; all durations in seconds."""
+    """When a node counts as failed or recovered, and how often it is asked; all durations in seconds."""
 
     interval: float = 10.0
     fast_interval: float | None = None  # default min(interval, 2)

@@ -233,7 +233,7 @@ def _steps(decision: Decision, failure: types.Failure | None) -> list[dict[str, 
         if failure.cause == "health":
             steps.append({"at": failure.first_bad_at, "text": "first bad check"})
         steps.append({"at": failure.marked_at, "text": "marked failed" if failure.cause == "health" else "breaker opened"})
-    text = f"refused by {decision.refused_by}" if decision.refused_by else f"shares moved, epoch {decision.epoch}"
+    text = f"blocked by {decision.refused_by.words}" if decision.refused_by else f"shares moved, epoch {decision.epoch}"
     steps.append({"at": decision.at, "text": text})
     return steps
 
@@ -261,6 +261,7 @@ def _failover_of(cursor: Cursor, event: types.Event, step: Step, changes: list[i
 def _close(cursor: Cursor, incident: int, step: Step, now: float) -> None:
     """End the incident; the event that says so is what resolves its alerts."""
     cursor.execute("UPDATE nodes_incident SET closed_at = %s WHERE id = %s AND closed_at IS NULL", (moment(now), incident))
-    last = [each.message for each in step.events if TABLE[each.type].ends is TroubleType.FAILURE]
-    said = f"{last[-1]}; the incident of {step.pool.name} is over" if last else f"The incident of {step.pool.name} is over"
-    append(cursor, event(EventType.INCIDENT_CLOSED, said), now, pool=step.pool.id, incident=incident)
+    last = next((each for each in reversed(step.events) if TABLE[each.type].ends is TroubleType.FAILURE), None)
+    said = f"{last.message}; the incident of {step.pool.name} is over" if last else f"The incident of {step.pool.name} is over"
+    closed = event(EventType.INCIDENT_CLOSED, said, last.node if last else None)
+    append(cursor, closed, now, pool=step.pool.id, incident=incident)

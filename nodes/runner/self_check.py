@@ -12,7 +12,7 @@ from nodes.engine.enums import Verdict
 from nodes.engine.guards import isolation
 from nodes.engine.types import Observation
 
-THRESHOLD = 0.5  # part of the nodes observed, well before, that fail together
+THRESHOLD = 0.5  # part of the nodes observed, healthy before, that fail together
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class _Observed:
 
 
 class SelfCheck:
-    """What this runner observed of nodes that were well, over 2 × their fast interval; wall seconds."""
+    """What this runner observed of nodes that were healthy, over 2 × their fast interval; wall seconds."""
 
     def __init__(self) -> None:
         self._observed: dict[int, _Observed] = {}
@@ -47,7 +47,7 @@ class SelfCheck:
         failing = [seen for seen in self._observed.values() if seen.failed]
         pools = len({seen.pool for seen in failing})
         if isolation(len(self._observed), len(failing), pools, THRESHOLD, held=held):
-            return f"{len(failing)} of {len(self._observed)} nodes that were well fail together, in {pools} pools"
+            return f"{len(failing)} of {len(self._observed)} nodes that were healthy fail together, in {pools} pools"
         return ""
 
     def clear(self, now: float, interval: float) -> bool:

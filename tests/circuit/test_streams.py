@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from nodes.circuit import BreakerPolicy, CircuitBreaker, CircuitOpenError, State
+from nodes.circuit import BreakerPolicy, CallRejectedError, CircuitBreaker, CircuitOpenError, State
 from nodes.circuit.blocks import innermost
-from tests.circuit.driving import Clock, trip
+from tests.circuit.driving import Clock, fail, trip
 
 Stream = Generator[int, Any, str]
 
@@ -133,6 +133,49 @@ def test_a_trial_lasts_as_long_as_its_stream(half_open: CircuitBreaker, begin: C
         assert half_open.state == State.HALF_OPEN
         assert list(stream) == [1, 2]
     assert half_open.state == State.CLOSED
+
+
+@forms
+def test_a_trial_is_given_up_after_silence_and_not_for_its_length(
+    half_open: CircuitBreaker, clock: Clock, begin: Callable[..., Any]
+) -> None:
+    for _ in range(2):
+        for _ in begin(half_open, numbers):
+            clock.now += 0.9 * half_open.policy.trial_timeout
+            assert half_open.state == State.HALF_OPEN  # somebody else looks, and time does its work
+    assert half_open.state == State.CLOSED
+    trip(half_open)
+    clock.now += 30.0
+    silent = begin(half_open, numbers)
+    next(silent)
+    clock.now += 1.1 * half_open.policy.trial_timeout
+    assert half_open.state == State.OPEN
+
+
+async def test_a_trial_of_an_async_generator_may_last_as_long(half_open: CircuitBreaker, clock: Clock) -> None:
+    for _ in range(2):
+        async for _ in half_open.call(numbers_async):
+            clock.now += 0.9 * half_open.policy.trial_timeout
+            assert half_open.state == State.HALF_OPEN
+    assert half_open.state == State.CLOSED
+
+
+async def test_a_coroutine_that_is_refused_is_closed(half_open: CircuitBreaker) -> None:
+    made: list[Coroutine[Any, Any, int]] = []
+
+    async def one() -> int:
+        return 1
+
+    def make() -> Coroutine[Any, Any, int]:
+        made.append(one())
+        return made[-1]
+
+    later = half_open.call(make)
+    with suppress(ValueError):
+        half_open.call(fail)
+    with pytest.raises(CallRejectedError):
+        await later
+    assert inspect.getcoroutinestate(made[0]) == inspect.CORO_CLOSED
 
 
 def test_a_generator_that_was_dropped_half_way_gives_its_trial_back(half_open: CircuitBreaker) -> None:

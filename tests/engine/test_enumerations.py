@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-from nodes.engine import breaker as rules
 from nodes.engine.commands import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
 from nodes.engine.decision import Decision
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Origin, Severity, State
@@ -117,7 +116,7 @@ def test_every_state_and_mode_of_a_breaker_is_seen() -> None:
     breakers = [node.breaker for driver in lives() for step in driver.steps for node in step.pool.members]
     assert {breaker.state for breaker in breakers} == set(State)
     assert {breaker.mode for breaker in breakers} == set(Mode)
-    assert {rules.opened_by(breaker) for breaker in breakers} == {None, *Origin}
+    assert {breaker.opened_by for breaker in breakers} == {None, *Origin}
 
 
 def test_every_admin_state_is_seen() -> None:

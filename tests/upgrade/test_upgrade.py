@@ -86,10 +86,11 @@ def test_no_row_is_lost_and_every_column_says_what_it_said(upgraded: Upgraded) -
     assert {table: list(rows) for table, rows in changed.items() if rows} == {}
 
 
-def test_nothing_is_added_but_the_ends_of_incidents_that_the_alerts_must_hear_of(upgraded: Upgraded) -> None:
+def test_nothing_is_added_but_the_ends_that_the_alerts_must_hear_of(upgraded: Upgraded) -> None:
     more = {table: len(rows) - len(upgraded.before.get(table, [])) for table, rows in upgraded.after.items()}
     closed = sum("incident_closed" in event["detail"] for event in upgraded.waiting_events)
-    expected = {"nodes_event": closed, "nodes_outbox": closed} if closed else {}
+    left_open = 1  # the high load of a removed node, see conftest
+    expected = {"nodes_event": closed + left_open, "nodes_outbox": closed + left_open}
     assert {table: count for table, count in more.items() if count and table not in OF_DJANGO} == expected
 
 
