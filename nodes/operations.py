@@ -13,7 +13,7 @@ from functools import partial
 from hmac import compare_digest
 
 from django.db import connection, models, transaction
-from django.utils import timezone
+from django.db.models.functions import Now
 from psycopg.rows import dict_row
 
 from nodes import live
@@ -24,7 +24,8 @@ from nodes.engine.reporting import Report
 from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
-from nodes.ledger import PoolGoneError, fleet, transact
+from nodes.ledger import PoolGoneError, clock, fleet, pull_in_due_times, transact
+from nodes.ledger.clock import database_now
 from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
 from nodes.ledger.pools import advance
@@ -66,10 +67,9 @@ def _ledger() -> Iterator[Cursor]:
 
 def _act(pool_id: int, decide: Callable[[PoolValue, Fleet, float], Step]) -> Step:
     """One act of a person on one pool; the hint goes out after the commit."""
-    now = timezone.now().timestamp()
     try:
         with _ledger() as cursor:
-            applied = transact(cursor, pool_id, lambda pool, held, _: decide(pool, held, now), now=now)
+            applied = transact(cursor, pool_id, lambda pool, held, _, now: decide(pool, held, now))
     except PoolGoneError as error:
         raise Refused(str(error)) from None
     transaction.on_commit(partial(live.hint, [pool_id]))
@@ -97,7 +97,7 @@ def remove_node(node_id: int, *, actor: str, reason: str = "", override: frozens
     pool_id = _pool_of(node_id)
     with transaction.atomic():
         _act(pool_id, lambda p, f, now: commands.remove(p, f, now, node_id, actor, reason, override=override))
-        Node.objects.filter(pk=node_id).update(removed_at=timezone.now())
+        Node.objects.filter(pk=node_id).update(removed_at=database_now())
 
 
 def remove_pool(pool_id: int, *, actor: str) -> None:
@@ -110,7 +110,7 @@ def remove_pool(pool_id: int, *, actor: str) -> None:
             remove_node(node.pk, actor=actor, reason=f"pool {pool.name} removed", override=frozenset(Guard))
         mark = f"removed-{pool.pk}"
         Pool.objects.filter(pk=pool_id).update(
-            removed_at=timezone.now(), slug=f"{pool.slug[:60]}-{mark}", name=f"{pool.name[:60]} ({mark})"
+            removed_at=database_now(), slug=f"{pool.slug[:60]}-{mark}", name=f"{pool.name[:60]} ({mark})"
         )
 
 
@@ -154,17 +154,18 @@ def _due_now(node_ids: Iterable[int]) -> int:
     return (
         NodeState.objects.filter(node_id__in=list(node_ids))
         .exclude(admin_state=AdminState.DISABLED)
-        .update(due_at=timezone.now(), version=models.F("version") + 1)
+        .update(due_at=Now(), version=models.F("version") + 1)
     )
 
 
 def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | None = None) -> None:
     """Hold automation back, in one pool or (None) everywhere."""
-    now, ends = timezone.now().timestamp(), until.timestamp() if until else None
+    ends = until.timestamp() if until else None
     if pool_id is not None:
         _act(pool_id, lambda p, f, at: commands.pause(p, f, at, actor, reason, ends))
         return
     with _ledger() as cursor:
+        now = clock.now(cursor)
         if not fleet.pause(cursor, Hold(reason, owner=actor, since=now, until=ends), now):
             raise Refused("All automation is paused already.")
     transaction.on_commit(partial(live.hint, []))
@@ -176,7 +177,7 @@ def resume(pool_id: int | None, *, actor: str) -> None:
         _act(pool_id, lambda p, f, now: commands.resume(p, f, now, actor))
         return
     with _ledger() as cursor:
-        if not fleet.resume(cursor, actor, timezone.now().timestamp()):
+        if not fleet.resume(cursor, actor, clock.now(cursor)):
             raise Refused("Automation is not paused.")
     transaction.on_commit(partial(live.hint, []))
 
@@ -190,7 +191,7 @@ def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
         if incident.acknowledged_at is not None:
             raise Refused(f"{incident.acknowledged_by} acknowledged this incident already.")
         _act(incident.pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note))
-        incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = timezone.now(), actor, note[:500]
+        incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = database_now(), actor, note[:500]
         incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
 
 
@@ -199,17 +200,18 @@ def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[s
 
     `before` and `after` hold the text of the changed fields alone, secrets as the word “changed”.
     """
-    now = timezone.now()
+    now = database_now()
     pools = _pools_touched(instance)
     for pool_id in pools:
         PoolState.objects.get_or_create(pool_id=pool_id)
         _add_missing_nodes(pool_id, actor, now)
     with _ledger() as cursor:
         fleet.edited(cursor)
+        pull_in_due_times(cursor)
         if before or after:
             append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
         for pool_id in pools:
-            advance(cursor, pool_id, now=now.timestamp())
+            advance(cursor, pool_id)
     transaction.on_commit(partial(live.hint, pools))
 
 
@@ -280,5 +282,5 @@ def heartbeat(node_id: int, secret: str) -> bool:
     if not stored or not compare_digest(stored, push_digest(secret)):
         return False
     with _ledger() as cursor:
-        note_heartbeat(cursor, node_id, timezone.now())
+        note_heartbeat(cursor, node_id)
     return True

@@ -19,6 +19,7 @@ from nodes.admin.actions import ACTIONS
 from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
 from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
+from nodes.ledger.clock import database_now
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 from nodes.screens.history_lines import event_lines
 from nodes.screens.verdicts import VERDICTS
@@ -149,7 +150,7 @@ class NodeAdmin(RemovesSoftly):
 
     @admin.display(ordering="state__health")
     def health(self, node: Node) -> SafeString:
-        return badge(node.state.health, "stale" if node.state.is_stale(timezone.now()) else node.state.get_health_display())
+        return badge(node.state.health, "stale" if node.state.is_stale(database_now()) else node.state.get_health_display())
 
     @admin.display(ordering="state__breaker_state")
     def breaker(self, node: Node) -> SafeString:
@@ -171,7 +172,7 @@ class NodeAdmin(RemovesSoftly):
     @admin.display(description="state")
     def live(self, node: Node) -> SafeString:
         state = NodeState.objects.get(pk=node.pk)
-        shown = {"node": node, "state": state, "stale": state.is_stale(timezone.now()), "share": percent(state.share)}
+        shown = {"node": node, "state": state, "stale": state.is_stale(database_now()), "share": percent(state.share)}
         return render_to_string("admin/nodes/node_state.html", shown)
 
     @admin.display(description="last checks")

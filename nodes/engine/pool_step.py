@@ -20,6 +20,7 @@ from nodes.engine.enums import UNWATCHED, ChangeKind, EventType, Failback, Guard
 from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, Stakes, event
 from nodes.engine.failure_lifecycle import Cause, Signal, end_failures, mark_failures, turn, verify
 from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
+from nodes.engine.set_back import follow_clock
 from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
 from nodes.engine.step import Step
 from nodes.engine.types import Fleet, Member, Observation, Pool
@@ -34,7 +35,7 @@ def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Obs
 
 def begin(pool: Pool, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
     """The pool as of now: what was seen and what fell due meanwhile, before anything is decided on it."""
-    return _end_pause(_observe_all(Step(pool), observations, now, jitter), now)
+    return _end_pause(_observe_all(Step(follow_clock(pool, now)), observations, now, jitter), now)
 
 
 def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:

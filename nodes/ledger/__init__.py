@@ -3,7 +3,7 @@
 from nodes.ledger.claims import Claim, ClaimBatch, claim
 from nodes.ledger.pools import Applied, PoolGoneError, Result, advance, transact
 from nodes.ledger.results import store_results
-from nodes.ledger.sweep import pools_needing_attention
+from nodes.ledger.sweep import pools_needing_attention, pull_in_due_times
 
 __all__ = [
     "Applied",
@@ -14,6 +14,7 @@ __all__ = [
     "advance",
     "claim",
     "pools_needing_attention",
+    "pull_in_due_times",
     "store_results",
     "transact",
 ]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from nodes.ledger.rows import Cursor
 
 
-def note_heartbeat(cursor: Cursor, node_id: int, now: datetime) -> None:
-    """Write a heartbeat of a push node."""
-    cursor.execute("UPDATE nodes_nodestate SET last_beat_at = %s, version = version + 1 WHERE node_id = %s", (now, node_id))
+def note_heartbeat(cursor: Cursor, node_id: int) -> None:
+    """Write that a push node called just now."""
+    cursor.execute(
+        "UPDATE nodes_nodestate SET last_beat_at = clock_timestamp(), version = version + 1 WHERE node_id = %s", (node_id,)
+    )

@@ -22,7 +22,7 @@ from nodes.ledger.history import OpenState, write_history
 from nodes.ledger.letters import LETTERS
 from nodes.ledger.rows import Cursor, Row, moment
 
-Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation]], Step]
+Act = Callable[[types.Pool, types.Fleet, Mapping[int, types.Observation], float], Step]
 
 JITTER = 0.1  # part of the plain interval that chance may take off
 
@@ -69,13 +69,18 @@ def read_fleet(cursor: Cursor) -> Row:
     return cursor.fetchone() or {"paused": None, "isolated": None, "late_told": False}
 
 
-def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Sequence[Result] = ()) -> Applied:
-    """Lock the pool, let `act` decide on it, write what changed.  Raises `PoolGoneError`; what `act` raises passes through."""
+def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float | None = None, results: Sequence[Result] = ()) -> Applied:
+    """Lock the pool, let `act` decide on it, write what changed.  Raises `PoolGoneError`; what `act` raises passes through.
+
+    It is `now` by the database's clock, unless an instant is given.
+    """
     fleet = _fleet(lock_fleet(cursor))
     pool_row, node_rows = _load(cursor, pool_id)
+    if now is None:
+        now = float(pool_row["now"])
     before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
     fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.term_number}
-    step = act(before, fleet, {node: r.observation for node, r in fresh.items()})
+    step = act(before, fleet, {node: r.observation for node, r in fresh.items()}, now)
     was = OpenState(
         pool_row["incident_id"],
         enums.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
@@ -87,11 +92,11 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float, results: Seq
     return Applied(step, tuple(r.node for r in results if r.node not in fresh))
 
 
-def advance(cursor: Cursor, pool_id: int, *, now: float, results: Sequence[Result] = ()) -> Applied:
+def advance(cursor: Cursor, pool_id: int, *, now: float | None = None, results: Sequence[Result] = ()) -> Applied:
     """Apply results, or with none of them let time alone do its work."""
 
-    def act(pool: types.Pool, fleet: types.Fleet, seen: Mapping[int, types.Observation]) -> Step:
-        return step(pool, fleet, now, observations=seen, jitter=random.random())
+    def act(pool: types.Pool, fleet: types.Fleet, seen: Mapping[int, types.Observation], at: float) -> Step:
+        return step(pool, fleet, at, observations=seen, jitter=random.random())
 
     return transact(cursor, pool_id, act, now=now, results=results)
 
@@ -119,7 +124,8 @@ def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict
 
 _POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
-       f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity
+       f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity,
+       extract(epoch FROM clock_timestamp())::float8 AS now
 FROM nodes_poolstate s
 JOIN nodes_pool p ON p.id = s.pool_id
 JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id

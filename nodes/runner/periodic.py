@@ -15,7 +15,7 @@ import psycopg
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Hold
-from nodes.ledger import fleet, pools_needing_attention, rows, runners
+from nodes.ledger import fleet, pools_needing_attention, pull_in_due_times, rows, runners
 from nodes.ledger.lease_keeper import LeaseKeeper
 from nodes.ledger.pools import read_fleet
 from nodes.ledger.rows import Cursor, Row
@@ -66,6 +66,7 @@ class PeriodicTasks:
             changed.pools = pools_needing_attention(cursor, sweep_stale=settled)
             if time.monotonic() - self._reported >= REPORT_EVERY:
                 self._reported = time.monotonic()
+                pull_in_due_times(cursor)
                 changed.fleet |= self._report(cursor, lag, now)
         self._keeper.hand_over(self._writes)
         return changed

@@ -232,7 +232,7 @@ class Term:
         """One pool's transaction; a pool that cannot be decided is logged and tried again, it never takes others along."""
         try:
             with self._writes.transaction(), self._writes.cursor() as cursor:
-                applied = advance(cursor, pool, now=self._now(), results=results)
+                applied = advance(cursor, pool, results=results)
                 fresh = [r for r in results if r.node not in applied.outdated]
                 if fresh:
                     store_results(cursor, fresh)

@@ -10,7 +10,6 @@ from zlib import crc32
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.utils.cache import get_conditional_response
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_safe
@@ -18,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from nodes import epochs, operations
 from nodes.engine.enums import AdminState, Health, Mode, State
 from nodes.engine.types import FULL_SHARE
+from nodes.ledger.clock import database_now
 from nodes.models import NodeState, PoolState, Scope
 from nodes.views.bearer import refusal
 
@@ -71,13 +71,14 @@ def _document(slug: str) -> dict[str, Any] | None:
     nodes = NodeState.objects.filter(node__pool_id=state.pool_id, node__removed_at=None).select_related(
         "node__pool__failover_policy"
     )
-    now = timezone.now()
+    now = database_now()
     trial_calls = state.pool.breaker_policy.max_requests
     return {
         "pool": state.pool.slug,
         "pool_id": state.pool_id,
         "epoch": state.epoch,
         "epoch_at": state.epoch_at.isoformat() if state.epoch_at else None,
+        "as_of": now.isoformat(),
         "full_share": FULL_SHARE,
         "nodes": [
             {
@@ -91,6 +92,7 @@ def _document(slug: str) -> dict[str, Any] | None:
                 "mode": each.breaker_mode,
                 "admin_state": each.admin_state,
                 "stale": each.is_stale(now),
+                "checked_at": each.observed_at.isoformat() if each.observed_at else None,
                 "max_requests": trial_calls if _on_trial(each, now) else None,
             }
             for each in nodes.order_by("node_id")
@@ -105,8 +107,9 @@ def _on_trial(state: NodeState, now: datetime) -> bool:
 
 
 def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
-    """The document with an ETag that changes with any part of it."""
-    states = crc32(repr(document["nodes"]).encode())
+    """The document with an ETag that changes with any part of it but the instants at which it was looked at and checked."""
+    told = [{name: value for name, value in node.items() if name != "checked_at"} for node in document["nodes"]]
+    states = crc32(repr(told).encode())
     tag = f'"{document["epoch"]}-{states:x}"'
     answer = JsonResponse(document, headers={"ETag": tag, "Cache-Control": "no-cache"})
     return get_conditional_response(request, etag=tag, response=answer) or answer

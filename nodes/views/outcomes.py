@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from nodes import operations
 from nodes.forms.outcomes import LARGEST_BODY, UnreadableError, parse
+from nodes.ledger.clock import database_now
 from nodes.models import Scope
 from nodes.views.bearer import refusal
 
@@ -23,7 +23,7 @@ def outcomes(request: HttpRequest, pk: int) -> JsonResponse:
     if len(body) > LARGEST_BODY:
         return _problem(413, f"a batch is {LARGEST_BODY} bytes at the most; send several")
     try:
-        report = parse(body, timezone.now().timestamp())
+        report = parse(body, database_now().timestamp())
     except UnreadableError as error:
         return _problem(400, str(error))
     try:

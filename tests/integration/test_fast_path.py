@@ -47,12 +47,12 @@ def _engine_pool(connection: psycopg.Connection[Row], pool: Pool) -> EnginePool:
     """The pool as the ledger hands it to the engine; nothing is changed."""
     taken: list[EnginePool] = []
 
-    def look(engine: EnginePool, _fleet: Fleet, _seen: object) -> Step:
+    def look(engine: EnginePool, _fleet: Fleet, _seen: object, _now: float) -> Step:
         taken.append(engine)
         return Step(engine, (), (), None)
 
     with connection.transaction(force_rollback=True), connection.cursor() as cursor:
-        transact(cursor, pool.pk, look, now=time.time())
+        transact(cursor, pool.pk, look)
     return taken[0]
 
 

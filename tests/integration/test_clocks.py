@@ -1,0 +1,104 @@
+"""Clocks that disagree: a host's own clock decides nothing, and a database's that is set back stops nothing for long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+from django.db.models import F
+from django.utils import timezone
+
+from nodes import operations
+from nodes.engine.enums import AdminState
+from nodes.engine.reporting import Calls, Report
+from nodes.ledger import claim, pull_in_due_times
+from nodes.ledger.clock import database_now
+from nodes.ledger.rows import Row
+from nodes.models import Event, FailoverPolicy, NodeState, Pool
+from tests.integration.checking import lease, see
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+
+HealthyPool = Callable[[], None]
+
+
+@pytest.fixture(params=[60, -60, 3600, -3600], ids=lambda seconds: f"{seconds:+} s")
+def other_clock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> timedelta:
+    """This host's clock differs from the database's by so much, as far as Django and Python tell the time."""
+    off, real, wall = timedelta(seconds=request.param), timezone.now, time.time
+
+    def now() -> datetime:
+        return real() + off
+
+    monkeypatch.setattr(timezone, "now", now)
+    monkeypatch.setattr(time, "time", lambda: wall() + off.total_seconds())
+    return off
+
+
+def test_what_a_host_with_another_clock_does_makes_no_node_stale_or_failed(
+    connection: psycopg.Connection[Row], pool: Pool, other_clock: timedelta
+) -> None:
+    see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, database_now().timestamp())
+    node = NodeState.objects.get(node__name="a")
+    now = database_now().timestamp()
+    operations.report_outcomes(node.pk, Report((Calls(5, 0, now),), load=None))
+    operations.set_admin_state(node.pk, AdminState.DRAINING, actor="ada")
+    operations.set_admin_state(node.pk, AdminState.ENABLED, actor="ada")
+    operations.pause(pool.pk, actor="ada", reason="a look")
+    operations.resume(pool.pk, actor="ada")
+    assert not Event.objects.filter(type__in=("node_stale", "node_marked_failed")).exists()
+    assert not NodeState.objects.filter(stale=True).exists()
+    node.refresh_from_db()
+    assert (node.breaker_successful, node.breaker_late) == (6, 0)  # the check and the calls
+    far = Event.objects.exclude(at__range=(database_now() - timedelta(seconds=20), database_now() + timedelta(seconds=1)))
+    assert not far.exists()
+
+
+def test_nodes_that_a_host_with_another_clock_makes_due_are_due(
+    connection: psycopg.Connection[Row], pool: Pool, other_clock: timedelta
+) -> None:
+    NodeState.objects.update(due_at=database_now() + timedelta(seconds=9))
+    assert operations.check_now(NodeState.objects.values_list("pk", flat=True), actor="ada") == 3
+    with connection.transaction(), connection.cursor() as cursor:
+        assert len(claim(cursor, lease(connection), ahead=0, limit=9).claims) == 3
+
+
+def due_in(connection: psycopg.Connection[Row]) -> list[float]:
+    rows = connection.execute(
+        "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 AS due FROM nodes_nodestate"
+    ).fetchall()
+    return [row["due"] for row in rows]
+
+
+def test_a_database_that_was_set_back_an_hour_goes_on_checking(connection: psycopg.Connection[Row], pool: Pool) -> None:
+    see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, database_now().timestamp())
+    NodeState.objects.update(due_at=F("due_at") + timedelta(hours=1))  # as the rows look to a clock an hour behind
+    with connection.transaction(), connection.cursor() as cursor:
+        assert pull_in_due_times(cursor) == 3
+        assert pull_in_due_times(cursor) == 0
+    assert max(due_in(connection)) <= 0
+
+
+def test_a_due_time_that_an_interval_allows_is_left_alone(connection: psycopg.Connection[Row], pool: Pool) -> None:
+    see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, database_now().timestamp())
+    before = list(NodeState.objects.order_by("pk").values_list("due_at", "version"))
+    with connection.transaction(), connection.cursor() as cursor:
+        assert pull_in_due_times(cursor) == 0
+    assert list(NodeState.objects.order_by("pk").values_list("due_at", "version")) == before
+
+
+def test_shortening_an_interval_makes_nodes_due_and_nobody_stale(connection: psycopg.Connection[Row], pool: Pool) -> None:
+    policy = FailoverPolicy.objects.get()
+    policy.interval = 300.0
+    policy.save()
+    see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, database_now().timestamp() - 100)
+    assert min(due_in(connection)) > 100
+    policy.interval = 10.0
+    policy.save()
+    operations.configuration_saved(policy, actor="ada", before={"interval": "300"}, after={"interval": "10"})
+    assert max(due_in(connection)) <= 0
+    assert not NodeState.objects.filter(stale=True).exists()
+    assert not Event.objects.filter(type="node_stale").exists()
