@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 PROJECT = "failover_console"
+DEFAULT_PORT = "8000"
+CHILDREN = {"checks": 3, "alerts": 2, "housekeeping": 1}  # of checks two are runners, one more answers ticks
+WORKERS = {f"worker-{queue}": queue for queue in CHILDREN}
 
 
 def web(host: str, port: str) -> list[str]:
@@ -14,21 +17,28 @@ def web(host: str, port: str) -> list[str]:
     ]  # fmt: skip  # options beside their values
 
 
-def _worker(queue: str, children: int) -> list[str]:
+def _name(program: str, port: str) -> str:
+    """What a program is called at the broker, which knows each name once: a host's second console adds its port.
+
+    On the default port, as in a container, the name is plain.
+    """
+    return f"{program}@%h" if port == DEFAULT_PORT else f"{program}-{port}@%h"
+
+
+def _worker(queue: str, port: str) -> list[str]:
     return [
-        "celery", "-q", "-A", PROJECT, "worker", "-Q", queue, "-n", f"{queue}@%h", "-c", str(children), "--loglevel", "INFO",
-        "--without-mingle", "--without-gossip",
+        "celery", "-q", "-A", PROJECT, "worker", "-Q", queue, "-n", _name(queue, port), "-c", str(CHILDREN[queue]),
+        "--loglevel", "INFO", "--without-mingle", "--without-gossip",
     ]  # fmt: skip  # as above
 
 
-WORKERS = {
-    "worker-checks": _worker("checks", 3),  # two runners, and one child more to answer ticks
-    "worker-alerts": _worker("alerts", 2),
-    "worker-housekeeping": _worker("housekeeping", 1),
-}
-BEAT = ["celery", "-q", "-A", PROJECT, "beat", "--loglevel", "WARNING"]
+def _beat(port: str) -> list[str]:
+    """Beat's own default is a plain name as well."""
+    named = [] if port == DEFAULT_PORT else ["-n", _name("celerybeat", port)]
+    return ["celery", "-q", "-A", PROJECT, "beat", "--loglevel", "WARNING", *named]
 
 
 def all_processes(host: str, port: str) -> dict[str, list[str]]:
     """Name -> command line, in the order in which they are started."""
-    return {"web": web(host, port), **WORKERS, "beat": BEAT}
+    workers = {name: _worker(queue, port) for name, queue in WORKERS.items()}
+    return {"web": web(host, port), **workers, "beat": _beat(port)}

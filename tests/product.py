@@ -70,7 +70,8 @@ class Product:
 
     @property
     def demo(self) -> str:
-        return f"http://127.0.0.1:{self.port + 100}"
+        """Where the demo's switches are, as they are remembered."""
+        return f"http://127.0.0.1:{json.loads((self.directory / 'demo-ports.json').read_text())['switches']}"
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """What the database says, over a connection of our own."""
@@ -98,6 +99,12 @@ class Product:
                 found.append(child.pid)
         return found
 
+    def kill(self, pid: int) -> None:
+        """End one of our processes at once, and wait until it is gone."""
+        victim = psutil.Process(pid)
+        victim.kill()
+        psutil.wait_procs([victim], timeout=5)
+
     def healthy(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.address}/healthz", timeout=1) as answer:
@@ -107,13 +114,14 @@ class Product:
 
 
 @contextmanager
-def running(*words: str) -> Iterator[Product]:
-    """`manage.py up --demo` until the block ends; whatever it started is gone afterwards."""
+def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
+    """`manage.py up` with these words and settings until the block ends; whatever it started is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="failover-product-") as name:
-        directory, port = Path(name), free_ports(5)
+        directory, port = Path(name), port or free_ports(1)
         environment = {key: value for key, value in os.environ.items() if key not in ("DATABASE_URL", "REDIS_URL", "PUBLIC_URL")}
         environment |= {"PORT": str(port), "DATA_DIR": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
         environment.pop("EGRESS_ALLOW", None)
+        environment |= given
         log = directory / "up.log"
         with log.open("wb") as out:
             process = subprocess.Popen(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
-from failover_console.demo.http import Request, Response, serve
+from failover_console.demo.door import Door
+from failover_console.demo.http import Request, Response
+from failover_console.demo.identity import identity
 from failover_console.demo.layout import CALLED_POOL, CHECK_PATH, MODEL_KEY, NODES, DemoNode
 
 SLOW = 0.8  # s until a slow answer
@@ -28,14 +31,13 @@ class Mode(StrEnum):
 
 
 class Server:
-    """One node: it really stops listening when it is to refuse."""
+    """One node behind its door: it really stops listening when it is to refuse."""
 
-    def __init__(self, node: DemoNode, base: int) -> None:
-        self.node, self.port = node, node.port(base)
+    def __init__(self, node: DemoNode, door: Door) -> None:
+        self.node, self._door = node, door
         self.mode = Mode.HEALTHY
         self.requests = 0
         self.modes = [mode for mode in Mode if mode != Mode.FAIL_CALLERS or node.pool == CALLED_POOL]
-        self._listening: asyncio.Server | None = None
         self._hung: set[asyncio.Task[None]] = set()
 
     async def switch(self, mode: Mode) -> None:
@@ -43,16 +45,18 @@ class Server:
         self.mode = mode
         self._drop_hung()
         if mode == Mode.REFUSE:
-            await self.stop()
-        elif self._listening is None:
-            self._listening = await serve(self.port, self._answer)
+            self._door.shut()
+        else:
+            await self._door.open(self._answer)
 
-    async def stop(self) -> None:
-        """Listen no longer, and drop the requests that hang."""
+    @property
+    def port(self) -> int:
+        return self._door.port
+
+    def stop(self) -> None:
+        """Listen no longer, drop the requests that hang, give the port back."""
         self._drop_hung()
-        if self._listening is not None:
-            self._listening.close()
-            self._listening = None
+        self._door.close()
 
     def _drop_hung(self) -> None:
         for task in self._hung:
@@ -70,7 +74,7 @@ class Server:
             return Response(500, b"the switch says 500\n")
         if self.node.pool == "models" and request.headers.get("authorization") != f"Bearer {MODEL_KEY}":
             return Response(401, b"a key is needed\n", headers={"WWW-Authenticate": "Bearer"})
-        return Response(200, f"{self.node.name} is healthy\n".encode())
+        return Response(200, f"{self.node.name} is healthy, {identity()}\n".encode())
 
     def _mode_now(self) -> Mode:
         if self.mode != Mode.FLAP:
@@ -92,8 +96,8 @@ class Server:
 class Fleet:
     """All servers; the switches survive a restart in a small file."""
 
-    def __init__(self, base: int, file: Path) -> None:
-        self.servers = {node.name: Server(node, base) for node in NODES}
+    def __init__(self, doors: Mapping[str, Door], file: Path) -> None:
+        self.servers = {node.name: Server(node, doors[node.name]) for node in NODES}
         self._file = file
 
     async def start(self) -> None:
@@ -107,9 +111,9 @@ class Fleet:
         draft.write_text(json.dumps({each: server.mode.value for each, server in self.servers.items()}))
         os.replace(draft, self._file)
 
-    async def stop(self) -> None:
+    def stop(self) -> None:
         for server in self.servers.values():
-            await server.stop()
+            server.stop()
 
     def _stored(self) -> dict[str, Mode]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -22,6 +23,10 @@ class Request:
     path: str
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: given[-1] for name, given in parse_qs(urlsplit(self.path).query).items()}
 
     @property
     def form(self) -> dict[str, str]:
@@ -45,8 +50,8 @@ class Response:
 Handler = Callable[[Request], Awaitable[Response | None]]  # None: hang up without a word
 
 
-async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> asyncio.Server:
-    """Listen; each connection carries one request."""
+async def serve(bound: socket.socket, handler: Handler) -> asyncio.Server:
+    """Listen on a socket that is bound; each connection carries one request.  The server closes the socket."""
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError, ValueError):
@@ -60,7 +65,7 @@ async def serve(port: int, handler: Handler, host: str = "127.0.0.1") -> asyncio
         with contextlib.suppress(OSError):
             await writer.wait_closed()
 
-    return await asyncio.start_server(talk, host, port, limit=MAX_HEAD)
+    return await asyncio.start_server(talk, sock=bound, limit=MAX_HEAD)
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:

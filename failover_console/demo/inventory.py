@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
+
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from alerts.models import Destination, Kind
 from alerts.services import destinations
-from failover_console.demo.layout import CHECK_PATH, HOST, MODEL_KEY, NODES, OFFSET, ROUTING_KEY, SLACK_PATH, TAG, receiver_port
+from failover_console.demo.identity import PREFIX, identity
+from failover_console.demo.layout import CHECK_PATH, HOST, MODEL_KEY, NODES, ROUTING_KEY, SLACK_PATH, TAG
+from failover_console.demo.ports import RECEIVER, choose
 from nodes import operations
 from nodes.engine.enums import Guard
 from nodes.models import ApiToken, BreakerPolicy, Check, FailoverPolicy, Node, Pool, Scope, Strategy
+from nodes.models.encrypted import EncryptedTextUnreadableError
 
 ACTOR = "demo"
+_LOCK = 0x0DE31  # advisory lock of the transaction that adds the demo
 CALLERS = "Demo traffic"
 DESTINATIONS = ("Demo Slack", "Demo PagerDuty")
 _INTERVALS = {
@@ -28,19 +36,34 @@ _INTERVALS = {
 
 def installed() -> bool:
     """Whether the demo is in the inventory."""
-    return Node.objects.filter(tags__contains=[TAG], removed_at=None).exists()
+    return _nodes().exists()
 
 
-def base_port() -> int:
-    """The demo's first port, beside the console's."""
-    return settings.PORT + OFFSET
+def ports() -> dict[str, int]:
+    """Name of a node -> the port that the inventory has for it."""
+    return dict(_nodes().filter(address=HOST).values_list("name", "port"))
+
+
+def leads_to(ours: Mapping[str, int]) -> bool:
+    """Whether a node of the demo is at one of these ports."""
+    return _nodes().filter(address=HOST, port__in=ours.values()).exists()
+
+
+def _nodes() -> QuerySet[Node]:
+    return Node.objects.filter(tags__contains=[TAG], removed_at=None)
 
 
 @transaction.atomic
 def add() -> None:
-    """Add pools, nodes, checks, policies and destinations; what exists stays as it is."""
+    """Add pools, nodes, checks, policies and destinations; what exists stays as it is.
+
+    Locks: one console at a time adds it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
     if installed():
         return
+    chosen = choose(settings.DATA_DIR)
     breaker, _ = BreakerPolicy.objects.get_or_create(name="Demo breaker", defaults={"timeout": 8.0})
     failover, _ = FailoverPolicy.objects.get_or_create(name="Demo failover", defaults=_INTERVALS)
     strategies = {"db": Strategy.ACTIVE_PASSIVE}
@@ -55,20 +78,59 @@ def add() -> None:
                 failover_policy=failover,
             )
         node = Node.objects.create(
-            pool=pools[each.pool], name=each.name, address=HOST, port=each.port(base_port()), weight=each.weight,
+            pool=pools[each.pool], name=each.name, address=HOST, port=chosen[each.name], weight=each.weight,
             priority=each.priority, zone=each.zone, tags=[TAG, each.pool],
         )  # fmt: skip  # what it is on one line, where it stands on the next
         headers = f"Authorization: Bearer {MODEL_KEY}" if each.pool == "models" else ""
-        Check.objects.create(node=node, path=CHECK_PATH, headers=headers)
+        Check.objects.create(node=node, path=CHECK_PATH, headers=headers, body_contains=identity())
     for pool in pools.values():
         operations.configuration_saved(pool, actor=ACTOR, before={}, after={})
-    _destinations()
+    _add_destinations(_address(chosen[RECEIVER]))
 
 
-def _destinations() -> None:
-    receiver = f"http://{HOST}:{receiver_port(base_port())}"
+def _address(port: int) -> str:
+    return f"http://{HOST}:{port}"
+
+
+def _add_destinations(receiver: str) -> None:
     Destination.objects.create(name=DESTINATIONS[0], kind=Kind.SLACK, address=f"{receiver}{SLACK_PATH}")
     Destination.objects.create(name=DESTINATIONS[1], kind=Kind.PAGERDUTY, key=ROUTING_KEY, base_url=receiver)
+
+
+def lead_to(taken: Mapping[str, int]) -> None:
+    """Let nodes, checks and destinations of the demo lead to these ports; what a person pointed elsewhere stays.
+
+    A transaction for each, so that no two pools are locked together.
+    """
+    for node in _nodes().filter(address=HOST, name__in=taken):
+        if node.port != taken[node.name]:
+            former, node.port = node.port, taken[node.name]
+            _save(node, "port", str(former), str(node.port))
+    ours = Check.objects.filter(node__in=_nodes().filter(address=HOST), path=CHECK_PATH).select_related("node")
+    for check in ours.exclude(body_contains=identity()):
+        if not check.body_contains or check.body_contains.startswith(PREFIX):
+            before, check.body_contains = check.body_contains, identity()
+            _save(check, "body_contains", before, check.body_contains)
+    _lead_destinations_to(_address(taken[RECEIVER]))
+
+
+def _lead_destinations_to(receiver: str) -> None:
+    loopback = f"http://{HOST}:"
+    for kind, field, wanted in ((Kind.SLACK, "address", f"{receiver}{SLACK_PATH}"), (Kind.PAGERDUTY, "base_url", receiver)):
+        for destination in Destination.objects.filter(name__in=DESTINATIONS, kind=kind, removed_at=None):
+            with contextlib.suppress(EncryptedTextUnreadableError):  # its page says so
+                present = getattr(destination, field)
+                if present.startswith(loopback) and present != wanted:
+                    setattr(destination, field, wanted)
+                    _save(destination, field, "", "changed")
+
+
+@transaction.atomic
+def _save(changed: Node | Check | Destination, field: str, before: str, after: str) -> None:
+    changed.save(update_fields=[field])
+    if isinstance(changed, Destination):
+        destinations.on_endpoint_changed(changed.pk)
+    operations.configuration_saved(changed, actor=ACTOR, before={field: before} if before else {}, after={field: after})
 
 
 def traffic_token() -> str:

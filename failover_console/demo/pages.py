@@ -6,13 +6,14 @@ import json
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.template.loader import render_to_string
 
 from failover_console.demo.fleet import Fleet, Mode
 from failover_console.demo.http import Request, Response, see_other
-from failover_console.demo.layout import receiver_port
+from failover_console.demo.identity import identity
 from failover_console.demo.receiver import Receiver, ReceiverMode
 
 _STYLE = Path(__file__).with_name("demo.css")
@@ -23,15 +24,17 @@ _SAFE = {
 
 
 class Pages:
-    """Answers on the demo's first port."""
+    """The switches and what the receiver got, of this console's demo alone."""
 
-    def __init__(self, fleet: Fleet, receiver: Receiver, base: int) -> None:
-        self._fleet, self._receiver, self._base = fleet, receiver, base
+    def __init__(self, fleet: Fleet, receiver: Receiver) -> None:
+        self._fleet, self._receiver = fleet, receiver
 
     async def answer(self, request: Request) -> Response | None:
         path = request.path.partition("?")[0]
         if request.method == "POST":
             return await self._switch(request, path)
+        if request.query.get("of", identity()) != identity():
+            return Response(404, f"This is the demo of the console at {settings.PUBLIC_URL}, not of yours.\n".encode())
         match path.strip("/").split("/"):
             case [""]:
                 return self._page("demo/switches.html", servers=list(self._fleet.servers.values()))
@@ -71,5 +74,5 @@ class Pages:
         return Response(200, json.dumps(body).encode(), "application/json", _SAFE)
 
     def _page(self, template: str, **context: object) -> Response:
-        context |= {"console": settings.PUBLIC_URL, "receiver_port": receiver_port(self._base)}
+        context |= {"console": settings.PUBLIC_URL, "console_name": urlsplit(settings.PUBLIC_URL).netloc}
         return Response(200, render_to_string(template, context).encode(), "text/html; charset=utf-8", _SAFE)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from failover_console.demo.http import Request, Response, serve
+from failover_console.demo.door import Door
+from failover_console.demo.http import Request, Response
 from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH, WEBHOOK_SECRET
 
 KEPT = 200  # messages
@@ -72,19 +73,23 @@ class Receiver:
     mode: ReceiverMode = ReceiverMode.HEALTHY
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=KEPT))
     alerts: list[Alert] = field(default_factory=list)
-    port: int = 0
-    _server: asyncio.Server | None = None
+    _door: Door | None = None
     _count: int = 0
     _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
     _seen: set[str] = field(default_factory=set)
 
-    async def start(self, port: int = 0) -> None:
-        self._server = await serve(port, self.answer)
-        self.port = self._server.sockets[0].getsockname()[1]
+    async def start(self, door: Door) -> None:
+        self._door = door
+        await door.open(self.answer)
 
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
+    @property
+    def port(self) -> int:
+        assert self._door is not None  # it has started
+        return self._door.port
+
+    def stop(self) -> None:
+        if self._door is not None:
+            self._door.close()
 
     async def answer(self, request: Request) -> Response | None:
         """What the real service would answer."""
@@ -265,11 +270,11 @@ class ReceiverThread:
 
     def __enter__(self) -> Receiver:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self.receiver.start(), self._loop).result(5)
+        asyncio.run_coroutine_threadsafe(self.receiver.start(Door()), self._loop).result(5)
         return self.receiver
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self.receiver.stop(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self.receiver.stop)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()

@@ -10,24 +10,29 @@ from pathlib import Path
 import pytest
 
 from failover_console.demo import fleet
+from failover_console.demo.door import Door
 from failover_console.demo.fleet import Fleet, Mode, Server
+from failover_console.demo.identity import identity
 from failover_console.demo.layout import MODEL_KEY, NODES
 from nodes.egress import Egress
 from nodes.engine.types import Observation
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
-from tests.demo.ports import free_base
 
 EGRESS = Egress.for_checks([ip_network("127.0.0.0/8")])
 API, MODEL = NODES[0], NODES[-1]
 
 
+def doors() -> dict[str, Door]:
+    return {node.name: Door() for node in NODES}
+
+
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    made = Server(API, free_base())
+    made = Server(API, Door())
     await made.switch(Mode.HEALTHY)
     yield made
-    await made.stop()
+    made.stop()
 
 
 async def ask(server: Server, **fields: object) -> Observation:
@@ -84,36 +89,41 @@ async def test_what_refused_or_hung_is_healthy_again_at_once(server: Server) -> 
     assert (await ask(server)).verdict == "pass"
 
 
+async def test_a_server_says_whose_it_is(server: Server) -> None:
+    assert (await ask(server, body_contains=identity())).verdict == "pass"
+    assert (await ask(server, body_contains="demo of another")).verdict == "fail"
+
+
 async def test_a_model_answers_only_to_its_key() -> None:
-    made = Server(MODEL, free_base())
+    made = Server(MODEL, Door())
     await made.switch(Mode.HEALTHY)
     try:
         assert (await ask(made)).message == "answered 401, expected 200-299"
         assert (await ask(made, headers=(("Authorization", f"Bearer {MODEL_KEY}"),))).verdict == "pass"
     finally:
-        await made.stop()
+        made.stop()
 
 
 async def test_the_switches_survive_a_restart(tmp_path: Path) -> None:
     memory = tmp_path / "demo.json"
-    first = Fleet(free_base(), memory)
+    first = Fleet(doors(), memory)
     await first.switch("api-1", Mode.REFUSE)
-    await first.stop()
+    first.stop()
 
-    second = Fleet(free_base(), memory)
+    second = Fleet(doors(), memory)
     try:
         await second.start()
         assert {name for name, server in second.servers.items() if server.mode != Mode.HEALTHY} == {"api-1"}
     finally:
-        await second.stop()
+        second.stop()
 
 
 async def test_a_memory_that_cannot_be_read_is_forgotten(tmp_path: Path) -> None:
     memory = tmp_path / "demo.json"
     memory.write_text('{"api-1": "dance"}')
-    made = Fleet(free_base(), memory)
+    made = Fleet(doors(), memory)
     try:
         await made.start()
         assert {server.mode for server in made.servers.values()} == {Mode.HEALTHY}
     finally:
-        await made.stop()
+        made.stop()

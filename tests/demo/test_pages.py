@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
 from failover_console.demo.fleet import Fleet, Mode
 from failover_console.demo.http import Request, Response
+from failover_console.demo.identity import identity
 from failover_console.demo.layout import ROUTING_KEY, SLACK_PATH
 from failover_console.demo.pages import Pages
 from failover_console.demo.receiver import Receiver, ReceiverMode
-from tests.demo.ports import free_base
+from tests.demo.test_fleet import doors
 from tests.demo.test_receiver import event, page, post
 
 HOST = {"host": "127.0.0.1:8100"}
@@ -23,9 +25,8 @@ class Site:
     """The pages over a fleet of which only what is switched listens."""
 
     def __init__(self, directory: Path) -> None:
-        base = free_base()
-        self.fleet, self.receiver = Fleet(base, directory / "demo.json"), Receiver()
-        self._pages = Pages(self.fleet, self.receiver, base)
+        self.fleet, self.receiver = Fleet(doors(), directory / "demo.json"), Receiver()
+        self._pages = Pages(self.fleet, self.receiver)
 
     async def get(self, path: str) -> Response:
         answer = await self._pages.answer(Request("GET", path, HOST, b""))
@@ -42,7 +43,7 @@ class Site:
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     made = Site(tmp_path)
     yield made
-    await made.fleet.stop()
+    made.fleet.stop()
 
 
 async def test_every_page_says_that_it_is_a_demo(site: Site) -> None:
@@ -95,6 +96,14 @@ async def test_what_arrived_is_shown_newest_first_without_a_whole_key(site: Site
     listed = (await site.get("/messages.json")).body.decode()
     assert [each["service"] for each in json.loads(listed)["messages"]] == ["slack", "pagerduty"]
     assert ROUTING_KEY not in shown + listed
+
+
+async def test_a_link_of_another_console_shows_nothing_of_ours(site: Site) -> None:
+    for path in ("/", "/messages"):
+        assert (await site.get(f"{path}?{urlencode({'of': identity()})}")).status == 200
+        other = await site.get(f"{path}?of=demo+another")
+        assert (other.status, b"api-1" in other.body) == (404, False)
+        assert other.body == b"This is the demo of the console at http://127.0.0.1:8000, not of yours.\n"
 
 
 async def test_an_unknown_page_is_not_found(site: Site) -> None:

@@ -126,7 +126,7 @@ def test_killed_parts_are_said_and_come_back_and_nothing_is_left_of_them(start: 
     console = start().up()
     parts = {
         "web": ("uvicorn",),
-        "worker-checks": ("celery", "checks@"),
+        "worker-checks": ("celery", "worker", "checks"),
         "beat": ("celery", "beat"),
         "redis": ("redis-server",),
         "postgres": ("postgres", "-D"),
