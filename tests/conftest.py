@@ -39,7 +39,12 @@ def services() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: dict[str, str]) -> None:
-    """Runs before pytest-django makes its database: the server is up by then."""
+    """Runs before pytest-django makes its database: the server is up by then.
+
+    Tests hold transactions open while they look at pages and start processes: theirs may be idle for longer than the console's.
+    """
+    options = settings.DATABASES["default"]["OPTIONS"]
+    options["options"] += " -c idle_in_transaction_session_timeout=60s"
 
 
 def pytest_configure() -> None:

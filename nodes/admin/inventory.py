@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.db import models
+from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -148,9 +149,13 @@ class NodeAdmin(RemovesSoftly):
     def where(self, node: Node) -> str:
         return f"[{node.address}]:{node.port}" if ":" in node.address else f"{node.address}:{node.port}"
 
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Node]:
+        """With the instant of the question by the database's clock: whether a node is stale is asked of it."""
+        return super().get_queryset(request).annotate(asked_at=Now())
+
     @admin.display(ordering="state__health")
     def health(self, node: Node) -> SafeString:
-        return badge(node.state.health, "stale" if node.state.is_stale(database_now()) else node.state.get_health_display())
+        return badge(node.state.health, "stale" if node.state.is_stale(node.asked_at) else node.state.get_health_display())
 
     @admin.display(ordering="state__breaker_state")
     def breaker(self, node: Node) -> SafeString:

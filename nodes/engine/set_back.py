@@ -39,7 +39,10 @@ def _member(node: Member, now: float) -> Member:
         node = replace(node, breaker=_breaker(node.breaker, now))
     if ramp is not None and ramp.since > now:
         node = replace(node, ramp=replace(ramp, since=now))
-    if failure is not None and max(failure.marked_at, failure.first_bad_at, failure.verify_after or 0.0) > now:
+    if (
+        failure is not None
+        and max(failure.marked_at, failure.first_bad_at, failure.moved_at or 0.0, failure.verify_after or 0.0) > now
+    ):
         node = replace(node, failure=_failure(failure, now))
     return node
 

@@ -21,7 +21,6 @@ from channels.layers import get_channel_layer
 from django.utils import timezone
 
 from nodes.hub.channel import Channel, Rendered, Subscriber, Topic, freshness
-from nodes.ledger.clock import database_now
 from nodes.ledger.connections import aconnect
 from nodes.ledger.rows import Row
 from nodes.live import GROUP
@@ -180,7 +179,7 @@ class Hub:
         """Read the page and hand out what changed; False when it is gone.  The caller holds the channel's lock."""
         classes = frozenset(subscriber.operator for subscriber in channel.subscribers)
         found: Mapping[bool, Rendered] | None = await self._in_thread(
-            lambda: channel.refresh(database_now(), urgent_only=urgent_only, classes=classes)
+            partial(channel.refresh, timezone.now(), urgent_only=urgent_only, classes=classes)
         )
         if found is None:
             return False

@@ -135,11 +135,11 @@ SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f
        c.checked_at, c.overdue,
        r.runners, r.alert_runners, r.lateness, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,
-             count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < %(overdue)s) AS overdue
+             count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)) AS overdue
       FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
      (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
              coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness
-      FROM nodes_runner WHERE seen_at > %(silent)s) r,
+      FROM nodes_runner WHERE seen_at > now() - make_interval(secs => %(silent)s)) r,
      (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox LIMIT 10000) waiting) o
 LEFT JOIN nodes_fleetstate f ON f.id = 1
 """
@@ -150,7 +150,7 @@ SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
        coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
-       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, {stale("%(now)s")} AS stale, s.share,
+       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, {stale()} AS stale, s.share,
        s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait,
        s.breaker_opened_by, s.breaker_opened_why,
        s.last_message, s.last_latency, s.recent
@@ -167,9 +167,8 @@ def overview(now: datetime, pool_id: int | None = None) -> Overview:
     """All pools, or the one, and the fleet: one query."""
     parameters = {
         "pool": pool_id,
-        "now": now,
-        "overdue": now - timedelta(seconds=OVERDUE_AFTER),
-        "silent": now - timedelta(seconds=RUNNER_SILENT),
+        "overdue": OVERDUE_AFTER,
+        "silent": RUNNER_SILENT,
     }
     with connection.cursor() as cursor:
         cursor.execute(_OVERVIEW, parameters)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from nodes import screens
-from nodes.ledger.clock import database_now
 from nodes.views.responses import page, signed_in
 
 
 @require_safe
 @signed_in
 def dashboard(request: HttpRequest) -> HttpResponse:
-    return page(request, "nodes/dashboard.html", screens.dashboard(database_now()).context)
+    return page(request, "nodes/dashboard.html", screens.dashboard(timezone.now()).context)

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from nodes.engine.types import FULL_SHARE
+from nodes.ledger.clock import database_now
 from nodes.models import ApiToken, Node, NodeState, Pool, PoolState
 from tests.api.conftest import Token
 from tests.pages import fleet
@@ -35,6 +36,9 @@ def test_a_token_reads_epoch_shares_addresses_and_states(client: Client, token: 
     assert (told["pool"], told["full_share"]) == ("public-api", FULL_SHARE)
     assert told["epoch"] == PoolState.objects.get().epoch
     assert datetime.fromisoformat(told["epoch_at"]) == PoolState.objects.get().epoch_at
+    assert abs(datetime.fromisoformat(told["as_of"]) - database_now()) < timedelta(seconds=5)
+    checked = dict(NodeState.objects.values_list("node_id", "observed_at"))
+    assert {each["id"]: datetime.fromisoformat(each.pop("checked_at")) for each in told["nodes"]} == checked
     assert told["nodes"] == [
         {"id": first.pk, "name": "api-1", "address": first.address, "port": 8080, "share": FULL_SHARE, "health": "healthy"}
         | {"breaker": "closed", "mode": "auto", "admin_state": "enabled", "stale": False, "max_requests": None},

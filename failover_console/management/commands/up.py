@@ -14,7 +14,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import connection, transaction
 
 from failover_console import addresses, processes, watched
 from failover_console import demo as demo_fleet
@@ -25,6 +25,7 @@ from failover_console.supervisor import Stage, Supervisor
 from nodes.models import Pool
 
 PASSWORD_BYTES = 12
+FIRST_USER_LOCK = 0x0316B  # advisory
 LOOPBACK = "127.0.0.0/8"
 HURRIED_SECONDS = {"postgres": 1.5, "redis": 0.5, "demo": 0.5}
 
@@ -74,7 +75,10 @@ class Command(BaseCommand):
         connection.close_pool()  # type: ignore[attr-defined] # of the PostgreSQL backend, which is the only one
         return with_demo
 
+    @transaction.atomic
     def _first_user(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (FIRST_USER_LOCK,))  # of two that start at once, one makes it
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists():
             return
