@@ -151,11 +151,12 @@ class NodeAdmin(RemovesSoftly):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Node]:
         """With the instant of the question by the database's clock: whether a node is stale is asked of it."""
-        return super().get_queryset(request).annotate(asked_at=Now())
+        found: models.QuerySet[Node] = super().get_queryset(request).annotate(asked_at=Now())
+        return found
 
     @admin.display(ordering="state__health")
     def health(self, node: Node) -> SafeString:
-        return badge(node.state.health, "stale" if node.state.is_stale(node.asked_at) else node.state.get_health_display())
+        return badge(node.state.health, "stale" if node.state.is_stale(vars(node)["asked_at"]) else node.state.get_health_display())
 
     @admin.display(ordering="state__breaker_state")
     def breaker(self, node: Node) -> SafeString:
