@@ -135,7 +135,9 @@ SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f
        c.checked_at, c.overdue,
        r.runners, r.alert_runners, r.lateness, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,
-             count(*) FILTER (WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)) AS overdue
+             count(*) FILTER (
+                 WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)
+             ) AS overdue
       FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
      (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
              coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness
