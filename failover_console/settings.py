@@ -167,7 +167,7 @@ CSRF_COOKIE_NAME = "__Host-failover-csrf" if HTTPS else f"failover-csrf-{PORT}"
 SESSION_COOKIE_AGE = 12 * 3600  # s
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked by probes from inside
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^health/"]  # asked by probes from inside
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS

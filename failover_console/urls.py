@@ -6,10 +6,12 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from failover_console.health import healthz, metrics
+from failover_console.health import alerts, checks, healthz, metrics
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
+    path("health/checks", checks, name="health_checks"),
+    path("health/alerts", alerts, name="health_alerts"),
     path("metrics", metrics, name="metrics"),
     path("", include("nodes.urls")),
     path("alerts/", include("alerts.urls")),

@@ -26,6 +26,7 @@ from django.utils import timezone
 from alerts.delivery import Outcome, Post, RetryAfter
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
+from alerts.services.silence import SilenceSweep
 from nodes import live
 from nodes.ledger import runners
 from nodes.ledger.connections import connect
@@ -172,6 +173,7 @@ class _Term:
     def __init__(self, keeper: LeaseKeeper, connection: psycopg.Connection[Row]) -> None:
         self._keeper, self._connection = keeper, connection
         self._sign_of_life = SignOfLife()
+        self._silence = SilenceSweep()
         self._next_chores = 0.0
         self._signed = False
         self.clock_offset = timedelta()
@@ -191,6 +193,7 @@ class _Term:
         if self._connection.closed or self._connection.broken:
             self._connection = connect("failover alerts slot")
         self._look_at_the_clock()
+        self._silence.each_second(self._connection)
         dispatch.expire_superseded(timezone.now() + self.clock_offset)
         self._sign()
         self._keeper.hand_over(self._connection)

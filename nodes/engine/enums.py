@@ -152,6 +152,8 @@ class EventType(StrEnum):
     LOW_CAPACITY_ENDED = "low_capacity_ended"
     CHECKER_ISOLATED = "checker_isolated"
     CHECKER_REJOINED = "checker_rejoined"
+    CHECKS_MISSING = "checks_missing"
+    CHECKS_RESUMED = "checks_resumed"
     CHECKS_LATE = "checks_late"
     CHECKS_ON_TIME = "checks_on_time"
     AUTOMATION_PAUSED = "automation_paused"

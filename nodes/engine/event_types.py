@@ -34,6 +34,7 @@ class TroubleType(StrEnum):
     HIGH_LOAD = "high_load"
     LOW_CAPACITY = "low_capacity"
     CHECKER_ISOLATED = "checker_isolated"
+    CHECKS_MISSING = "checks_missing"
     CHECKS_LATE = "checks_late"
 
 
@@ -218,6 +219,16 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             alertable=True,
             ends=TroubleType.CHECKER_ISOLATED,
             good=True,
+        ),
+        EventType.CHECKS_MISSING: Row(
+            "No check of any node had a result for 60 s.",
+            _CRITICAL,
+            Scope.FLEET,
+            alertable=True,
+            begins=TroubleType.CHECKS_MISSING,
+        ),
+        EventType.CHECKS_RESUMED: Row(
+            "Most nodes are watched again.", scope=Scope.FLEET, alertable=True, ends=TroubleType.CHECKS_MISSING, good=True
         ),
         EventType.CHECKS_LATE: Row(
             "Checks start later than they are due.", _WARNING, Scope.FLEET, alertable=True, begins=TroubleType.CHECKS_LATE

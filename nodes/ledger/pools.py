@@ -58,7 +58,8 @@ def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
         if row := cursor.fetchone():
             return row
         cursor.execute(
-            "INSERT INTO nodes_fleetstate (id, version, config_version, late_told) VALUES (1, 0, 0, false) ON CONFLICT DO NOTHING"
+            "INSERT INTO nodes_fleetstate (id, version, config_version, late_told, missing_told) VALUES (1, 0, 0, false, false)"
+            " ON CONFLICT DO NOTHING"
         )
     raise PoolGoneError("The fleet's row cannot be made")
 

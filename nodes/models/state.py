@@ -162,6 +162,7 @@ class FleetState(models.Model):
     paused = models.JSONField(null=True)  # engine Hold
     isolated = models.JSONField(null=True)  # engine Hold
     late_told = models.BooleanField(default=False)  # checks start late, and that was notified
+    missing_told = models.BooleanField(default=False)  # no check has a result, and that was notified
 
     class Meta:
         verbose_name = "fleet state"
