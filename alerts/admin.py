@@ -70,11 +70,11 @@ class DestinationAdmin(RecordsEdits):
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         assert isinstance(form, DestinationForm)  # it is the form of this admin
         if change:
-            columns = [name for name in form.changed_data if name in ("name", "kind", "enabled", "base_url")]
+            columns = [name for name in form.changed_data if name in ("name", "enabled", "base_url")]
             obj.save(update_fields=[*columns, *form.changed_secrets])
             if "enabled" in form.changed_data and obj.enabled:
                 destinations.on_enabled(obj.pk, timezone.now())
-            elif form.changed_secrets or {"kind", "base_url"} & set(form.changed_data):
+            elif form.changed_secrets or "base_url" in form.changed_data:
                 destinations.on_endpoint_changed(obj.pk)
         else:
             obj.save()

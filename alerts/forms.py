@@ -51,6 +51,9 @@ class DestinationForm(_DestinationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.made_secret = ""
+        if self.instance.pk and "kind" in self.fields:  # a viewer's form has no fields
+            self.fields["kind"].disabled = True
+            self.fields["kind"].help_text = "It stays: what was sent is counted by it, and what is open there ends there."
         self._stored = {field: masked_secret(self.instance, field) if self.instance.pk else "" for field in ("address", "key")}
         help_texts = {
             "address": "Slack, webhook: the URL.",
@@ -81,13 +84,12 @@ class DestinationForm(_DestinationForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
         kind, address, key = cleaned.get("kind"), cleaned.get("new_address", ""), cleaned.get("new_key", "")
-        same_kind = kind == self.initial.get("kind")
-        if kind in (Kind.SLACK, Kind.WEBHOOK) and not address and not (same_kind and self._stored["address"]):
+        if kind in (Kind.SLACK, Kind.WEBHOOK) and not address and not self._stored["address"]:
             self.add_error("new_address", "The URL is needed.")
         if kind == Kind.PAGERDUTY:
-            self._check_routing_key(key, kept=bool(same_kind and self._stored["key"]))
+            self._check_routing_key(key, kept=bool(self._stored["key"]))
         if kind == Kind.WEBHOOK:
-            self._check_signing_secret(key, kept=bool(same_kind and self._stored["key"]))
+            self._check_signing_secret(key, kept=bool(self._stored["key"]))
         return cleaned
 
     def _check_routing_key(self, key: str, *, kept: bool) -> None:

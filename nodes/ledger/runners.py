@@ -56,13 +56,17 @@ class Counts:
     lateness_p50: float
     lateness_p99: float
     latency_sum: float
+    loop_lag: float  # seconds, the worst since the last report
 
 
 def totals(cursor: Cursor, host: str, slot: int) -> Row | None:
-    """What the check runners of a slot have counted over all terms, as far as sums are made in Python."""
+    """What the check runners of a slot have counted over all terms, as far as sums are made in Python.
+
+    Locks the row: at a change of terms two runners report for one slot, and the counts of both must stay.
+    """
     cursor.execute(
         """SELECT verdicts, latency_buckets, lateness_histogram FROM nodes_runner
-           WHERE host = %s AND kind = 'checks' AND slot = %s""",
+           WHERE host = %s AND kind = 'checks' AND slot = %s FOR UPDATE""",
         (host, slot),
     )
     return cursor.fetchone()
@@ -75,7 +79,8 @@ def add(cursor: Cursor, host: str, slot: int, counts: Counts, now: datetime | No
         """UPDATE nodes_runner SET seen_at = %(now)s, checks = checks + %(checks)s, late = late + %(late)s,
                   stale_results = stale_results + %(outdated)s, stalls = stalls + %(stalls)s, lateness_p50 = %(lateness_p50)s,
                   lateness_p99 = %(lateness_p99)s, lateness_histogram = %(lateness_histogram)s,
-                  latency_buckets = %(latency_buckets)s, latency_sum = latency_sum + %(latency_sum)s, verdicts = %(verdicts)s
+                  latency_buckets = %(latency_buckets)s, latency_sum = latency_sum + %(latency_sum)s, verdicts = %(verdicts)s,
+                  loop_lag = %(loop_lag)s
            WHERE host = %(host)s AND kind = 'checks' AND slot = %(slot)s""",
         values | {"verdicts": Jsonb(counts.verdicts), "now": now, "host": host, "slot": slot},
     )

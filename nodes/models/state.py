@@ -207,6 +207,7 @@ class Runner(models.Model):
     stalls = models.BigIntegerField(default=0)  # times the loop stood still over 500 ms
     lateness_p50 = models.FloatField(default=0.0)  # seconds, over the last reporting period
     lateness_p99 = models.FloatField(default=0.0)
+    loop_lag = models.FloatField(default=0.0, db_default=0.0)  # seconds, the worst of the last reporting period
     lateness_histogram = ArrayField(models.BigIntegerField(), default=list)  # counts over all terms, see nodes.rollups.histogram
     latency_buckets = ArrayField(models.BigIntegerField(), default=list)  # cumulative histogram counts
     latency_sum = models.FloatField(default=0.0)

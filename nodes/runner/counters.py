@@ -55,8 +55,11 @@ class Counters:
         """So many results answered an old claim."""
         self._counted.outdated += results
 
-    def report(self, cursor: Cursor, slot: Slot, now: datetime | None, *, stalls: int) -> float:
-        """Add what was counted to the slot's row; returns the p99 of lateness since the last report, in seconds."""
+    def report(self, cursor: Cursor, slot: Slot, now: datetime | None, *, stalls: int, loop_lag: float) -> float:
+        """Add what was counted to the slot's row; returns the p99 of lateness since the last report, in seconds.
+
+        The row stays locked until the caller's transaction ends.
+        """
         counted, self._counted = self._counted, _Counted()
         lateness = sorted(counted.lateness)
         p50, p99 = (lateness[int(len(lateness) * part)] if lateness else 0.0 for part in (0.5, 0.99))
@@ -78,6 +81,7 @@ class Counters:
             lateness_p50=p50,
             lateness_p99=p99,
             latency_sum=counted.latency_sum,
+            loop_lag=loop_lag,
         )
         runners.add(cursor, slot.host, slot.number, counts, now)
         return p99

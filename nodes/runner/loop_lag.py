@@ -20,10 +20,12 @@ class LoopLag:
         self._stalled_until = -1.0
         self._stalls = 0
         self._longest = 0.0
+        self._worst = 0.0
 
     def tick(self, now: float) -> None:
         """The loop turned."""
         late = now - self._last - TICK
+        self._worst = max(self._worst, late)
         if late > STALL:
             self._stalled_until = now
             self._stalls += 1
@@ -38,6 +40,11 @@ class LoopLag:
         """The longest stall since last asked."""
         longest, self._longest = self._longest, 0.0
         return longest
+
+    def take_worst(self) -> float:
+        """The latest that the loop turned since last asked, stall or not, in seconds."""
+        worst, self._worst = self._worst, 0.0
+        return worst
 
     def take_stalls(self) -> int:
         """The number of stalls since last asked."""

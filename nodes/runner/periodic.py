@@ -108,7 +108,8 @@ class PeriodicTasks:
         return f"{self._slot.host}/{self._slot.number}"
 
     def _report(self, cursor: Cursor, lag: LoopLag, now: float) -> bool:
-        p99 = self._counters.report(cursor, self._slot, rows.moment(now), stalls=lag.take_stalls())
+        with self._writes.transaction():
+            p99 = self._counters.report(cursor, self._slot, rows.moment(now), stalls=lag.take_stalls(), loop_lag=lag.take_worst())
         told = read_fleet(cursor)["late_told"]
         turned = p99 < ON_TIME_P99 if told else p99 > LATE_P99
         self._late_reports = self._late_reports + 1 if turned else 0

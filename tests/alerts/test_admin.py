@@ -194,3 +194,10 @@ def test_notifications_are_read_only_for_everybody(admin: Client) -> None:
     assert "slackcanary" not in admin.get(page).content.decode()
     assert admin.post(page, {"status": "delivered"}).status_code == 403
     assert admin.get(reverse("admin:alerts_notification_add")).status_code == 403
+
+
+def test_a_destination_keeps_its_kind(admin: Client) -> None:
+    made = history.pagerduty()
+    admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="webhook", new_address="https://x.example/hook"))
+    made.refresh_from_db()
+    assert (made.kind, made.key) == ("pagerduty", history.ROUTING_KEY)

@@ -6,13 +6,18 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
+from prometheus_client import CONTENT_TYPE_LATEST
 
+from alerts.models import Destination
 from nodes.engine.enums import Verdict
 from nodes.models import ApiToken, Pool
+from tests.api.scraping import Scrape
 from tests.pages import fleet
 
 Token = Callable[..., str]
+Ask = Callable[..., Scrape]
 
 
 @pytest.fixture
@@ -40,3 +45,21 @@ def token(db: None) -> Token:
         return f"Bearer {whole}"
 
     return issue
+
+
+@pytest.fixture
+def scrape(client: Client, token: Token) -> Ask:
+    """Asks `/metrics` with a token; what is given becomes the query."""
+    bearer = token("metrics")
+
+    def ask(**query: str | list[str]) -> Scrape:
+        answer = client.get("/metrics", query, headers={"authorization": bearer})
+        assert (answer.status_code, answer["Content-Type"]) == (200, CONTENT_TYPE_LATEST)
+        return Scrape(answer.content.decode())
+
+    return ask
+
+
+@pytest.fixture
+def slack(db: None) -> Destination:
+    return Destination.objects.create(name="ops", kind="slack", address="https://hooks.slack.test/services/x")
