@@ -9,6 +9,7 @@ has just begun is given time.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import psycopg
 
@@ -23,11 +24,12 @@ BEGINNING = 20.0  # s of a check runner
 
 
 class SilenceSweep:
-    """One for each term of an alert runner."""
+    """One for each term of an alert runner; it reads the clock that counts on through a suspend and the one on the wall."""
 
-    def __init__(self) -> None:
-        self._steady_since = self._last = boot_time()
-        self._wall = time.time() - self._last
+    def __init__(self, boot: Callable[[], float] = boot_time, wall: Callable[[], float] = time.time) -> None:
+        self._boot, self._wall = boot, wall
+        self._steady_since = self._last = boot()
+        self._offset = wall() - self._last
 
     def each_second(self, connection: psycopg.Connection[Row]) -> bool:
         """Look, and tell what changed; True when something was told."""
@@ -44,8 +46,8 @@ class SilenceSweep:
         return False
 
     def _is_steady(self) -> bool:
-        now, wall = boot_time(), time.time()
-        if now - self._last > GAP or abs(wall - now - self._wall) > GAP:
+        now, offset = self._boot(), self._wall() - self._boot()
+        if now - self._last > GAP or abs(offset - self._offset) > GAP:
             self._steady_since = now
-        self._last, self._wall = now, wall - now
+        self._last, self._offset = now, offset
         return now - self._steady_since >= STEADY
