@@ -10,7 +10,7 @@ from typing import Any
 
 from prometheus_client.core import HistogramMetricFamily, Metric
 
-from failover_console.metrics.families import figure, help_text, rows, total, totals
+from failover_console.metrics.families import figure, gauge, help_text, rows, total, totals
 from nodes.engine.enums import Verdict
 from nodes.ledger.runners import GAP
 from nodes.runner.counters import BUCKETS
@@ -27,6 +27,12 @@ _CONNECTIONS = """
 SELECT greatest(0, current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
                    - coalesce(current_setting('reserved_connections', true), '0')::int
                    - (SELECT count(*) FROM pg_stat_activity WHERE coalesce(backend_type, 'client backend') = 'client backend'))
+"""
+
+
+_CLOCKS = f"""
+SELECT host, (array_agg(clock_ahead ORDER BY abs(clock_ahead) DESC))[1] FROM nodes_runner
+WHERE seen_at > now() - make_interval(secs => {GAP}) GROUP BY host ORDER BY host
 """
 
 
@@ -51,6 +57,10 @@ def families() -> Iterator[Metric]:
         "when a runner was last alive",
         max((row[-1] for row in found), default=0.0),
     )
+    clocks = gauge("failover_host_clock_ahead_seconds", "how far a host's clock is ahead of the database's", ("host",))
+    for host, ahead in rows(_CLOCKS):
+        clocks.add_metric((host,), ahead)
+    yield clocks
     free = rows(_CONNECTIONS)[0][0]
     yield figure("failover_database_connections_free", "connections that the database server can still take", free)
 

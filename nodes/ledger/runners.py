@@ -5,6 +5,7 @@ A row is a slot's (or a web process's port), not a process's: its counts grow ov
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,21 +15,26 @@ from psycopg.types.json import Jsonb
 
 from nodes.ledger.rows import Cursor, Row, moment, seconds
 
+CLOCK_OFF = 1.0  # s by which a host's clock may differ from the database's before it is named
 GAP = 15  # s unseen after which a process counts as gone, and as begun anew when it is back
 
 _SIGN = """
 INSERT INTO nodes_runner (host, slot, kind, pid, started_at, seen_at, checks, late, stale_results, stalls, lateness_p50,
-                          lateness_p99, lateness_histogram, latency_buckets, latency_sum, verdicts)
-VALUES (%(host)s, %(slot)s, %(kind)s, %(pid)s, now(), now(), 0, 0, 0, 0, 0, 0, '{}', '{}', 0, '{}')
-ON CONFLICT (host, kind, slot) DO UPDATE SET pid = excluded.pid, seen_at = excluded.seen_at,
+                          lateness_p99, lateness_histogram, latency_buckets, latency_sum, verdicts, clock_ahead)
+VALUES (%(host)s, %(slot)s, %(kind)s, %(pid)s, now(), now(), 0, 0, 0, 0, 0, 0, '{}', '{}', 0, '{}',
+        %(clock)s - extract(epoch FROM clock_timestamp()))
+ON CONFLICT (host, kind, slot) DO UPDATE SET pid = excluded.pid, seen_at = excluded.seen_at, clock_ahead = excluded.clock_ahead,
     started_at = CASE WHEN %(anew)s OR nodes_runner.seen_at <= now() - make_interval(secs => %(gap)s)
                       THEN excluded.started_at ELSE nodes_runner.started_at END
 """
 
 
 def sign(connection: psycopg.Connection[Row], *, kind: str, host: str, slot: int, pid: int, anew: bool = False) -> None:
-    """Write that process `pid` is there; it counts as begun now if `anew`, or if nobody signed for `GAP` seconds."""
-    values = {"host": host, "slot": slot, "kind": kind, "pid": pid, "anew": anew, "gap": GAP}
+    """Write that process `pid` is there, and how this host's clock differs from the database's.
+
+    It counts as begun now if `anew`, or if nobody signed for `GAP` seconds.
+    """
+    values = {"host": host, "slot": slot, "kind": kind, "pid": pid, "anew": anew, "gap": GAP, "clock": time.time()}
     connection.execute(_SIGN, values)
 
 

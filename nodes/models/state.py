@@ -212,6 +212,7 @@ class Runner(models.Model):
     latency_buckets = ArrayField(models.BigIntegerField(), default=list)  # cumulative histogram counts
     latency_sum = models.FloatField(default=0.0)
     verdicts = models.JSONField(default=dict)  # verdict -> count
+    clock_ahead = models.FloatField(default=0.0, db_default=0.0)  # seconds of the host's clock before the database's
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("host", "kind", "slot"), name="one_runner_per_slot"),)

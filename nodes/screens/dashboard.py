@@ -87,6 +87,7 @@ class Pipeline:
     lateness: float  # seconds, the worst runner's p99
     outbox: int
     isolated: bool
+    clocks_off: tuple[str, ...] = ()  # hosts whose clock differs from the database's, and by how much
 
     @property
     def runners_tone(self) -> str:
@@ -136,7 +137,12 @@ def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:
         lateness=fleet["lateness"],
         outbox=fleet["outbox"],
         isolated=fleet["fleet_isolated"] is not None,
+        clocks_off=tuple(_clock_off(host, ahead) for host, ahead in sorted((fleet["clocks_off"] or {}).items())),
     )
+
+
+def _clock_off(host: str, ahead: float) -> str:
+    return f"{host} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
 
 
 def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) -> Headline:

@@ -16,6 +16,7 @@ from nodes.engine.guards import in_force
 from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
 from nodes.ledger.intervals import stale
+from nodes.ledger.runners import CLOCK_OFF
 from nodes.screens.node_row import NodeRow, Rank, node_row
 
 OVERDUE_AFTER = 10  # s after its due instant a check is missed
@@ -133,14 +134,15 @@ class Overview:
 _FLEET = """
 SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f.isolated AS fleet_isolated,
        c.checked_at, c.overdue,
-       r.runners, r.alert_runners, r.lateness, o.outbox
+       r.runners, r.alert_runners, r.lateness, r.clocks_off, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,
              count(*) FILTER (
                  WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)
              ) AS overdue
       FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
      (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
-             coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness
+             coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness,
+             json_object_agg(host, clock_ahead) FILTER (WHERE abs(clock_ahead) > %(clock_off)s) AS clocks_off
       FROM nodes_runner WHERE seen_at > now() - make_interval(secs => %(silent)s)) r,
      (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox LIMIT 10000) waiting) o
 LEFT JOIN nodes_fleetstate f ON f.id = 1
@@ -171,6 +173,7 @@ def overview(now: datetime, pool_id: int | None = None) -> Overview:
         "pool": pool_id,
         "overdue": OVERDUE_AFTER,
         "silent": RUNNER_SILENT,
+        "clock_off": CLOCK_OFF,
     }
     with connection.cursor() as cursor:
         cursor.execute(_OVERVIEW, parameters)

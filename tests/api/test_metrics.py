@@ -69,6 +69,7 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_refusals": ("counter", {"guard"}),
     "failover_destination_state": ("gauge", {"destination", "channel_kind", "state"}),
     "failover_check_loop_lag_seconds": ("gauge", set()),
+    "failover_host_clock_ahead_seconds": ("gauge", set()),  # by host, and none lives here
     "failover_database_connections_free": ("gauge", set()),
     "failover_loop_lag_seconds": ("gauge", set()),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,15 +10,16 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 from django.db.models import F
+from django.test import Client
 from django.utils import timezone
 
 from nodes import operations
 from nodes.engine.enums import AdminState
 from nodes.engine.reporting import Calls, Report
-from nodes.ledger import claim, pull_in_due_times
+from nodes.ledger import claim, pull_in_due_times, runners
 from nodes.ledger.clock import database_now
 from nodes.ledger.rows import Row
-from nodes.models import Event, FailoverPolicy, NodeState, Pool
+from nodes.models import Event, FailoverPolicy, NodeState, Pool, Runner
 from tests.integration.checking import lease, see
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -64,6 +66,27 @@ def test_nodes_that_a_host_with_another_clock_makes_due_are_due(
     assert operations.check_now(NodeState.objects.values_list("pk", flat=True), actor="ada") == 3
     with connection.transaction(), connection.cursor() as cursor:
         assert len(claim(cursor, lease(connection), ahead=0, limit=9).claims) == 3
+
+
+def test_a_host_whose_clock_is_off_is_named(
+    connection: psycopg.Connection[Row], pool: Pool, other_clock: timedelta, admin_client: Client
+) -> None:
+    for kind in ("checks", "alerts"):
+        runners.sign(connection, kind=kind, host="web-2", slot=0, pid=1)
+    assert Runner.objects.get(kind="checks").clock_ahead == pytest.approx(other_clock.total_seconds(), abs=1.0)
+    page = admin_client.get("/").content.decode()
+    way = "ahead" if other_clock > timedelta() else "behind"
+    assert page.count("clock of <strong") == 1
+    assert re.search(rf"web-2 is \d+ s {way}", page)
+    scraped = admin_client.get("/metrics").content.decode()
+    found = re.search(r'failover_host_clock_ahead_seconds{host="web-2"} (\S+)', scraped)
+    assert found is not None
+    assert float(found[1]) == pytest.approx(other_clock.total_seconds(), abs=1.0)
+
+
+def test_a_host_whose_clock_agrees_is_not_named(connection: psycopg.Connection[Row], pool: Pool, admin_client: Client) -> None:
+    runners.sign(connection, kind="checks", host="web-1", slot=0, pid=1)
+    assert "clock of <strong" not in admin_client.get("/").content.decode()
 
 
 def due_in(connection: psycopg.Connection[Row]) -> list[float]:
