@@ -69,7 +69,7 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_refusals": ("counter", {"guard"}),
     "failover_destination_state": ("gauge", {"destination", "channel_kind", "state"}),
     "failover_check_loop_lag_seconds": ("gauge", set()),
-    "failover_host_clock_ahead_seconds": ("gauge", set()),  # by host, and none lives here
+    "failover_host_clock_ahead_seconds": ("gauge", {"host"}),
     "failover_database_connections_free": ("gauge", set()),
     "failover_loop_lag_seconds": ("gauge", set()),
 }
@@ -118,6 +118,7 @@ def test_an_empty_console_tells_figures_too(scrape: Ask, db: None) -> None:
 def test_every_family_has_the_type_and_labels_that_are_documented(
     scrape: Ask, api: Pool, slack: Destination, now: datetime
 ) -> None:
+    Runner.objects.create(host="web-1", slot=0, kind="web", pid=1, started_at=now, seen_at=now)
     told = scrape().families
     labels = {name: {label for each in family.samples for label in each.labels} for name, family in told.items()}
     assert {name: (family.type, labels[name]) for name, family in told.items()} == NAMED
