@@ -40,9 +40,10 @@ class Payload:
 
     @staticmethod
     def load(stored: Mapping[str, Any]) -> Payload:
-        """Leaves out what a newer or older version stored beside the fields of this one."""
+        """Leaves out what a newer or older version stored beside the fields of this one, and does without what it did not store."""
         known = {each.name for each in fields(Payload)}
-        return Payload(**{name: value for name, value in stored.items() if name in known})
+        bare = {"title": "An alert of the failover console", "text": "", "severity": "critical", "at": "", "url": "", "console": ""}
+        return Payload(**bare | {name: value for name, value in stored.items() if name in known})
 
 
 @dataclass(frozen=True, slots=True)

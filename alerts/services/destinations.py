@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
-from psycopg.rows import dict_row
 
 from alerts.models import Alert, Destination, Notification
+from alerts.services.own_events import append_event
 from nodes.engine.enums import EventType
 from nodes.engine.event_types import Stakes, event
-from nodes.ledger.history import append
-from nodes.ledger.rows import Cursor
 
 
 def record_event(message: str, destination: Destination, now: datetime, *, silent: bool) -> None:
@@ -25,10 +23,7 @@ def record_event(message: str, destination: Destination, now: datetime, *, silen
     """
     detail = {"object": f"destination {destination.name}", "destination": destination.pk}
     recorded = event(EventType.CONFIG_CHANGED, message, detail=detail, actor="alerts", stakes=Stakes(silences=silent))
-    with connection.cursor() as wrapper:
-        cursor: Cursor = wrapper.cursor
-        cursor.row_factory = dict_row
-        append(cursor, recorded, now.timestamp())
+    append_event(recorded, now)
 
 
 def make_due(destination_id: int) -> None:

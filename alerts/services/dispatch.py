@@ -8,12 +8,13 @@ id, counted as a repeat.  Within one key messages keep their order: a resolve wa
 
 from __future__ import annotations
 
+import logging
 import random
 import uuid
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from alerts.delivery import SPACING, Accepted, Disable, Endpoint, Message, Outcome, Payload, Post, Refused, RetryAfter, send
 from alerts.delivery.answers import HORIZON, backoff
@@ -30,6 +31,8 @@ LEASE = 12.0  # s; resolving, sending and reading end after 8
 START = 2.0  # s after its lease began in which a message must be on its way to the sender
 FIRST_BYTE = 8.0  # s after its lease began by which its first byte must be out: nobody else has it so soon
 NOT_FOUND_LIMIT = 3  # answers 404 in a row that disable a destination
+_log = logging.getLogger(__name__)
+
 _OPENING = ["trigger", "test"]
 _OF_A_RESOLVE = ("destination_id", "alert_id", "incident_id", "event_id", "action", "dedup_key", "severity", "payload")
 
@@ -122,7 +125,22 @@ def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
         unfinished = Notification.objects.select_for_update(skip_locked=True).filter(
             pk__in=following, status__in=("pending", "leased")
         )
-        return [lease(notification, now, owner) for notification in unfinished.order_by("pk")]
+        tried = [_try_to_lease(notification, now, owner) for notification in unfinished.order_by("pk")]
+        return [leased for leased in tried if leased is not None]
+
+
+def _try_to_lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased | None:
+    """Lease one message; one that cannot be made, say of another version, is given up and takes no other along."""
+    try:
+        with transaction.atomic():
+            return lease(notification, now, owner)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # as above
+        _log.exception("notification %s cannot be made", notification.pk)
+        said = f"given up, it cannot be made: {type(error).__name__}: {error}"
+        Notification.objects.filter(pk=notification.pk).update(status=Notification.Status.DEAD, outcome=said[:300])
+        return None
 
 
 def lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased:

@@ -38,6 +38,20 @@ def payload_of(event: Event, action: Action, severity: str) -> Payload:
     return _worded(event, incident, action, common)
 
 
+def plain_payload(event: Event, severity: str) -> Payload:
+    """The bare words of an event, of its own columns alone."""
+    return Payload(
+        title=event.message or f"Event {event.pk}: {event.type}",
+        text="The console could not word this message; its log says why.",
+        severity=severity,
+        at=iso(event.at.timestamp()),
+        url=settings.PUBLIC_URL + reverse("nodes:events"),
+        console=settings.PUBLIC_URL,
+        type=event.type,
+        event=event.pk,
+    )
+
+
 def _worded(event: Event, incident: Incident | None, action: Action, common: dict[str, Any]) -> Payload:
     if action is Action.RESOLVE:
         if incident is None:

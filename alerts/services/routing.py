@@ -6,20 +6,30 @@ sent of them.  Locks: the router's advisory lock, then the rows of the outbox th
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import F
 
 from alerts import rules
+from alerts.delivery import Payload
 from alerts.models import Alert, Destination, Installation, Notification, Rule
 from alerts.rules import Action, AlertState, Intent, Kind
-from alerts.services.payloads import payload_of
+from alerts.services.own_events import append_event
+from alerts.services.payloads import payload_of, plain_payload
 from nodes.engine.enums import EventType, Severity
+from nodes.engine.event_types import event as make_event
 from nodes.models import Event, Outbox
 
 ROUTING_LOCK = 0x0FA14  # advisory lock: one router at a time, so that an end is never decided before its beginning
+MOST_TRIES = 3
 _BATCH = 200
+
+_KNOWN = frozenset(EventType)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +47,56 @@ def route(now: datetime, *, limit: int = _BATCH) -> int:
 
     Events of one pool have rising numbers in the order of their commits, since the pool's row is locked while they are written.
     """
-    if not Outbox.objects.exists():
+    waiting = Outbox.objects.filter(given_up_at=None)
+    if not waiting.exists():
         return 0
     with transaction.atomic():
         if not _lock():
             return 0
-        taken = list(Outbox.objects.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:limit])
+        taken = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:limit])
         rows = Event.objects.filter(pk__in=taken).select_related("pool", "node", "incident", "failover").order_by("pk")
-        context: _RoutingContext | None = None
-        for row in rows:
-            event = _event(row)
-            if rules.is_alertable(event):
-                context = context or _load_context()
-                _notify(row, event, context, now)
-        Outbox.objects.filter(pk__in=taken).delete()
-    return len(taken)
+        context = _Lazy()
+        failed = [(row, error) for row in rows if (error := _look_at(row, context, now)) is not None]
+        Outbox.objects.filter(pk__in=taken).exclude(pk__in=[row.pk for row, _ in failed]).delete()
+        for row, error in failed:
+            _count_failure(row, error, now)
+    return len(taken) - len(failed)
+
+
+class _Lazy:
+    """The rules and destinations, read once an event needs them: most batches need none."""
+
+    def __init__(self) -> None:
+        self._context: _RoutingContext | None = None
+
+    def __call__(self) -> _RoutingContext:
+        self._context = self._context or _load_context()
+        return self._context
+
+
+def _look_at(row: Event, context: _Lazy, now: datetime) -> Exception | None:
+    """Decide about one event, in a savepoint: one that fails takes no other along.  Raises what the database itself has."""
+    try:
+        event = _event(row)
+        if rules.is_alertable(event):
+            with transaction.atomic():
+                _notify(row, event, context(), now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:  # a row of another version, or a fault of ours
+        _log.exception("event %s cannot be looked at", row.pk)
+        return error
+    return None
+
+
+def _count_failure(row: Event, error: Exception, now: datetime) -> None:
+    """After three tries the event is given up, and that is told."""
+    Outbox.objects.filter(pk=row.pk).update(tries=F("tries") + 1)
+    if not Outbox.objects.filter(pk=row.pk, tries__gte=MOST_TRIES).update(given_up_at=now):
+        return
+    said = f"Event {row.pk} ({row.type}) is given up, nobody is notified of it: {type(error).__name__}: {error}"
+    told = make_event(EventType.EVENT_GIVEN_UP, said[:500], detail={"event": row.pk}, actor="alerts")
+    append_event(told, now)
 
 
 def _lock() -> bool:
@@ -79,7 +124,7 @@ def _load_context() -> _RoutingContext:
     kinds = {pk: Kind(kind) for pk, kind, _ in every}
     in_force = Rule.objects.filter(enabled=True)
     return _RoutingContext(
-        rules=tuple(_rule(row) for row in in_force),
+        rules=tuple(_rule(row) for row in in_force if not row.event_types or _KNOWN & set(row.event_types)),
         kinds=kinds,
         enabled={pk: kinds[pk] for pk, _, enabled in every if enabled},
         prefix=Installation.prefix(),
@@ -87,9 +132,10 @@ def _load_context() -> _RoutingContext:
 
 
 def _rule(row: Rule) -> rules.Rule:
+    """The stored rule; types that this version does not know are left out, and a rule of such types alone matches nothing."""
     return rules.Rule(
         severities=frozenset(Severity(each) for each in row.severities),
-        types=frozenset(EventType(each) for each in row.event_types),
+        types=frozenset(EventType(each) for each in row.event_types if each in _KNOWN),
         pool=row.pool_id,
         tag=row.tag,
         destinations=frozenset(row.destinations.values_list("pk", flat=True)),
@@ -164,7 +210,19 @@ def _write(intent: Intent, row: Event, alert: Alert | None, context: _RoutingCon
         sequence=intent.sequence,
         dedup_key=context.prefix + intent.key if alert is None else alert.dedup_key,
         severity=intent.severity.value,
-        payload=payload_of(row, intent.action, intent.severity.value).stored(),
+        payload=_payload(row, intent).stored(),
         due_at=now,
         created_at=now,
     )
+
+
+def _payload(row: Event, intent: Intent) -> Payload:
+    """What the message says; what cannot be worded is sent in plain words rather than not at all."""
+    try:
+        with transaction.atomic():
+            return payload_of(row, intent.action, intent.severity.value)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # a decision record of another version, or a fault of ours
+        _log.exception("event %s cannot be worded", row.pk)
+        return plain_payload(row, intent.severity.value)

@@ -22,7 +22,7 @@ DESTINATION_STATES = ("closed", "half_open", "open", "disabled")
 def families() -> Iterator[Metric]:
     pending, oldest = rows(
         """SELECT count(*), greatest(coalesce(extract(epoch FROM now() - min(e.at)), 0), 0)::float8
-           FROM nodes_outbox o JOIN nodes_event e ON e.id = o.event_id"""
+           FROM nodes_outbox o JOIN nodes_event e ON e.id = o.event_id WHERE o.given_up_at IS NULL"""
     )[0]
     yield figure("failover_outbox_pending", "events that the alerts have not looked at", pending)
     yield figure("failover_outbox_oldest_age_seconds", "age of the oldest of them", oldest)

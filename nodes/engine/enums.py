@@ -154,6 +154,7 @@ class EventType(StrEnum):
     CHECKER_REJOINED = "checker_rejoined"
     CHECKS_MISSING = "checks_missing"
     CHECKS_RESUMED = "checks_resumed"
+    EVENT_GIVEN_UP = "event_given_up"
     CHECKS_LATE = "checks_late"
     CHECKS_ON_TIME = "checks_on_time"
     AUTOMATION_PAUSED = "automation_paused"

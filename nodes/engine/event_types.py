@@ -230,6 +230,9 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         EventType.CHECKS_RESUMED: Row(
             "Most nodes are watched again.", scope=Scope.FLEET, alertable=True, ends=TroubleType.CHECKS_MISSING, good=True
         ),
+        EventType.EVENT_GIVEN_UP: Row(
+            "The alert rules failed at an event three times; nobody is notified of it.", _CRITICAL, Scope.FLEET, alertable=True
+        ),
         EventType.CHECKS_LATE: Row(
             "Checks start later than they are due.", _WARNING, Scope.FLEET, alertable=True, begins=TroubleType.CHECKS_LATE
         ),

@@ -134,6 +134,8 @@ class Outbox(models.Model):
     """Numbers of events that the alerts have not looked at yet; written with the event, deleted with the notifications."""
 
     event = models.OneToOneField(Event, on_delete=models.CASCADE, primary_key=True)
+    tries = models.IntegerField(default=0, db_default=0)  # that failed
+    given_up_at = models.DateTimeField(null=True)  # given up, and told; kept for whoever mends the cause
 
     class Meta:
         verbose_name_plural = "outbox"

@@ -8,11 +8,12 @@ from datetime import datetime
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from nodes.engine.enums import EventType, Severity
+from nodes.engine.enums import Severity
 from nodes.engine.event_types import TABLE, TroubleType
 from nodes.models import Event, Failure, Incident
 
 _DONE = tuple(kind for kind, row in TABLE.items() if TroubleType.FAILURE in (row.updates, row.ends))  # what is done about a failure
+_GOOD = frozenset(kind.value for kind, row in TABLE.items() if row.good)
 _TONES = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
 AT_ONCE = 0.1  # s
@@ -22,7 +23,7 @@ AT_ONCE = 0.1  # s
 class EventLine:
     id: int
     at: datetime
-    type: EventType
+    type: str  # of another version, maybe one that this version does not know
     severity: Severity
     message: str
     actor: str
@@ -36,12 +37,12 @@ class EventLine:
     @property
     def tone(self) -> str:
         if self.severity == Severity.INFO:
-            return "ok" if TABLE[self.type].good else "note" if self.by_person else "idle"
+            return "ok" if self.type in _GOOD else "note" if self.by_person else "idle"
         return _TONES[self.severity]
 
     @property
     def words(self) -> str:
-        return self.type.value.replace("_", " ")
+        return self.type.replace("_", " ")
 
     @property
     def by_person(self) -> bool:
@@ -77,7 +78,7 @@ def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:
         EventLine(
             pk,
             at,
-            EventType(kind),
+            kind,
             Severity(severity),
             message,
             actor,

@@ -144,7 +144,7 @@ FROM (SELECT max(checked_at) AS checked_at,
              coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness,
              json_object_agg(host, clock_ahead) FILTER (WHERE abs(clock_ahead) > %(clock_off)s) AS clocks_off
       FROM nodes_runner WHERE seen_at > now() - make_interval(secs => %(silent)s)) r,
-     (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox LIMIT 10000) waiting) o
+     (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox WHERE given_up_at IS NULL LIMIT 10000) waiting) o
 LEFT JOIN nodes_fleetstate f ON f.id = 1
 """
 

@@ -133,6 +133,8 @@ def test_the_health_check_of_each_worker_container_answers(product: Product, nam
         "HOSTNAME": socket.gethostname(),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
+    # In its container a console is on the default port, where its names are plain.
+    line = line.replace("@$$HOSTNAME", f"-{product.port}@$$HOSTNAME").replace("beat@", f"beat-{product.port}@")
     asked = subprocess.run(["sh", "-c", line.replace("$$", "$")], cwd=ROOT, env=environment, timeout=60, check=False)
     assert asked.returncode == 0
 

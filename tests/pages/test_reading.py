@@ -227,3 +227,12 @@ def test_a_removed_pool_says_so_and_leads_to_its_history(viewer: Client, api: Po
     assert history in text
     assert "api-2 failed a check" in viewer.get(history).content.decode()
     assert viewer.get(reverse("nodes:pool", args=["never-there"])).status_code == 404
+
+
+def test_events_of_a_type_that_this_version_does_not_know_are_shown(viewer: Client, api: Pool, failed: Node) -> None:
+    Event.objects.filter(type="failover_started").update(type="quantum_flux")
+    incident = Incident.objects.get()
+    for address in (reverse("nodes:dashboard"), reverse("nodes:events"), incident.get_absolute_url(), failed.get_absolute_url()):
+        answer = viewer.get(address)
+        assert answer.status_code == 200, address
+    assert "quantum flux" in viewer.get(reverse("nodes:events")).content.decode()
