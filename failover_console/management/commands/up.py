@@ -12,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
@@ -75,20 +76,22 @@ class Command(BaseCommand):
         connection.close_pool()  # type: ignore[attr-defined] # of the PostgreSQL backend, which is the only one
         return with_demo
 
-    @transaction.atomic
     def _first_user(self) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (FIRST_USER_LOCK,))  # of two that start at once, one makes it
         users = get_user_model().objects
         if users.filter(is_superuser=True).exists():
             return
         name = settings.SUPERUSER_USERNAME
-        if users.filter(username=name).exists():
-            raise CommandError(
-                f"No user is an administrator, and {name} exists already: set DJANGO_SUPERUSER_USERNAME to another name."
-            )
         password = settings.SUPERUSER_PASSWORD or secrets.token_urlsafe(PASSWORD_BYTES)
-        users.create_superuser(username=name, password=password)
+        hashed = make_password(password)  # takes its time, so not under the lock
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", (FIRST_USER_LOCK,))  # of two that start at once, one makes it
+            if users.filter(is_superuser=True).exists():
+                return
+            if users.filter(username=name).exists():
+                raise CommandError(
+                    f"No user is an administrator, and {name} exists already: set DJANGO_SUPERUSER_USERNAME to another name."
+                )
+            users.create(username=name, password=hashed, is_staff=True, is_superuser=True)
         if not settings.SUPERUSER_PASSWORD:
             self._say(f"The first user is {name}, the password {password} (it is not shown again).")
 
