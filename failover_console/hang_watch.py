@@ -8,7 +8,7 @@ A gap of the supervisor's own proves nothing against anybody: after one all coun
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,15 +50,16 @@ class Hung:
 class HangWatch:
     """Judges the signs in a directory; `look` is called at each turn of the supervisor's loop."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, clock: Callable[[], float] = boot_time) -> None:
         self.directory = directory
-        self._since = self._turned = boot_time()
+        self._clock = clock
+        self._since = self._turned = clock()
         self._next_look = 0.0
         self._next_kill, self._wait = 0.0, WAIT_FIRST
 
     def look(self, leaders: Mapping[int, float]) -> Hung | None:
         """What hangs now; `leaders`: process id of each program that shows signs -> boot-time clock at its start."""
-        now = boot_time()
+        now = self._clock()
         if now - self._turned > OWN_GAP:
             self._since = now
         self._turned = now
