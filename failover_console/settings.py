@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "failover_console.database_trouble.DatabaseTrouble",
 ]
 ROOT_URLCONF = "failover_console.urls"
 ASGI_APPLICATION = "failover_console.asgi.application"
