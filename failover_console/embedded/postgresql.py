@@ -10,6 +10,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
 MAJOR = "18"
 PORT = "5432"  # only a part of the socket's file name
 INITDB_SECONDS = 120.0
+KILLED_SECONDS = 2.0  # what the kernel may take to end a killed process
 LEFTOVER_SECONDS = 10.0
 STATUS_LINE = 7  # of postmaster.pid: LOCK_FILE_LINE_PM_STATUS, counted from 0
 
@@ -193,5 +195,18 @@ def _run_with_its_children(words: Sequence[str]) -> tuple[int, str]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        until = time.monotonic() + KILLED_SECONDS
+        while _group_lives(process.pid) and time.monotonic() < until:
+            time.sleep(0.02)
         raise
     return process.returncode, said
+
+
+def _group_lives(group: int) -> bool:
+    """Whether a process of the group is left that is not merely waiting to be taken up."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text(errors="replace").rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False
