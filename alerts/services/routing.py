@@ -78,9 +78,16 @@ def _look_at(row: Event, context: _Lazy, now: datetime) -> Exception | None:
     """Decide about one event, in a savepoint: one that fails takes no other along.  Raises what the database itself has."""
     try:
         event = _event(row)
-        if rules.is_alertable(event):
-            with transaction.atomic():
-                _notify(row, event, context(), now)
+        alertable = rules.is_alertable(event)
+    except ValueError as error:  # of a type or severity of another version
+        _log.exception("event %s cannot be read", row.pk)
+        return error
+    if not alertable:
+        return None
+    in_force = context()  # what fails here is no fault of this event's
+    try:
+        with transaction.atomic():
+            _notify(row, event, in_force, now)
     except (OperationalError, InterfaceError):
         raise
     except Exception as error:  # a row of another version, or a fault of ours
@@ -92,7 +99,8 @@ def _look_at(row: Event, context: _Lazy, now: datetime) -> Exception | None:
 def _count_failure(row: Event, error: Exception, now: datetime) -> None:
     """After three tries the event is given up, and that is told."""
     Outbox.objects.filter(pk=row.pk).update(tries=F("tries") + 1)
-    if not Outbox.objects.filter(pk=row.pk, tries__gte=MOST_TRIES).update(given_up_at=now):
+    given_up = Outbox.objects.filter(pk=row.pk, tries__gte=MOST_TRIES).update(given_up_at=now)
+    if not given_up or row.type == EventType.EVENT_GIVEN_UP:  # what tells of it may fail as well, and would be told for ever
         return
     said = f"Event {row.pk} ({row.type}) is given up, nobody is notified of it: {type(error).__name__}: {error}"
     told = make_event(EventType.EVENT_GIVEN_UP, said[:500], detail={"event": row.pk}, actor="alerts")

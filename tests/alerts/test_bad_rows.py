@@ -61,6 +61,14 @@ def test_after_three_tries_it_is_given_up_and_told(incident: Incident, pager: De
     assert (kept.event_id, kept.tries, kept.given_up_at is not None) == (event.pk, 3, True)
 
 
+def test_what_tells_of_a_bad_event_is_told_of_no_more_when_it_is_bad_itself(incident: Incident, pager: Destination) -> None:
+    event = add_event(EventType.EVENT_GIVEN_UP, Severity.CRITICAL)
+    Event.objects.filter(pk=event.pk).update(severity="shrill")
+    send(Receiver(), *range(0, 20, 2))
+    assert Event.objects.filter(type="event_given_up").count() == 1
+    assert Outbox.objects.get().given_up_at is not None
+
+
 def test_a_hundred_bad_events_delay_no_good_one(incident: Incident, pager: Destination) -> None:
     for _ in range(100):
         from_the_future()
