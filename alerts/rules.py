@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nodes.engine.enums import EventType, Severity
-from nodes.engine.event_types import IN_INCIDENTS, TABLE, TroubleType, rank, worst
+from nodes.engine.event_types import IN_INCIDENTS, TABLE, Scope, TroubleType, rank, worst
 
 
 class Kind(StrEnum):
@@ -32,6 +32,7 @@ class Action(StrEnum):
     TEST = "test"
 
 
+MOST_OF_A_HOST = 60  # letters of its name in a key, which has room for 255 at PagerDuty
 ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not notified of it
 
 
@@ -46,6 +47,7 @@ class Event:
     pool: int | None = None
     node: int | None = None
     tags: frozenset[str] = frozenset()
+    checker: str = ""  # the host of the checker that it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def subject(event: Event) -> str:
     lasting = ends or (row.begins if row.begins not in IN_INCIDENTS else None)
     if lasting is None:
         return f"event/{event.number}"
+    if event.checker and row.scope is Scope.CHECKER:
+        return f"{lasting}/checker/{event.checker[:MOST_OF_A_HOST]}"
     if event.pool is None:
         return lasting.value
     return f"{lasting}/node/{event.node}" if event.node is not None else f"{lasting}/pool/{event.pool}"

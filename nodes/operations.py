@@ -24,7 +24,7 @@ from nodes.engine.reporting import Report
 from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
-from nodes.ledger import PoolGoneError, clock, fleet, pull_in_due_times, transact
+from nodes.ledger import PoolGoneError, checkers, clock, fleet, pull_in_due_times, transact
 from nodes.ledger.clock import database_now
 from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
@@ -36,6 +36,7 @@ from nodes.models.inventory import push_digest
 __all__ = [
     "Refused",
     "acknowledge",
+    "believe_checker",
     "check_now",
     "configuration_saved",
     "fail_back",
@@ -168,6 +169,14 @@ def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | Non
         now = clock.now(cursor)
         if not fleet.pause(cursor, Hold(reason, owner=actor, since=now, until=ends), now):
             raise Refused("All automation is paused already.")
+    transaction.on_commit(partial(live.hint, []))
+
+
+def believe_checker(host: str, *, actor: str) -> None:
+    """Believe an isolated checker in spite of what speaks against it; what failed meanwhile counts from now on."""
+    with _ledger() as cursor:
+        if not checkers.believe(cursor, host, actor):
+            raise Refused(f"Checker {host} is not isolated; reload the page.")
     transaction.on_commit(partial(live.hint, []))
 
 

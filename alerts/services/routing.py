@@ -124,7 +124,14 @@ def _event(row: Event) -> rules.Event:
         pool=row.pool_id,
         node=row.node_id,
         tags=frozenset(row.node.tags) if row.node else frozenset(),
+        checker=_checker(row.detail),
     )
+
+
+def _checker(detail: object) -> str:
+    """The host that the event is about; earlier versions wrote the slot behind it."""
+    found = detail.get("checker") if isinstance(detail, dict) else None
+    return found.partition("/")[0] if isinstance(found, str) else ""
 
 
 def _load_context() -> _RoutingContext:

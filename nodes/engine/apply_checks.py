@@ -9,15 +9,32 @@ from nodes.engine import health as healths
 from nodes.engine.breaker import Change, Permit, Shift
 from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, State, Verdict
 from nodes.engine.event_types import event
-from nodes.engine.types import Breaker, Event, Member, Observation
+from nodes.engine.types import Breaker, Event, Fleet, HealthState, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
+SHORTEST_CONFIRMATION = 1.0  # s for which a decisive check is left to another checker, or a fast interval if that is longer
+
+_ALONE = Fleet()
 
 
-def observe(node: Member, observation: Observation | None, now: float, jitter: float) -> tuple[Member, list[Event]]:
+def observe(
+    node: Member, observation: Observation | None, now: float, jitter: float, fleet: Fleet = _ALONE
+) -> tuple[Member, list[Event]]:
     """One node after its observation (or None: time alone), and what happened to it."""
     if node.admin == AdminState.DISABLED:
         observation = None  # a check that was under way when a person switched the node off
+    seen, changes = _apply(node, observation, now, jitter)
+    if observation is not None and observation.verdict == Verdict.FAIL:
+        if _is_decisive(node, seen, changes) and _is_withheld(node, seen, observation, fleet):
+            seen, changes = _count_only(node, seen, now, jitter)
+        seen = replace(seen, health=_ask_another(seen, observation, now, fleet))
+    if seen is node:
+        return node, []  # most nodes of a pool at most steps
+    events = [each for each in _health_events(node, seen, observation) if _is_told(node, each)]
+    return seen, events + breaker_events(node, seen, changes)
+
+
+def _apply(node: Member, observation: Observation | None, now: float, jitter: float) -> tuple[Member, tuple[Change, ...]]:
     health = node.health if observation is None else healths.observe(node.health, node.health_policy, observation, now)
     if health is node.health and not health.stale and healths.stale(health, node.health_policy, node.admin, now):
         health = replace(health, stale=True)
@@ -27,10 +44,49 @@ def observe(node: Member, observation: Observation | None, now: float, jitter: f
         breaker, more = _feed(breaker, node, observation, now, jitter)
         changes += more
     if health is node.health and breaker is node.breaker:
-        return node, []  # most nodes of a pool at most steps
-    seen = replace(node, health=health, breaker=breaker)
-    events = [each for each in _health_events(node, seen, observation) if _is_told(node, each)]
-    return seen, events + breaker_events(node, seen, changes)
+        return node, changes
+    return replace(node, health=health, breaker=breaker), changes
+
+
+# Who saw a failure ----------------------------------------------------------------------------------------------------
+
+
+def _is_decisive(before: Member, after: Member, changes: tuple[Change, ...]) -> bool:
+    """Whether a failing check marks the node, or opens its breaker."""
+    marks = after.health.status == Health.FAILED and before.health.status not in (Health.FAILED, Health.RECOVERING)
+    return marks or any(change.shift is Shift.OPENED for change in changes)
+
+
+def _is_withheld(before: Member, after: Member, observation: Observation, fleet: Fleet) -> bool:
+    """Whether the failure only counts: no checker is believed, or another one is to see it first and still has time to."""
+    if before.health.status == Health.FAILED:
+        return False
+    if fleet.isolated is not None:
+        return True
+    until = before.health.confirm_until
+    return fleet.believed > 1 and len(after.health.seen_by) < 2 and (until is None or observation.started_at < until)
+
+
+def _count_only(before: Member, after: Member, now: float, jitter: float) -> tuple[Member, tuple[Change, ...]]:
+    """The failing check is counted, and marks nobody."""
+    breaker, changes = rules.tick(before.breaker, before.breaker_policy, now, jitter=jitter, held=False)
+    health = replace(after.health, status=before.health.status, since=before.health.since)
+    return replace(before, health=health, breaker=breaker), changes
+
+
+def _ask_another(node: Member, observation: Observation, now: float, fleet: Fleet) -> HealthState:
+    """The health after a failing check; until when the next check is left to another checker, if it would be decisive."""
+    health, policy = node.health, node.health_policy
+    alone = fleet.believed > 1 and fleet.isolated is None and len(health.seen_by) < 2 and health.status != Health.FAILED
+    threshold = node.breaker_policy.failure_threshold
+    nearly_open = threshold is not None and node.breaker.state == State.CLOSED and node.breaker.failures >= threshold - 1
+    if not alone or not (health.fails >= policy.failure_threshold - 1 or nearly_open):
+        return health if health.confirm_until is None else replace(health, confirm_until=None)
+    if health.confirm_until is not None:
+        return health
+    fast = healths.fast_interval(policy)
+    asked_at = now if health.fails >= policy.failure_threshold else observation.started_at + fast
+    return replace(health, confirm_until=asked_at + max(fast, SHORTEST_CONFIRMATION))
 
 
 def breaker_events(before: Member, after: Member, changes: tuple[Change, ...]) -> list[Event]:
@@ -73,6 +129,8 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
     if new.fails > old.fails and new.fails <= threshold and old.status not in (Health.FAILED, Health.RECOVERING):
         detail = {"count": new.fails, "threshold": threshold, "message": observation.message if observation else ""}
         said = f"{after.name} failed a check ({new.fails}/{threshold}): {detail['message'] or 'no answer'}"
+        if new.fails == threshold and new.confirm_until is not None:
+            said += "; another checker is asked before it counts"
         events.append(event(EventType.HEALTH_CHECK_FAILED, said, after.id, detail))
     if (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
         why = observation.message if observation and observation.message else "a check warned"

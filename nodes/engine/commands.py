@@ -35,7 +35,7 @@ def set_admin(
     override: guards.Override = guards.NONE,
 ) -> Step:
     """Enable, drain, disable a node or put it in maintenance; what it holds moves at once."""
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     member = step.member(node)
     if member.admin == state:
         raise Refused(f"{member.name} is {state} already.")
@@ -73,7 +73,7 @@ def remove(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
     """Take a node out of the pool for good; what lasted of it ends."""
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     member = step.member(node)
     leaving = replace(member, admin=AdminState.DISABLED)
     step = _move_out(step.put(leaving), fleet, leaving, now, actor, f"{actor} removed {member.name}{_because(reason)}", override)
@@ -91,7 +91,7 @@ def remove(
 def _change_breaker(
     pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], told: Callable[[Member], Event]
 ) -> Step:
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     member = changed(step.member(node))
     return settle(step.put(member).tell(told(member)), pool, fleet, now)
 
@@ -158,7 +158,7 @@ def fail_over(
 
 def _push_failover(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str) -> Step:
     """The failover that a guard holds back, by a person who overrides it; the node comes back by itself when it has recovered."""
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     override = frozenset(Guard) - {Guard.NO_CANDIDATE}
     member = step.member(node)
     said = f"{actor} failed {member.name} over{_because(reason)}"
@@ -180,7 +180,7 @@ def fail_back(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reaso
 
 
 def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) -> Step:
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     if active_tier(replace(step.pool, active_tier=member.priority)) != member.priority:
         raise Refused(f"No node of tier {member.priority} is eligible; wait until one has recovered.")
     return settle(climb(step, member.priority, now, actor=actor), pool, fleet, now)
@@ -188,7 +188,7 @@ def _climb_to(pool: Pool, fleet: Fleet, now: float, member: Member, actor: str) 
 
 def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     """Bring the shares back to the weights by hand."""
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     if not receivers(step.pool):
         raise Refused(f"No node of {pool.name} is eligible; there is nobody to give a share to.")
     if not off_ideal(step.pool):
@@ -202,7 +202,7 @@ def pause(pool: Pool, fleet: Fleet, now: float, actor: str, reason: str, until: 
         raise Refused(f"The automation of {pool.name} is paused already.")
     if until is not None and until <= now:
         raise Refused("The end of the pause is in the past; choose a later one, or none.")
-    step = begin(pool, now)
+    step = begin(pool, fleet, now)
     said = f"{actor} paused the automation of {pool.name}{_because(reason)}"
     told = event(EventType.AUTOMATION_PAUSED, said, detail={"reason": reason, "until": until}, actor=actor)
     step = step.with_pool(replace(step.pool, paused=Hold(reason, actor, now, until))).tell(told)
@@ -214,13 +214,13 @@ def resume(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     if pool.paused is None:
         raise Refused(f"The automation of {pool.name} is not paused.")
     said = f"{actor} resumed the automation of {pool.name}"
-    step = begin(replace(pool, paused=None), now).tell(event(EventType.AUTOMATION_RESUMED, said, actor=actor))
+    step = begin(replace(pool, paused=None), fleet, now).tell(event(EventType.AUTOMATION_RESUMED, said, actor=actor))
     return settle(step, pool, fleet, now)
 
 
 def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str) -> Step:
     """Somebody is at it: lifts the cool-down."""
     said = f"{actor} acknowledged the incident of {pool.name}{_because(note)}"
-    step = begin(replace(pool, cooldown_lifted_at=now), now)
+    step = begin(replace(pool, cooldown_lifted_at=now), fleet, now)
     step = step.tell(event(EventType.ACKNOWLEDGED, said, detail={"note": note}, actor=actor))
     return settle(step, pool, fleet, now)

@@ -28,7 +28,7 @@ def decide_failover(
     after = shares(pool) if blocking else moved_away(pool, node)
     if blocking is None and sum(after.values()) != FULL_SHARE:
         after = dict.fromkeys(after, 0)  # a person took the last one out
-    seen = reason or _seen(node)
+    seen = reason or _seen(node, fleet)
     return change(pool, kind, now, after, node=node, reason=seen, answers=answers, blocking=blocking, actor=actor, gives=True)
 
 
@@ -77,13 +77,20 @@ def _consider(node: Member, then: int, tier: int | None, without: int | None) ->
     return Considered(node.id, node.name, True, f"eligible, {verb}", node.share, then)
 
 
-def _seen(node: Member) -> str:
+def _seen(node: Member, fleet: Fleet) -> str:
     if node.failure is not None and node.failure.cause == "breaker":
         by = f" by {node.breaker.opened_by}" if node.breaker.opened_by else ""
         return f"{node.name}: its breaker was opened{by}: {node.breaker.opened_why}".removesuffix(": ")
     if node.health.fails:
-        return f"{node.name} failed {run_of(node.health.fails)}"
+        return f"{node.name} failed {run_of(node.health.fails)}{witnesses(node, fleet)}"
     return f"{node.name} may not serve: {node.health.status}, breaker {node.breaker.state.replace('_', '-')}, {node.admin}"
+
+
+def witnesses(node: Member, fleet: Fleet) -> str:
+    """Which checkers saw the failing checks, where there is more than one; to be put behind them."""
+    if len(node.health.seen_by) > 1:
+        return f" (seen by {' and '.join(node.health.seen_by)})"
+    return " (seen by one checker only)" if fleet.believed > 1 else ""
 
 
 def run_of(fails: int) -> str:

@@ -152,6 +152,8 @@ class EventType(StrEnum):
     LOW_CAPACITY_ENDED = "low_capacity_ended"
     CHECKER_ISOLATED = "checker_isolated"
     CHECKER_REJOINED = "checker_rejoined"
+    NO_CHECKER_BELIEVED = "no_checker_believed"
+    CHECKER_BELIEVED = "checker_believed"
     CHECKS_MISSING = "checks_missing"
     CHECKS_RESUMED = "checks_resumed"
     EVENT_GIVEN_UP = "event_given_up"

@@ -34,6 +34,7 @@ class TroubleType(StrEnum):
     HIGH_LOAD = "high_load"
     LOW_CAPACITY = "low_capacity"
     CHECKER_ISOLATED = "checker_isolated"
+    NO_CHECKER_BELIEVED = "no_checker_believed"
     CHECKS_MISSING = "checks_missing"
     CHECKS_LATE = "checks_late"
 
@@ -207,17 +208,31 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             good=True,
         ),
         EventType.CHECKER_ISOLATED: Row(
-            "The console seems cut off; automation is on hold.",
-            _CRITICAL,
+            "A checker is not believed while another one is; it does no checks that count.",
+            _WARNING,
             Scope.CHECKER,
             alertable=True,
             begins=TroubleType.CHECKER_ISOLATED,
         ),
         EventType.CHECKER_REJOINED: Row(
-            "The console sees the fleet again.",
+            "A checker is no longer isolated: it looks right again, a person believes it, or its last runner is gone.",
             scope=Scope.CHECKER,
             alertable=True,
             ends=TroubleType.CHECKER_ISOLATED,
+            good=True,
+        ),
+        EventType.NO_CHECKER_BELIEVED: Row(
+            "No checker has been believed for 10 s; automation is blocked.",
+            _CRITICAL,
+            Scope.FLEET,
+            alertable=True,
+            begins=TroubleType.NO_CHECKER_BELIEVED,
+        ),
+        EventType.CHECKER_BELIEVED: Row(
+            "A checker is believed again; automation acts.",
+            scope=Scope.FLEET,
+            alertable=True,
+            ends=TroubleType.NO_CHECKER_BELIEVED,
             good=True,
         ),
         EventType.CHECKS_MISSING: Row(
@@ -234,10 +249,14 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "The alert rules failed at an event three times; nobody is notified of it.", _CRITICAL, Scope.FLEET, alertable=True
         ),
         EventType.CHECKS_LATE: Row(
-            "Checks start later than they are due.", _WARNING, Scope.FLEET, alertable=True, begins=TroubleType.CHECKS_LATE
+            "Checks of a checker start later than they are due.",
+            _WARNING,
+            Scope.CHECKER,
+            alertable=True,
+            begins=TroubleType.CHECKS_LATE,
         ),
         EventType.CHECKS_ON_TIME: Row(
-            "Checks start on time again.", scope=Scope.FLEET, alertable=True, ends=TroubleType.CHECKS_LATE, good=True
+            "Checks of a checker start on time again.", scope=Scope.CHECKER, alertable=True, ends=TroubleType.CHECKS_LATE, good=True
         ),
         EventType.AUTOMATION_PAUSED: Row("A person paused the automation of a pool or of all.", scope=Scope.POOL),
         EventType.AUTOMATION_RESUMED: Row("Automation acts again.", scope=Scope.POOL, good=True),

@@ -15,12 +15,12 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from nodes.engine.breaker import effective
-from nodes.engine.decide import run_of
+from nodes.engine.decide import run_of, witnesses
 from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, State, Verdict
 from nodes.engine.event_types import Stakes, event
 from nodes.engine.shares import first_bad, recovered
 from nodes.engine.step import Step
-from nodes.engine.types import Event, Failure, Member, Observation, Pool
+from nodes.engine.types import Event, Failure, Fleet, Member, Observation, Pool
 
 
 class Stage(StrEnum):
@@ -170,14 +170,14 @@ def turn(step: Step, node: Member, signal: Signal, cause: Cause, sentences: Mapp
 # Beginning and attempts -----------------------------------------------------------------------------------------------
 
 
-def mark_failures(step: Step, before: Pool, observations: Mapping[int, Observation], now: float) -> Step:
+def mark_failures(step: Step, before: Pool, fleet: Fleet, observations: Mapping[int, Observation], now: float) -> Step:
     """Begin the failures of nodes that are failed or whose breaker opened, by first bad check, then id; follow their attempts."""
     known = {node.id: node for node in before.members}
     for node in sorted(step.pool.members, key=lambda each: (first_bad(each), each.id)):
         if node.failure is not None:
-            step = _follow(step, node, known.get(node.id, node), observations.get(node.id), now)
+            step = _follow(step, node, known.get(node.id, node), fleet, observations.get(node.id), now)
         elif node.admin not in UNWATCHED and (cause := _cause(node)):
-            step = _begin(step, node, cause, observations.get(node.id), now)
+            step = _begin(step, node, cause, fleet, observations.get(node.id), now)
     return step
 
 
@@ -188,19 +188,19 @@ def _cause(node: Member) -> str:
     return "breaker" if opened else ""
 
 
-def _begin(step: Step, node: Member, cause: str, observation: Observation | None, now: float) -> Step:
+def _begin(step: Step, node: Member, cause: str, fleet: Fleet, observation: Observation | None, now: float) -> Step:
     first_bad_at = node.health.first_bad_at if node.health.first_bad_at is not None else now
     step = step.put(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
     if cause == "health":
-        return step.tell(_marked(node, observation))
+        return step.tell(_marked(node, fleet, observation))
     told = any(each.type == EventType.BREAKER_OPENED and each.node == node.id for each in step.events)
     return step if told else step.tell(_found_open(node))
 
 
-def _marked(node: Member, observation: Observation | None) -> Event:
-    message = observation.message if observation is not None and observation.message else "no answer"
-    said = f"{node.name} failed {run_of(node.health.fails)}: {message}"
-    detail = {"count": node.health.fails, "message": message, "share": node.share}
+def _marked(node: Member, fleet: Fleet, observation: Observation | None) -> Event:
+    message = (observation.message or "no answer") if observation is not None else "seen while no checker was believed"
+    said = f"{node.name} failed {run_of(node.health.fails)}: {message}{witnesses(node, fleet)}"
+    detail = {"count": node.health.fails, "message": message, "share": node.share, "checkers": list(node.health.seen_by)}
     return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
 
 
@@ -211,7 +211,7 @@ def _found_open(node: Member) -> Event:
     return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
 
 
-def _follow(step: Step, node: Member, before: Member, observation: Observation | None, now: float) -> Step:
+def _follow(step: Step, node: Member, before: Member, fleet: Fleet, observation: Observation | None, now: float) -> Step:
     """Attempts to recover: begun by the first good check or by a trial, undone by a bad one."""
     assert node.failure is not None  # asked by the caller
     left_failed = before.health.status == Health.FAILED != node.health.status
@@ -221,7 +221,7 @@ def _follow(step: Step, node: Member, before: Member, observation: Observation |
         said = event(EventType.RECOVERY_FAILED, f"{node.name} failed again while recovering", node.id)
         return turn(step, node, Signal.ATTEMPT_FAILED, Cause(now), {said.type: said})
     if failed and before.health.status != Health.RECOVERING:
-        return step.tell(_marked(node, observation))  # its breaker had opened before its health gave up
+        return step.tell(_marked(node, fleet, observation))  # its breaker had opened before its health gave up
     if began and not node.failure.recovering and not recovered(node):
         return _start_recovery(step, node, now)
     return step

@@ -9,9 +9,6 @@ from nodes.engine.enums import AdminState, Guard
 from nodes.engine.shares import in_service, receivers
 from nodes.engine.types import Fleet, Hold, Member, Pool
 
-ISOLATION_NODES, ISOLATION_POOLS = 5, 2
-ISOLATION_END = 0.25
-
 Override = frozenset[Guard]
 NONE: Override = frozenset()
 
@@ -52,8 +49,8 @@ def _paused(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answe
 
 def _isolated(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
     if fleet.isolated is not None:
-        return True, f"the console does not trust itself: {fleet.isolated.reason}", None
-    return False, "the console sees the fleet", None
+        return True, f"no checker is believed: {fleet.isolated.reason}", None
+    return False, "a checker is believed", None
 
 
 def _out(pool: Pool, node: Member) -> tuple[int, int]:
@@ -108,17 +105,6 @@ _RULES: tuple[tuple[Guard, _Rule], ...] = (
     (Guard.COOLDOWN, _cooldown),
     (Guard.NO_CANDIDATE, _no_candidate),
 )
-
-
-def isolation(observed: int, failing: int, pools: int, threshold: float, *, held: bool) -> bool:
-    """Whether so many of the nodes that were healthy fail together that the console rather doubts itself.
-
-    `pools` is in how many pools they fail.  It begins above the threshold, with 5 nodes in 2 pools at the least; while
-    `held` it goes on until under 25 % fail; seeing nobody is no reason to end it.
-    """
-    if held:
-        return failing >= ISOLATION_END * observed
-    return failing >= ISOLATION_NODES and pools >= ISOLATION_POOLS and failing / observed > threshold
 
 
 def low_capacity(pool: Pool) -> tuple[int, int] | None:

@@ -19,6 +19,7 @@ from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyErr
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
 SHORTEST_SILENCE = 12.0  # s without a verdict before a node can be stale
+WITNESSES = 4  # checkers that are remembered of a run of failing checks
 
 Quorum = Literal["all", "any", "majority"]
 Rule = Callable[[HealthState, HealthPolicy, Observation], Health]
@@ -74,13 +75,22 @@ def observe(health: HealthState, policy: HealthPolicy, observation: Observation,
 
 
 def _count(health: HealthState, seen: Observation) -> HealthState:
-    if seen.verdict == Verdict.FAIL:
-        first_bad_at = seen.started_at if health.first_bad_at is None else health.first_bad_at
-        fails, passes = health.fails + 1, 0
-    else:
-        first_bad_at, fails = None, 0
+    health = replace(health, observed_at=seen.started_at, stale=False)
+    if seen.verdict != Verdict.FAIL:
         passes = health.passes + 1 if health.status in (Health.FAILED, Health.RECOVERING) else 0
-    return replace(health, fails=fails, passes=passes, first_bad_at=first_bad_at, observed_at=seen.started_at, stale=False)
+        return replace(health, fails=0, passes=passes, first_bad_at=None, seen_by=(), confirm_until=None)
+    first_bad_at = seen.started_at if health.first_bad_at is None else health.first_bad_at
+    new = seen.checker and seen.checker not in health.seen_by and len(health.seen_by) < WITNESSES
+    seen_by = (*health.seen_by, seen.checker) if new else health.seen_by
+    return replace(health, fails=health.fails + 1, passes=0, first_bad_at=first_bad_at, seen_by=seen_by)
+
+
+def catch_up(health: HealthState, policy: HealthPolicy, now: float) -> HealthState:
+    """Failed, when that many checks failed while no checker was believed; the same value otherwise."""
+    counted_out = health.fails >= policy.failure_threshold and health.confirm_until is None
+    if not counted_out or health.status in (Health.FAILED, Health.RECOVERING):
+        return health
+    return replace(health, status=Health.FAILED, since=now)
 
 
 def rule_table() -> str:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from nodes.engine import breaker as rules
 from nodes.engine import guards
+from nodes.engine import health as healths
 from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.decision import Decision, GuardAnswer
@@ -30,17 +31,17 @@ NOTHING: Mapping[int, Observation] = {}
 
 def step(pool: Pool, fleet: Fleet, now: float, *, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
     """Apply a batch, or with none of it let time do its work."""
-    return settle(begin(pool, now, observations, jitter), pool, fleet, now, observations)
+    return settle(begin(pool, fleet, now, observations, jitter), pool, fleet, now, observations)
 
 
-def begin(pool: Pool, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
+def begin(pool: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING, jitter: float = 0.0) -> Step:
     """The pool as of now: what was seen and what fell due meanwhile, before anything is decided on it."""
-    return _end_pause(_observe_all(Step(follow_clock(pool, now)), observations, now, jitter), now)
+    return _end_pause(_observe_all(Step(follow_clock(pool, now)), fleet, observations, now, jitter), now)
 
 
 def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Mapping[int, Observation] = NOTHING) -> Step:
     """Let automation do all that is due after what changed."""
-    done = mark_failures(done, before, observations, now)
+    done = mark_failures(_catch_up(done, fleet, now), before, fleet, observations, now)
     done, ended = end_failures(done, now)
     done = verify(done, observations, now)
     done = _take_shares(done, fleet, now)
@@ -53,8 +54,18 @@ def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Map
     return replace(done, wake_at=wake_at(done.pool, fleet, now))
 
 
-def _observe_all(done: Step, observations: Mapping[int, Observation], now: float, jitter: float) -> Step:
-    seen = [observe(node, observations.get(node.id), now, jitter) for node in done.pool.members]
+def _catch_up(done: Step, fleet: Fleet, now: float) -> Step:
+    """What failed while no checker was believed is failed now that one is."""
+    if fleet.isolated is not None:
+        return done
+    for node in done.pool.members:
+        if (health := healths.catch_up(node.health, node.health_policy, now)) is not node.health:
+            done = done.put(replace(node, health=health))
+    return done
+
+
+def _observe_all(done: Step, fleet: Fleet, observations: Mapping[int, Observation], now: float, jitter: float) -> Step:
+    seen = [observe(node, observations.get(node.id), now, jitter, fleet) for node in done.pool.members]
     members = tuple([node for node, _ in seen])
     if members != done.pool.members:
         done = done.with_pool(replace(done.pool, members=members))

@@ -44,7 +44,7 @@ class Report:
 
 def report(pool: Pool, fleet: Fleet, now: float, node: int, told: Report, *, jitter: float = 0.0) -> Step:
     """Feed one node's breaker with reported calls, and take note of its load.  Raises `Refused` for a node that was removed."""
-    step = begin(pool, now, jitter=jitter)
+    step = begin(pool, fleet, now, jitter=jitter)
     member = step.member(node)
     breaker, changes = _fed(member.breaker, member.breaker_policy, told.calls, now, jitter)
     seen = replace(member, breaker=breaker)

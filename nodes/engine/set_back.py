@@ -53,6 +53,7 @@ def _health(health: HealthState, now: float) -> HealthState:
         since=min(health.since, now),
         observed_at=_past(health.observed_at, now),
         first_bad_at=_past(health.first_bad_at, now),
+        confirm_until=_past(health.confirm_until, now),
     )
 
 

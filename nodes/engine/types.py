@@ -30,6 +30,7 @@ class Observation:
     latency: float | None = None
     started_at: float = 0.0
     ended_at: float = 0.0
+    checker: str = ""  # the host that asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,8 @@ class HealthState:
     passes: int = 0  # consecutive, counted while recovering
     since: float = 0.0  # when `status` began
     first_bad_at: float | None = None  # start of the run of failing checks
+    seen_by: tuple[str, ...] = ()  # checkers that saw that run
+    confirm_until: float | None = None  # the one checker that saw it leaves the next check to another until then
     observed_at: float | None = None  # start of the last check that was not unknown
     due_interval: float | None = None  # seconds; the interval that the current due time was made of
     stale: bool = False  # told, and no verdict since
@@ -257,10 +260,11 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What holds every pool: a pause of all automation, or the suspicion that the console itself is cut off."""
+    """What holds every pool: a pause of all automation, or that no checker is believed; and how many checkers are."""
 
     paused: Hold | None = None
     isolated: Hold | None = None
+    believed: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ class Claim:
     fast_interval: float
     last_heartbeat_at: float | None
     first_bad_at: float | None
+    seen_by: tuple[str, ...] = ()  # the checker on whose word alone the node would be marked; another one is to answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,13 @@ class ClaimBatch:
 _CLAIM = f"""
 WITH alive AS MATERIALIZED (
     SELECT term_number FROM nodes_lease WHERE {ALIVE}
+), fleet AS MATERIALIZED (
+    SELECT config_version, believed > 1 AS confirms FROM nodes_fleetstate WHERE id = 1
 ), due AS MATERIALIZED (
     SELECT s.node_id FROM nodes_nodestate s
     WHERE s.due_at <= now() + make_interval(secs => %(ahead)s) AND s.admin_state <> 'disabled'
       AND (s.owner IS NULL OR s.owner NOT IN (SELECT term_number FROM alive))
+      AND (s.confirm_until IS NULL OR s.confirm_until <= now() OR NOT %(host)s = ANY(s.seen_by) OR NOT (SELECT confirms FROM fleet))
     ORDER BY s.due_at LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
 )
@@ -58,13 +62,17 @@ WHERE s.node_id = due.node_id AND p.pool_id = s.pool_id AND n.id = s.node_id AND
   AND b.id = g.breaker_policy_id
 RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.first_bad_at,
           {INTERVAL} AS interval, {FAST_INTERVAL} AS fast_interval, s.failure IS NOT NULL AS failing, {fast_path.OPEN} AS fast_path,
-          (SELECT config_version FROM nodes_fleetstate WHERE id = 1) AS config_version, clock_timestamp() AS database_now
+          CASE WHEN s.confirm_until IS NOT NULL THEN s.seen_by ELSE '{{}}' END AS seen_by,
+          (SELECT config_version FROM fleet) AS config_version, clock_timestamp() AS database_now
 """
 
 
-def claim(cursor: Cursor, lease: int, *, ahead: float, limit: int) -> ClaimBatch:
-    """Take up to `limit` nodes that fall due within `ahead` seconds and that no living lease has claimed."""
-    cursor.execute(_CLAIM, {"lease": lease, "ahead": ahead, "limit": limit})
+def claim(cursor: Cursor, lease: int, *, host: str, ahead: float, limit: int) -> ClaimBatch:
+    """Take up to `limit` nodes that fall due within `ahead` seconds and that no living lease has claimed.
+
+    A check that another host than `host` is to make, since it confirms what this one saw, is left to it for a while.
+    """
+    cursor.execute(_CLAIM, {"lease": lease, "host": host, "ahead": ahead, "limit": limit})
     rows = cursor.fetchall()
     if not rows:
         return ClaimBatch((), None, None)
@@ -84,7 +92,13 @@ def _claim(row: Row) -> Claim:
         fast_interval=row["fast_interval"],
         last_heartbeat_at=seconds(row["last_beat_at"]),
         first_bad_at=seconds(row["first_bad_at"]),
+        seen_by=tuple(row["seen_by"]),
     )
+
+
+def release(cursor: Cursor, lease: int) -> None:
+    """Give back all nodes of this lease, due as they are."""
+    cursor.execute("UPDATE nodes_nodestate SET owner = NULL, version = version + 1 WHERE owner = %s", (lease,))
 
 
 def check_again(cursor: Cursor, lease: int, nodes: Sequence[int]) -> None:

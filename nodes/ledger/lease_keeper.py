@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from typing import Self
 
@@ -41,6 +42,7 @@ class LeaseKeeper:
         self._offered = False
         self._term_ends = time.monotonic() + random.uniform(*TERM)
         self._held_until, self._turned_at = taken_at + LENGTH, taken_at
+        self._awake: deque[float] = deque(maxlen=16)  # when the keeping thread last ran, by the clock of the working loop
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
 
@@ -69,6 +71,10 @@ class LeaseKeeper:
         """The working loop has turned."""
         self._turned_at = boot_time()
 
+    def ran_between(self, begin: float, end: float) -> bool:
+        """Whether this process worked at all between two instants of `time.monotonic`, while the loop stood still."""
+        return any(begin < each < end for each in tuple(self._awake))
+
     def hand_over(self, connection: psycopg.Connection[Row]) -> None:
         """Asked each second: offers the slot once the term is over, then notes when a successor has it.
 
@@ -92,6 +98,7 @@ class LeaseKeeper:
         wait = RENEW_EVERY
         while not self._closing.wait(wait):
             wait = RETRY
+            self._awake.append(time.monotonic())
             if boot_time() - self._turned_at > LONGEST_TURN:
                 continue  # it hangs: the lease runs out
             try:

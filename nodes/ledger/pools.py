@@ -52,22 +52,22 @@ def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
     """The fleet's row, locked; it is made when a flush took it away."""
     for _ in range(2):
         cursor.execute(
-            "SELECT version, config_version, paused, isolated, late_told FROM nodes_fleetstate WHERE id = 1 "
+            "SELECT version, config_version, paused, isolated, believed FROM nodes_fleetstate WHERE id = 1 "
             + ("FOR UPDATE" if exclusive else "FOR SHARE")
         )
         if row := cursor.fetchone():
             return row
         cursor.execute(
-            "INSERT INTO nodes_fleetstate (id, version, config_version, late_told, missing_told) VALUES (1, 0, 0, false, false)"
+            "INSERT INTO nodes_fleetstate (id, version, config_version, missing_told) VALUES (1, 0, 0, false)"
             " ON CONFLICT DO NOTHING"
         )
     raise PoolGoneError("The fleet's row cannot be made")
 
 
 def read_fleet(cursor: Cursor) -> Row:
-    """What holds all automation back, and whether late checks were told; nothing is locked."""
-    cursor.execute("SELECT paused, isolated, late_told FROM nodes_fleetstate WHERE id = 1")
-    return cursor.fetchone() or {"paused": None, "isolated": None, "late_told": False}
+    """What holds all automation back, and how many checkers are believed; nothing is locked."""
+    cursor.execute("SELECT paused, isolated, believed FROM nodes_fleetstate WHERE id = 1")
+    return cursor.fetchone() or {"paused": None, "isolated": None, "believed": 1}
 
 
 def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float | None = None, results: Sequence[Result] = ()) -> Applied:
@@ -110,7 +110,7 @@ def look(cursor: Cursor, pool_id: int) -> tuple[types.Pool, types.Fleet]:
 
 
 def _fleet(row: Row) -> types.Fleet:
-    return types.Fleet(paused=rows.hold(row["paused"]), isolated=rows.hold(row["isolated"]))
+    return types.Fleet(rows.hold(row["paused"]), rows.hold(row["isolated"]), row["believed"])
 
 
 def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict[int, Row]]:
@@ -198,7 +198,7 @@ def _write_nodes(
         expressions: dict[str, sql.Composable] = {}
         if node.id in fresh:
             observation = fresh[node.id].observation
-            waits = awaited.get(node.id, 0.0) > observation.started_at
+            waits = awaited.get(node.id, 0.0) > observation.started_at or _is_to_be_confirmed(known, node)
             changes |= _seen(node, observation, due_after(node, observation, awaited=waits, now=now))
             expressions["recent"] = sql.SQL("right(recent || {}, 40)").format(sql.Literal(LETTERS[observation.verdict]))
         elif node.id in awaited and awaited[node.id] != awaited_before.get(node.id):
@@ -207,6 +207,12 @@ def _write_nodes(
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
         _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None}, {})
+
+
+def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool:
+    """A decisive failure was withheld just now: another checker is to ask at once."""
+    until, known = node.health.confirm_until, before.health.confirm_until if before else None
+    return until is not None and until != known and node.health.fails >= node.health_policy.failure_threshold
 
 
 _ABSENT = object()

@@ -17,7 +17,18 @@ from nodes.models.history import (
     Severity,
 )
 from nodes.models.inventory import BreakerPolicy, Check, CheckKind, Failback, FailoverPolicy, Node, Pool, Quorum, Strategy
-from nodes.models.state import AdminState, BreakerMode, BreakerState, FleetState, Health, Lease, NodeState, PoolState, Runner
+from nodes.models.state import (
+    AdminState,
+    BreakerMode,
+    BreakerState,
+    Checker,
+    FleetState,
+    Health,
+    Lease,
+    NodeState,
+    PoolState,
+    Runner,
+)
 
 __all__ = [
     "AdminState",
@@ -29,6 +40,7 @@ __all__ = [
     "Check",
     "CheckKind",
     "CheckResult",
+    "Checker",
     "DayRollup",
     "Event",
     "EventType",

@@ -70,6 +70,10 @@ class NodeState(models.Model):
     passes = models.IntegerField(default=0)
     first_bad_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField(null=True)  # start of the last check that was not unknown
+    seen_by = ArrayField(
+        models.CharField(max_length=253), default=list, db_default=models.Value([])
+    )  # checkers that saw the run of failing checks
+    confirm_until = models.DateTimeField(null=True)  # until when the next check is left to another checker
     stale = models.BooleanField(default=False)  # told, and no verdict since; whether it is stale now says `is_stale`
     ever_able = models.BooleanField(default=False)
     # share and failure
@@ -155,13 +159,15 @@ class PoolState(models.Model):
 
 
 class FleetState(models.Model):
-    """The one row (id 1) of the fleet: a pause of all automation, an isolated checker."""
+    """The one row (id 1) of the fleet: a pause of all automation, and whether a checker is believed."""
 
     version = models.BigIntegerField(default=0)
     config_version = models.BigIntegerField(default=0)  # one up at each edit, so that runners load the checks anew
     paused = models.JSONField(null=True)  # engine Hold
-    isolated = models.JSONField(null=True)  # engine Hold
-    late_told = models.BooleanField(default=False)  # checks start late, and that was notified
+    isolated = models.JSONField(null=True)  # engine Hold: no checker is believed
+    believed = models.IntegerField(default=1, db_default=1)  # checkers that are
+    nobody_since = models.DateTimeField(null=True)  # since when none is
+    nobody_told = models.BooleanField(default=False, db_default=False)  # and that was notified
     missing_told = models.BooleanField(default=False)  # no check has a result, and that was notified
 
     class Meta:
@@ -169,6 +175,26 @@ class FleetState(models.Model):
 
     def __str__(self) -> str:
         return "paused" if self.paused else "isolated" if self.isolated else "automation on"
+
+
+class Checker(models.Model):
+    """A host as a checker: what is remembered of it beyond the terms of its runners; the engine's Checker and Isolation."""
+
+    host = models.CharField(max_length=253, primary_key=True)
+    doubt = models.CharField(max_length=12, default="")  # why it is isolated; empty: it is not
+    reason = models.CharField(max_length=500, default="")
+    since = models.DateTimeField(null=True)
+    clear_since = models.DateTimeField(null=True)
+    told = models.BooleanField(default=False)
+    healthy = ArrayField(models.BigIntegerField(), default=list)  # nodes that were, when its isolation began
+    stalls = ArrayField(models.DateTimeField(), default=list)
+    contradicted = ArrayField(models.BigIntegerField(), default=list)  # nodes
+    overruled = models.CharField(max_length=12, default="")
+    late = models.BooleanField(default=False)
+    turning_since = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.host}, isolated: {self.reason}" if self.doubt else self.host
 
 
 class Lease(models.Model):
@@ -213,6 +239,7 @@ class Runner(models.Model):
     latency_sum = models.FloatField(default=0.0)
     verdicts = models.JSONField(default=dict)  # verdict -> count
     clock_ahead = models.FloatField(default=0.0, db_default=0.0)  # seconds of the host's clock before the database's
+    evidence = models.JSONField(null=True)  # what this runner sees of the fleet, see nodes.ledger.checkers
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("host", "kind", "slot"), name="one_runner_per_slot"),)

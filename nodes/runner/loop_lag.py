@@ -9,7 +9,7 @@ from nodes.engine.types import Observation
 
 TICK = 0.1  # s between two looks of the loop at itself
 STALL = 0.5  # s without a look after which failures seen meanwhile prove nothing
-LONG_STALL = 5.0  # s; automation holds after one
+LONG_STALL = 5.0  # s; what was asked before one is dropped, and two of them speak against the checker
 
 
 class LoopLag:
@@ -19,27 +19,21 @@ class LoopLag:
         self._last = now
         self._stalled_until = -1.0
         self._stalls = 0
-        self._longest = 0.0
         self._worst = 0.0
 
-    def tick(self, now: float) -> None:
-        """The loop turned."""
+    def tick(self, now: float) -> float:
+        """The loop turned; for how long it had stood still, in seconds."""
         late = now - self._last - TICK
         self._worst = max(self._worst, late)
         if late > STALL:
             self._stalled_until = now
             self._stalls += 1
-            self._longest = max(self._longest, late)
         self._last = now
+        return max(0.0, late)
 
     def stalled_since(self, start: float, now: float) -> bool:
         """Whether the loop stood still at some time after `start`."""
         return self._stalled_until >= start or now - self._last - TICK > STALL
-
-    def take_longest(self) -> float:
-        """The longest stall since last asked."""
-        longest, self._longest = self._longest, 0.0
-        return longest
 
     def take_worst(self) -> float:
         """The latest that the loop turned since last asked, stall or not, in seconds."""

@@ -14,7 +14,7 @@ import uvloop
 from django.conf import settings
 
 from nodes.egress import Egress
-from nodes.ledger import runners
+from nodes.ledger import checkers, runners
 from nodes.ledger.connections import connect
 from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.leases import Slot
@@ -93,6 +93,7 @@ async def _work(
 ) -> None:
     slot = keeper.slot
     runners.sign(writes, kind=slot.kind, host=slot.host, slot=slot.number, pid=os.getpid(), anew=True)
+    checkers.begin(writes, slot.host, keeper.term_number)
     counters = Counters()
     periodic = PeriodicTasks(writes, keeper=keeper, canaries=settings.CANARIES, counters=counters)
     egress = Egress.for_checks(settings.EGRESS_ALLOW)

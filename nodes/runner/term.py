@@ -25,8 +25,9 @@ from nodes import live
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
-from nodes.ledger import Claim, PoolGoneError, Result, advance, claim, fast_path, leases, store_results
-from nodes.ledger.claims import check_again
+from nodes.ledger import Claim, PoolGoneError, Result, advance, checkers, claim, fast_path, leases, store_results
+from nodes.ledger.checkers import Sighting
+from nodes.ledger.claims import check_again, release
 from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.pools import jittered
 from nodes.ledger.rows import Row
@@ -34,7 +35,7 @@ from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from nodes.runner import specs
 from nodes.runner.counters import Counters
-from nodes.runner.loop_lag import TICK, LoopLag, discount
+from nodes.runner.loop_lag import LONG_STALL, STALL, TICK, LoopLag, discount
 from nodes.runner.periodic import PeriodicTasks
 from nodes.runner.self_check import SelfCheck
 
@@ -46,6 +47,8 @@ POLL = 0.2  # s between batches that were not full
 GATHER = 0.05  # s that results gather
 MOST_IN_FLIGHT = 4000
 LAST_WAIT = 1.0  # s given to checks in flight once the worker is to stop
+SHADOW_EVERY = 2.0  # s between the questions of an isolated checker
+SHADOW_NODES = 20  # at most in one of them
 
 
 class Term:
@@ -89,6 +92,8 @@ class Term:
                 group.create_task(self._claim())
                 group.create_task(self._write())
                 group.create_task(self._do_periodic_tasks())
+                group.create_task(self._ask_canaries())
+                group.create_task(self._ask_in_the_shadow())
         except* (psycopg.Error, LeaseLostError) as errors:
             raise errors.exceptions[0] from None
         finally:
@@ -106,7 +111,11 @@ class Term:
 
     async def _watch(self) -> None:
         while not self._ending.is_set():
-            self._lag.tick(time.monotonic())
+            turned_at = time.monotonic()
+            if (stood_still := self._lag.tick(turned_at)) > LONG_STALL:
+                await self._drop_all()
+                if self._keeper.ran_between(turned_at - stood_still, turned_at - STALL):
+                    await self._loop.run_in_executor(self._writer, self._note_stall)
             self._keeper.turned()
             if self._stopping() or self._keeper.has_successor:
                 self._ending.set()
@@ -114,7 +123,7 @@ class Term:
 
     async def _claim(self) -> None:
         while not self._ending.is_set():
-            room = min(CLAIMS, MOST_IN_FLIGHT - len(self._asking) - len(self._timers))
+            room = 0 if self._periodic.standing.shadow else min(CLAIMS, MOST_IN_FLIGHT - len(self._asking) - len(self._timers))
             found = await self._loop.run_in_executor(self._claimer, self._claim_batch, room) if room > 0 else 0
             if found < CLAIMS:
                 await asyncio.sleep(POLL)
@@ -127,7 +136,7 @@ class Term:
         self._keeper.check()
         asked = time.time()
         with self._claims.cursor() as cursor:
-            found = claim(cursor, self._keeper.term_number, ahead=AHEAD, limit=limit)
+            found = claim(cursor, self._keeper.term_number, host=self._keeper.slot.host, ahead=AHEAD, limit=limit)
             if found.database_now is not None:
                 self._clock_offset = found.database_now - (asked + time.time()) / 2
             if found.config_version != self._config_version and found.claims:
@@ -161,7 +170,7 @@ class Term:
                 spec = replace(spec, last_heartbeat_at=each.last_heartbeat_at, listening_since=self._periodic.listening_since)
             observation = await probe(spec, self._egress)
         observation = discount(observation, stalled=self._lag.stalled_since(start, time.monotonic()))
-        shifted = replace(observation, started_at=observation.started_at + self._clock_offset)
+        shifted = replace(observation, started_at=observation.started_at + self._clock_offset, checker=self._keeper.slot.host)
         self._self_check.note(each.node, each.pool, shifted, first_bad_at=each.first_bad_at, fast_interval=each.fast_interval)
         self._results.append((each, shifted))
         if shifted.verdict == Verdict.FAIL and not each.failing:
@@ -185,20 +194,47 @@ class Term:
         leases.give_back(self._writes, self._keeper.term_number)
 
     async def _flush(self) -> None:
-        """Write what gathered; if much of it fails at once, hold automation before anything is decided from it."""
+        """Write what gathered; before failures count, this checker is judged by them, and in the shadow nothing counts."""
         batch, self._results = self._results, []
         if not batch:
             return
         if any(seen.verdict == Verdict.FAIL for _, seen in batch):
-            await self._check_self()
+            await self._look()
+        if self._periodic.standing.shadow:
+            await self._drop_all()
+            return
         changed = await self._loop.run_in_executor(self._writer, self._apply, batch)
         if changed:
             self._hints.put(changed)
 
-    async def _check_self(self) -> None:
-        changed = await self._loop.run_in_executor(self._writer, self._periodic.hold_or_let_go, self._self_check, self._now())
+    async def _look(self) -> None:
+        changed = await self._loop.run_in_executor(self._writer, self._periodic.look, self._sighting())
         if changed:
             self._hints.put(())
+
+    def _sighting(self) -> Sighting:
+        return self._self_check.sighting(self._now(), self._periodic.standing.healthy)
+
+    async def _drop_all(self) -> None:
+        """What is asked just now comes to nothing; others may ask it."""
+        for handle in self._timers.values():
+            handle.cancel()
+        for task in self._asking:
+            task.cancel()
+        self._timers.clear()
+        self._results.clear()
+        self._self_check.forget()
+        await self._loop.run_in_executor(self._writer, self._release)
+
+    def _release(self) -> None:
+        self._keeper.check()
+        with self._writes.cursor() as cursor:
+            release(cursor, self._keeper.term_number)
+
+    def _note_stall(self) -> None:
+        self._keeper.check()
+        with self._writes.cursor() as cursor:
+            checkers.note_stall(cursor, self._keeper.slot.host)
 
     def _apply(self, batch: list[tuple[Claim, Observation]]) -> set[int]:
         """Write a batch, in the writing thread, failures first; returns the pools in which something is to be seen."""
@@ -208,7 +244,19 @@ class Term:
         fast = {each.node for each, _ in plain}
         changed = self._advance_all((each, seen) for each, seen in batch if each.node not in fast)
         written = self._write_passes(plain) if plain else set()
-        return changed | self._advance_all((each, seen) for each, seen in plain if each.node not in written)
+        changed |= self._advance_all((each, seen) for each, seen in plain if each.node not in written)
+        self._answer_for_others(batch)
+        return changed
+
+    def _answer_for_others(self, batch: Iterable[tuple[Claim, Observation]]) -> None:
+        """What this checker saw where another one alone had seen a failure."""
+        host = self._keeper.slot.host
+        for each, seen in batch:
+            if seen.verdict == Verdict.UNKNOWN or host in each.seen_by:
+                continue
+            for witness in each.seen_by:
+                with self._writes.cursor() as cursor:
+                    checkers.note_answer(cursor, witness, each.node, confirmed=seen.verdict == Verdict.FAIL)
 
     def _advance_all(self, batch: Iterable[tuple[Claim, Observation]]) -> set[int]:
         results: dict[int, list[Result]] = defaultdict(list)
@@ -255,18 +303,47 @@ class Term:
         return False
 
     async def _do_periodic_tasks(self) -> None:
-        """Each second: canaries, then what `PeriodicTasks` does, then the pools that wait for time alone."""
-        while not self._ending.is_set():
-            self._self_check.canary_trouble = await self._periodic.canaries(self._egress)
+        """Each second: what `PeriodicTasks` does, then the pools that wait for time alone."""
+        while not await self._ended(within=0.0):
+            was_shadow = self._periodic.standing.shadow
             changed = await self._loop.run_in_executor(
-                self._writer, self._periodic.each_second, self._self_check, self._lag, self._now()
+                self._writer, self._periodic.each_second, self._sighting(), self._lag, self._now()
             )
+            if self._periodic.standing.shadow and not was_shadow:
+                await self._drop_all()
             for pool in changed.pools:
                 if await self._loop.run_in_executor(self._writer, self._advance, pool, []):
                     changed.hints.add(pool)
             if changed.hints or changed.fleet:
                 self._hints.put(changed.hints)
-            try:
-                await asyncio.wait_for(self._ending.wait(), 1.0)
-            except TimeoutError:
+            await self._ended(within=1.0)
+
+    async def _ask_canaries(self) -> None:
+        while not await self._ended(within=1.0):
+            await self._periodic.ask_canaries(self._egress, self._self_check)
+
+    async def _ask_in_the_shadow(self) -> None:
+        """While this checker is isolated: ask nodes that were healthy, to earn belief; nothing of it is applied."""
+        while not await self._ended(within=SHADOW_EVERY):
+            if not self._periodic.standing.isolated:
                 continue
+            asked = await self._loop.run_in_executor(self._writer, self._specs_in_the_shadow)
+            self._self_check.askable = bool(asked)
+            answers = await asyncio.gather(*(probe(spec, self._egress) for spec in asked.values()))
+            for node, seen in zip(asked, answers, strict=True):
+                self._self_check.answered(node, replace(seen, started_at=seen.started_at + self._clock_offset))
+
+    def _specs_in_the_shadow(self) -> dict[int, CheckSpec]:
+        self._keeper.check()
+        with self._writes.cursor() as cursor:
+            nodes, config_version = checkers.askable(cursor, self._keeper.slot.host, limit=SHADOW_NODES)
+            if nodes and config_version != self._config_version:
+                self._specs, self._config_version = specs.load(cursor), config_version
+        return {node: self._specs[node] for node in nodes if node in self._specs}
+
+    async def _ended(self, *, within: float) -> bool:
+        """Whether the term is to end, after waiting for that up to so many seconds."""
+        if within:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), within)
+        return self._ending.is_set()

@@ -274,13 +274,6 @@ def test_an_acknowledgement_lifts_the_cool_down() -> None:
     assert driver.shares == [10_000, 0, 0]
 
 
-def test_an_isolated_console_moves_nothing_by_itself(three: Driver) -> None:
-    three.fleet = Fleet(isolated=Hold("3 of 4 nodes fail together"))
-    three.batch("B=f")
-    assert three.shares == [3334, 3333, 3333]
-    assert three.told(EventType.FAILOVER_REFUSED)[0].detail["guard"] == Guard.CHECKER_ISOLATED
-
-
 def test_a_silent_node_keeps_its_share_and_receives_nothing(three: Driver) -> None:
     three.batch("A=p C=p", wait=20.0)
     three.batch("A=p C=p", wait=20.0)

@@ -15,8 +15,9 @@ from tests.engine.pooling import Driver, make_pool
 TOLD_BY_THE_LEDGER = {
     EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.INCIDENT_CLOSED, EventType.CHECKER_ISOLATED,
     EventType.CHECKER_REJOINED, EventType.CHECKS_LATE, EventType.CHECKS_ON_TIME,
+    EventType.NO_CHECKER_BELIEVED, EventType.CHECKER_BELIEVED,
     EventType.CHECKS_MISSING, EventType.CHECKS_RESUMED, EventType.EVENT_GIVEN_UP,
-}  # fmt: skip  # each has a test in tests/integration/test_ledger.py, or tests/admin
+}  # fmt: skip  # each has a test in tests/integration, tests/admin, or test_belief.py
 
 
 def life_of_a_pool() -> Driver:
@@ -81,6 +82,9 @@ def held(guard: Guard) -> Driver:
     driver.fleet = fleets.get(guard, Fleet())
     for text in ("A=f", "B=f", "C=f"):
         driver.batch(text)
+    if guard is Guard.CHECKER_ISOLATED:  # what checks see marks nobody then, what calls say does
+        driver.change("A", breaker_policy=BreakerPolicy(failure_threshold=2))
+        driver.take(report(driver.pool, driver.fleet, driver.now, 1, Report((Calls(0, 2, driver.now),))))
     return driver
 
 

@@ -58,7 +58,7 @@ def test_every_scope_conclusion_and_kind_of_decision_is_in_use() -> None:
         (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.COOLDOWN), Severity.WARNING),
         (EventType.CONFIG_CHANGED, Stakes(silences=True), Severity.WARNING),
         (EventType.CONFIG_CHANGED, None, Severity.INFO),
-        (EventType.CHECKER_ISOLATED, None, Severity.CRITICAL),
+        (EventType.CHECKER_ISOLATED, None, Severity.WARNING),
         (EventType.REBALANCED, None, Severity.INFO),
     ],
 )

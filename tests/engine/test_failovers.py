@@ -8,7 +8,6 @@ import pytest
 
 from nodes.engine.commands import set_admin
 from nodes.engine.enums import AdminState, EventType, Guard, Severity, State
-from nodes.engine.guards import isolation
 from nodes.engine.pool_step import decide, step
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
@@ -180,25 +179,6 @@ def test_a_batch_and_a_restart_between_its_parts_come_to_the_same_end() -> None:
         two.take(step(two.pool, two.fleet, two.now))
     assert one.pool == two.pool
     assert [event.type for event in one.events] == [event.type for event in two.events]
-
-
-@pytest.mark.parametrize(
-    ("observed", "failing", "pools", "held", "isolated"),
-    [
-        (8, 5, 2, False, True),
-        (10, 5, 2, False, False),
-        (8, 4, 2, False, False),
-        (8, 5, 1, False, False),
-        (8, 2, 1, True, True),
-        (9, 2, 1, True, False),
-        (0, 0, 0, True, True),
-        (0, 0, 0, False, False),
-    ],
-)
-def test_isolation_begins_above_half_and_ends_below_a_quarter(
-    observed: int, failing: int, pools: int, held: bool, isolated: bool
-) -> None:
-    assert isolation(observed, failing, pools, 0.5, held=held) == isolated
 
 
 def test_panic_holds_below_its_threshold_not_at_it() -> None:

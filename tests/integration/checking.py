@@ -29,7 +29,7 @@ def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
         names = dict(Node.objects.values_list("pk", "name"))
-        claims = {names[c.node]: c for c in claim(cursor, term_number, ahead=1, limit=100).claims}
+        claims = {names[c.node]: c for c in claim(cursor, term_number, host="test", ahead=1, limit=100).claims}
         results = [
             Result(
                 claims[name].node,

@@ -65,7 +65,7 @@ def test_nodes_that_a_host_with_another_clock_makes_due_are_due(
     NodeState.objects.update(due_at=database_now() + timedelta(seconds=9))
     assert operations.check_now(NodeState.objects.values_list("pk", flat=True), actor="ada") == 3
     with connection.transaction(), connection.cursor() as cursor:
-        assert len(claim(cursor, lease(connection), ahead=0, limit=9).claims) == 3
+        assert len(claim(cursor, lease(connection), host="test", ahead=0, limit=9).claims) == 3
 
 
 def test_a_host_whose_clock_is_off_is_named(

@@ -59,7 +59,7 @@ def _engine_pool(connection: psycopg.Connection[Row], pool: Pool) -> EnginePool:
 def _open(connection: psycopg.Connection[Row]) -> dict[int, bool]:
     with connection.transaction(force_rollback=True), connection.cursor() as cursor:
         cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
-        return {c.node: c.fast_path for c in claim(cursor, lease(connection), ahead=1, limit=10).claims}
+        return {c.node: c.fast_path for c in claim(cursor, lease(connection), host="test", ahead=1, limit=10).claims}
 
 
 def test_a_settled_fleet_takes_the_fast_path(connection: psycopg.Connection[Row], pool: Pool) -> None:
@@ -98,7 +98,7 @@ def test_both_paths_leave_the_same_row(connection: psycopg.Connection[Row], pool
     fast, locked = (NodeState.objects.get(node__name=name) for name in ("a", "b"))
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
     with connection.cursor() as cursor:
-        claims = {c.node: c for c in claim(cursor, lease(connection), ahead=1, limit=10).claims}
+        claims = {c.node: c for c in claim(cursor, lease(connection), host="test", ahead=1, limit=10).claims}
         claimed = claims[fast.pk]
         fast_path.write(
             cursor, [fast_path.Pass(fast.pk, claimed.term_number, claimed.version, now + 10, 0.02, now + 20, claimed.interval)]

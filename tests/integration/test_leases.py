@@ -33,7 +33,7 @@ def let_pass(seconds: float) -> None:
 
 def claimed(connection: psycopg.Connection[Row], term_number: int) -> int:
     with connection.transaction(), connection.cursor() as cursor:
-        return len(claim(cursor, term_number, ahead=1, limit=10).claims)
+        return len(claim(cursor, term_number, host="test", ahead=1, limit=10).claims)
 
 
 def until(holds: Callable[[], bool]) -> bool:

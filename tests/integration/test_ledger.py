@@ -9,8 +9,8 @@ import pytest
 
 from nodes import operations
 from nodes.engine.enums import AdminState, Verdict
-from nodes.engine.types import Hold, Observation
-from nodes.ledger import Result, advance, claim, fast_path, fleet, store_results
+from nodes.engine.types import Observation
+from nodes.ledger import Result, advance, claim, fast_path, store_results
 from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import (
@@ -96,8 +96,8 @@ def test_a_result_that_answers_an_old_claim_changes_nothing(connection: psycopg.
 
 def test_two_leases_never_claim_the_same_node(pool: Pool) -> None:
     with connect("one") as one, connect("two") as two, one.cursor() as first, two.cursor() as second:
-        mine = claim(first, lease(one), ahead=1, limit=2).claims
-        yours = claim(second, lease(two), ahead=1, limit=10).claims
+        mine = claim(first, lease(one), host="test", ahead=1, limit=2).claims
+        yours = claim(second, lease(two), host="test", ahead=1, limit=10).claims
     assert len(mine) == 2
     assert len(yours) == 1
     assert not {c.node for c in mine} & {c.node for c in yours}
@@ -109,7 +109,7 @@ def test_a_plain_pass_takes_the_fast_path_and_is_fenced(connection: psycopg.Conn
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
     session = lease(connection)
     with connection.cursor() as cursor:
-        claims = claim(cursor, session, ahead=1, limit=10).claims
+        claims = claim(cursor, session, host="test", ahead=1, limit=10).claims
         assert all(c.fast_path for c in claims)
         NodeState.objects.filter(pk=claims[0].node).update(version=10_000)  # somebody else wrote meanwhile
         written = fast_path.write(
@@ -178,36 +178,6 @@ def test_a_pause_holds_failovers_and_resuming_lets_them_happen(connection: psyco
         advance(cursor, pool.pk, now=now + 3)
 
     assert shares()["b"] == 0
-
-
-def test_a_checkers_isolation_is_told_once_and_blocks_failovers_until_it_rejoins(
-    connection: psycopg.Connection[Row], pool: Pool
-) -> None:
-    now = time.time()
-    see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
-    cut_off = Hold("6 of 8 nodes fail together", owner="one/0", since=now)
-    with connection.transaction(), connection.cursor() as cursor:
-        assert [fleet.isolate(cursor, cut_off, now), fleet.isolate(cursor, cut_off, now)] == [True, False]
-    see(connection, pool, {"b": "fail"}, now + 1)
-    see(connection, pool, {"b": "fail"}, now + 2)
-    assert (Failover.objects.get(status="refused").refused_by, shares()["b"]) == ("checker_isolated", 3333)
-    with connection.transaction(), connection.cursor() as cursor:
-        assert [fleet.rejoin(cursor, "one/0", now + 3), fleet.rejoin(cursor, "one/0", now + 3)] == [True, False]
-        advance(cursor, pool.pk, now=now + 3)
-    assert shares()["b"] == 0
-    told = Event.objects.filter(type__in=("checker_isolated", "checker_rejoined")).order_by("pk")
-    assert list(told.values_list("type", "severity", "detail__checker")) == [
-        ("checker_isolated", "critical", "one/0"), ("checker_rejoined", "info", "one/0"),
-    ]  # fmt: skip  # one a line
-
-
-def test_late_checks_are_told_once_and_so_is_their_end(connection: psycopg.Connection[Row], pool: Pool) -> None:
-    now = time.time()
-    with connection.transaction(), connection.cursor() as cursor:
-        turned = [fleet.tell_late(cursor, late, 1.5, now) for late in (False, True, True, False, False)]
-    assert turned == [False, True, False, True, False]
-    told = Event.objects.filter(type__startswith="checks_").order_by("pk")
-    assert list(told.values_list("type", "severity")) == [("checks_late", "warning"), ("checks_on_time", "info")]
 
 
 def test_removing_a_node_keeps_its_history_and_frees_its_name(connection: psycopg.Connection[Row], pool: Pool) -> None:

@@ -141,7 +141,9 @@ def test_two_sessions_that_see_the_same_failure_make_one_failover(pool: Pool) ->
             session = lease(connection)
             with connection.transaction(), connection.cursor() as cursor:
                 cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
-                claims.append([each for each in claim(cursor, session, ahead=1, limit=9).claims if each.node == node("b")])
+                claims.append(
+                    [each for each in claim(cursor, session, host="test", ahead=1, limit=9).claims if each.node == node("b")]
+                )
         with ThreadPoolExecutor(2) as both:
             list(both.map(decide, ("one", "two"), claims))
     assert Failover.objects.filter(kind="failover").count() == 1

@@ -47,7 +47,7 @@ def good_checks(begins: datetime, rounds: int, *, every: float = 10.0) -> dateti
         NodeState.objects.update(due_at=begins - timedelta(days=3))
         with ledger() as cursor:
             results: dict[int, list[Result]] = {}
-            for each in claim(cursor, NO_LEASE, ahead=0, limit=1000).claims:
+            for each in claim(cursor, NO_LEASE, host="test", ahead=0, limit=1000).claims:
                 seen = Observation(Verdict.PASS, "", 0.01, now.timestamp() - 0.1, now.timestamp())
                 results.setdefault(each.pool, []).append(Result(each.node, each.term_number, seen))
             for pool, passed in sorted(results.items()):

@@ -17,11 +17,13 @@ from alerts.delivery import Reply
 from alerts.models import Destination
 from alerts.services import destinations, dispatch, routing, test_message
 from nodes import operations, rollups
-from nodes.engine.enums import AdminState, Mode, Verdict
+from nodes.engine.enums import AdminState, EventType, Mode, Verdict
+from nodes.engine.event_types import event
 from nodes.engine.reporting import Calls, Report
-from nodes.engine.types import Hold, Observation
-from nodes.ledger import Result, advance, claim, fleet, store_results
+from nodes.engine.types import Observation
+from nodes.ledger import Result, advance, claim, store_results
 from nodes.ledger.connections import connect
+from nodes.ledger.history import append
 from nodes.ledger.rows import Cursor
 from nodes.models import Incident, Node, NodeState, Pool, Runner
 from nodes.rollups import histogram
@@ -67,7 +69,7 @@ class Console:
     def _round(self, cursor: Cursor) -> None:
         names = dict(Node.objects.values_list("pk", "name"))
         results: dict[int, list[Result]] = {}
-        for each in claim(cursor, NO_LEASE, ahead=0, limit=100).claims:
+        for each in claim(cursor, NO_LEASE, host="test", ahead=0, limit=100).claims:
             verdict = self.seeing.get(names[each.node], "pass")
             if verdict != "none":
                 results.setdefault(each.pool, []).append(Result(each.node, each.term_number, self._seen(verdict, each.node)))
@@ -251,27 +253,28 @@ def _console_has_troubles(console: Console) -> None:
     """Low capacity, checks that are late, a console cut off: all told, so that their ends have something to resolve."""
     operations.force_breaker(pk("mail-2"), Mode.FORCED_OPEN, actor=OPERATOR, reason="its queue is long", until=None)
     console.check(4, batch_1="fail", batch_2="fail")
-    with console.ledger() as cursor:
-        fleet.tell_late(cursor, True, 1.7, console.now.timestamp())
+    _tell(console, EventType.CHECKS_LATE)
     console.wait(5)
-    with console.ledger() as cursor:
-        hold = Hold("most of what is checked fails at once", owner="checker-1", since=console.now.timestamp())
-        fleet.isolate(cursor, hold, console.now.timestamp())
+    _tell(console, EventType.CHECKER_ISOLATED)
     console.route()
     console.send(12)
     console.wait(5)
 
 
+def _tell(console: Console, told: EventType) -> None:
+    """What is told of a checker, as if its runners had seen it."""
+    with console.ledger() as cursor:
+        append(cursor, event(told, f"checker-1: {told.value}", detail={"checker": "checker-1"}), console.now.timestamp())
+
+
 def _left_unrouted(console: Console) -> None:
     """The ends of all that, and more, which the alerts have not looked at yet."""
     operations.release_breaker(pk("mail-2"), actor=OPERATOR, reason="its queue is empty")
-    with console.ledger() as cursor:
-        fleet.rejoin(cursor, "checker-1", console.now.timestamp())
-        fleet.tell_late(cursor, False, 0.0, console.now.timestamp())
+    _tell(console, EventType.CHECKER_REJOINED)
+    _tell(console, EventType.CHECKS_ON_TIME)
     console.report("batch-2", success=10, load=11.0)
     console.check(4, batch_1="pass", batch_2="pass")
-    with console.ledger() as cursor:
-        fleet.tell_late(cursor, True, 2.5, console.now.timestamp())
+    _tell(console, EventType.CHECKS_LATE)
     operations.acknowledge(incident("edge"), actor=OPERATOR, note="seen, the network is being changed")
     operations.pause(None, actor=ADMIN, reason="a look around", until=None)
     operations.resume(None, actor=ADMIN)

@@ -1,0 +1,303 @@
+"""Checkers as rows: what their runners see, which of them are believed, and what that changes.
+
+In: each second, and before failures are applied, what one runner sees.  Out: how its checker stands, and the events of a change.
+The engine's `belief` judges; a change is judged again and written under the lock of the fleet's row, which says for every pool
+whether automation is blocked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from nodes.engine import belief
+from nodes.engine.belief import Checker, Checkers, Doubt, Evidence, Isolation, Told
+from nodes.engine.types import Hold
+from nodes.ledger import clock, rows
+from nodes.ledger.fleet import wake_all
+from nodes.ledger.history import append
+from nodes.ledger.intervals import FAST_INTERVAL
+from nodes.ledger.leases import ALIVE, Slot
+from nodes.ledger.pools import lock_fleet
+from nodes.ledger.rows import Cursor, Row, moment, seconds
+
+FRESH = 5.0  # s for which the evidence of a runner counts
+REASON_LENGTH = 500
+
+_DOUBTS = {each.value: each for each in Doubt}
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What one runner sees; as `Evidence`, with the ids of the pools."""
+
+    canary_trouble: str = ""
+    observed: int = 0
+    failing: int = 0
+    pools: tuple[int, ...] = ()
+    asked: int = 0
+    asked_failing: int = 0
+    askable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a checker stands: how many are believed, and if it is isolated, which nodes were healthy when that began."""
+
+    believed: int = 1
+    isolated: bool = False
+    healthy: frozenset[int] = frozenset()
+    changed: bool = False  # this very look changed something that people see
+
+    @property
+    def shadow(self) -> bool:
+        """It is isolated while another one is believed: what it asks does not count."""
+        return self.isolated and self.believed > 0
+
+
+def begin(connection: psycopg.Connection[Row], host: str, term_number: int) -> None:
+    """A term begins: the checker is known from now on, and takes over an isolation that outlived its host."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO nodes_checker (host, doubt, reason, told, healthy, stalls, contradicted, overruled, late)
+               VALUES (%s, '', '', false, '{}', '{}', '{}', '', false) ON CONFLICT DO NOTHING""",
+            (host,),
+        )
+        cursor.execute(
+            f"""DELETE FROM nodes_checker c WHERE host <> %s AND doubt = '' AND NOT late
+                AND NOT EXISTS (SELECT 1 FROM nodes_lease l WHERE l.kind = 'checks' AND l.host = c.host AND {ALIVE})""",
+            (host,),
+        )
+        _change(cursor, lambda known, _: belief.take_over(known, host), without_term=term_number)
+
+
+def look(connection: psycopg.Connection[Row], slot: Slot, sighting: Sighting) -> Standing:
+    """Leave what this runner sees, and judge its checker by what all its runners see."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """UPDATE nodes_runner SET evidence = %s || jsonb_build_object('at', extract(epoch FROM clock_timestamp()))
+               WHERE kind = 'checks' AND host = %s AND slot = %s""",
+            (Jsonb(asdict(sighting)), slot.host, slot.number),
+        )
+        evidence = _evidence(cursor, slot.host)
+        changed = _change(cursor, partial(_judge, host=slot.host, evidence=evidence))
+        cursor.execute(
+            """SELECT f.believed, c.doubt <> '' AS isolated, c.healthy FROM nodes_fleetstate f JOIN nodes_checker c ON c.host = %s
+               WHERE f.id = 1""",
+            (slot.host,),
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return Standing(changed=changed)
+    return Standing(row["believed"], row["isolated"], frozenset(row["healthy"]) if row["isolated"] else frozenset(), changed)
+
+
+def judge_lateness(cursor: Cursor, host: str) -> bool:
+    """Judge how late the checks of a host start, by its worst living runner; True when something was told."""
+    cursor.execute(
+        f"""SELECT coalesce(max(r.lateness_p99), 0) AS lateness FROM nodes_runner r
+            JOIN nodes_lease l ON l.kind = r.kind AND l.host = r.host AND l.slot = r.slot AND {ALIVE}
+            WHERE r.kind = 'checks' AND r.host = %s""",
+        (host,),
+    )
+    row = cursor.fetchone()
+    lateness = float(row["lateness"]) if row else 0.0
+    return _change(cursor, lambda known, now: belief.judge_lateness(known, host, lateness, now))
+
+
+def note_stall(cursor: Cursor, host: str) -> None:
+    """A check loop of this host stood still for long."""
+    _change(cursor, lambda known, now: (known.put(belief.with_stall(known.of(host), now)), ()))
+
+
+def note_answer(cursor: Cursor, witness: str, node: int, *, confirmed: bool) -> None:
+    """Another checker answered for a node that would have been marked on this witness's word alone."""
+    _change(cursor, lambda known, _: (known.put(belief.with_answer(known.of(witness), node, confirmed=confirmed)), ()))
+
+
+def believe(cursor: Cursor, host: str, actor: str) -> bool:
+    """A person believes an isolated checker; False when it is not isolated."""
+    return _change(cursor, lambda known, now: belief.believe(known, host, actor, now))
+
+
+def askable(cursor: Cursor, host: str, *, limit: int) -> tuple[list[int], int | None]:
+    """Some nodes that were healthy when the isolation of this checker began, and that others, if any are believed, call healthy.
+
+    With them the version of the configuration, None without any.
+    """
+    cursor.execute(
+        """SELECT s.node_id, (SELECT config_version FROM nodes_fleetstate WHERE id = 1) AS config_version
+           FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL
+           JOIN nodes_checker c ON c.host = %s AND s.node_id = ANY(c.healthy)
+           WHERE s.admin_state IN ('enabled', 'draining')
+             AND ((SELECT believed FROM nodes_fleetstate WHERE id = 1) = 0 OR (s.health IN ('healthy', 'degraded') AND s.fails = 0))
+             AND EXISTS (SELECT 1 FROM nodes_check k WHERE k.node_id = s.node_id)
+             AND NOT EXISTS (SELECT 1 FROM nodes_check k WHERE k.node_id = s.node_id AND k.kind = 'push')
+           ORDER BY random() LIMIT %s""",
+        (host, limit),
+    )
+    found = cursor.fetchall()
+    return [row["node_id"] for row in found], found[0]["config_version"] if found else None
+
+
+# Judging --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    checkers: Checkers
+    block: Hold | None  # as stored
+    believed: int
+    healthy: Mapping[str, list[int]]
+
+
+def _judge(known: Checkers, now: float, *, host: str, evidence: Evidence) -> Told:
+    return belief.judge(known, host, evidence, now)
+
+
+def _change(cursor: Cursor, act: Callable[[Checkers, float], Told], *, without_term: int = 0) -> bool:
+    """Judge, and if that changes anything, judge again under the fleet's lock and write it; True when people see a change."""
+    known = _read(cursor, without_term)
+    judged, _ = act(known.checkers, clock.now(cursor))
+    if judged == known.checkers and judged.block == known.block and len(judged.believed) == known.believed:
+        return False
+    with cursor.connection.transaction():
+        lock_fleet(cursor, exclusive=True)
+        known, now = _read(cursor, without_term), clock.now(cursor)
+        judged, events = act(known.checkers, now)
+        for each in judged.all:
+            if each != known.checkers.of(each.host):
+                _write_checker(cursor, known, judged, each)
+        blocked = _write_fleet(cursor, known, judged)
+        for told in events:
+            append(cursor, told, now)
+        if known.block is not None and judged.block is None:
+            wake_all(cursor, now)
+    return bool(events) or blocked
+
+
+_READ = f"""
+SELECT c.*, EXISTS (SELECT 1 FROM nodes_lease l WHERE l.kind = 'checks' AND l.host = c.host AND {ALIVE}
+                    AND l.term_number <> %s) AS lives
+FROM nodes_checker c ORDER BY c.host
+"""
+
+
+def _read(cursor: Cursor, without_term: int) -> _Known:
+    cursor.execute("SELECT isolated, believed, nobody_since, nobody_told FROM nodes_fleetstate WHERE id = 1")
+    fleet = cursor.fetchone() or {"isolated": None, "believed": 1, "nobody_since": None, "nobody_told": False}
+    cursor.execute(_READ, (without_term,))
+    found = cursor.fetchall()
+    return _Known(
+        Checkers(tuple(_checker(row) for row in found), seconds(fleet["nobody_since"]), fleet["nobody_told"]),
+        rows.hold(fleet["isolated"]),
+        fleet["believed"],
+        {row["host"]: row["healthy"] for row in found},
+    )
+
+
+def _checker(row: Row) -> Checker:
+    isolation = None
+    if row["doubt"]:
+        doubt = _DOUBTS.get(row["doubt"], Doubt.FAILURES)  # of another version: it is one all the same
+        since = seconds(row["since"]) or 0.0
+        isolation = Isolation(doubt, row["reason"], since, seconds(row["clear_since"]), row["told"])
+    return Checker(
+        host=row["host"],
+        lives=row["lives"],
+        isolation=isolation,
+        stalls=tuple(each.timestamp() for each in row["stalls"]),
+        contradicted=tuple(row["contradicted"]),
+        overruled=_DOUBTS.get(row["overruled"]),
+        late=row["late"],
+        turning_since=seconds(row["turning_since"]),
+    )
+
+
+def _write_checker(cursor: Cursor, known: _Known, judged: Checkers, checker: Checker) -> None:
+    isolation = checker.isolation
+    values = {
+        "host": checker.host,
+        "doubt": isolation.doubt.value if isolation else "",
+        "reason": isolation.reason[:REASON_LENGTH] if isolation else "",
+        "since": moment(isolation.since) if isolation else None,
+        "clear_since": moment(isolation.clear_since) if isolation else None,
+        "told": isolation.told if isolation else False,
+        "healthy": _healthy(cursor, known, judged, checker),
+        "stalls": [moment(each) for each in checker.stalls],
+        "contradicted": list(checker.contradicted),
+        "overruled": checker.overruled.value if checker.overruled else "",
+        "late": checker.late,
+        "turning_since": moment(checker.turning_since),
+    }
+    changes = ", ".join(f"{name} = excluded.{name}" for name in values if name != "host")
+    cursor.execute(
+        f"INSERT INTO nodes_checker ({', '.join(values)}) VALUES ({', '.join(f'%({name})s' for name in values)}) "
+        f"ON CONFLICT (host) DO UPDATE SET {changes}",
+        values,
+    )
+
+
+def _healthy(cursor: Cursor, known: _Known, judged: Checkers, checker: Checker) -> list[int]:
+    """The nodes that were healthy when the isolation began; one that was taken over keeps its own."""
+    if checker.isolation is None:
+        return []
+    if known.checkers.of(checker.host).isolation is not None:
+        return known.healthy[checker.host]
+    for former in known.checkers.all:
+        given = former.isolation is not None and judged.of(former.host).isolation is None
+        if given and former.isolation is not None and former.isolation.since == checker.isolation.since:
+            return known.healthy[former.host]
+    if checker.isolation.doubt is Doubt.CONTRADICTED:
+        return sorted(set(checker.contradicted))
+    cursor.execute(
+        f"""SELECT s.node_id FROM nodes_nodestate s
+            JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL
+            JOIN nodes_pool g ON g.id = n.pool_id
+            JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
+            WHERE s.admin_state IN ('enabled', 'draining') AND s.health IN ('healthy', 'degraded')
+              AND (s.first_bad_at IS NULL OR s.first_bad_at > clock_timestamp() - make_interval(secs => 2 * {FAST_INTERVAL}))
+            ORDER BY s.node_id"""
+    )
+    return [row["node_id"] for row in cursor.fetchall()]
+
+
+def _write_fleet(cursor: Cursor, known: _Known, judged: Checkers) -> bool:
+    """Write what every pool is to know; True when automation is blocked or free by it."""
+    block = judged.block
+    cursor.execute(
+        """UPDATE nodes_fleetstate SET isolated = %s, believed = %s, nobody_since = %s, nobody_told = %s, version = version + 1
+           WHERE id = 1""",
+        (rows.as_json(block), len(judged.believed), moment(judged.nobody_since), judged.nobody_told),
+    )
+    return (block is None) != (known.block is None)
+
+
+def _evidence(cursor: Cursor, host: str) -> Evidence:
+    """What the runners of a host see together, by what each of them left lately."""
+    cursor.execute(
+        f"""SELECT r.evidence FROM nodes_runner r
+            JOIN nodes_lease l ON l.kind = r.kind AND l.host = r.host AND l.slot = r.slot AND {ALIVE}
+            WHERE r.kind = 'checks' AND r.host = %s AND r.evidence IS NOT NULL
+              AND abs((r.evidence ->> 'at')::float8 - extract(epoch FROM clock_timestamp())) < %s
+            GROUP BY r.id""",
+        (host, FRESH),
+    )
+    whole, pools = Evidence(), set()
+    for row in cursor.fetchall():
+        seen = rows.plain(row["evidence"])
+        pools |= set(seen["pools"])
+        whole = replace(
+            whole,
+            canary_trouble=whole.canary_trouble or seen["canary_trouble"],
+            observed=whole.observed + seen["observed"],
+            failing=whole.failing + seen["failing"],
+            asked=whole.asked + seen["asked"],
+            asked_failing=whole.asked_failing + seen["asked_failing"],
+            askable=whole.askable or seen["askable"],
+        )
+    return replace(whole, pools=len(pools))
