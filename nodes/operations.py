@@ -176,7 +176,7 @@ def believe_checker(host: str, *, actor: str) -> None:
     """Believe an isolated checker in spite of what speaks against it; what failed meanwhile counts from now on."""
     with _ledger() as cursor:
         if not checkers.believe(cursor, host, actor):
-            raise Refused(f"Checker {host} is not isolated; reload the page.")
+            raise Refused(f"Checker {host[:60] or '(none)'} is not isolated; reload the page.")
     transaction.on_commit(partial(live.hint, []))
 
 

@@ -10,6 +10,7 @@ app_name = "nodes"
 urlpatterns = [
     path("", dashboard.dashboard, name="dashboard"),
     path("automation/", actions.automation_action, name="automation_action"),
+    path("checkers/believe/", actions.believe_checker, name="believe_checker"),
     path("pools/<slug:slug>/", pool.pool, name="pool"),
     path("pools/<slug:slug>/act/", actions.pool_action, name="pool_action"),
     path("nodes/<int:pk>/", node.node, name="node"),

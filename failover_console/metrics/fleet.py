@@ -142,10 +142,17 @@ def whole_fleet() -> Iterator[Metric]:
             family.add_metric([value], counts[value])
         yield family
     yield figure("failover_nodes_stale", "stale nodes", silent)
-    [(paused, isolated, now)] = rows(
-        "SELECT f.paused, f.isolated, now() FROM (VALUES (1)) one LEFT JOIN nodes_fleetstate f ON f.id = 1"
+    [(paused, isolated, now, believed)] = rows(
+        "SELECT f.paused, f.isolated, now(), coalesce(f.believed, 1) FROM (VALUES (1)) one LEFT JOIN nodes_fleetstate f ON f.id = 1"
     )
     yield figure(
         "failover_automation_paused", "1 while all automation is paused", float(bool(in_force(hold(paused), seconds(now) or 0)))
     )
-    yield figure("failover_checker_isolated", "1 while the console does not trust its own checks", float(isolated is not None))
+    yield figure(
+        "failover_no_checker_believed", "1 while no checker is believed and automation is blocked", float(isolated is not None)
+    )
+    yield figure("failover_checkers_believed", "checkers that live and are not isolated", float(believed))
+    family = gauge("failover_checker_isolated", "1 while this checker is not believed", ["checker"])
+    for host, doubt in rows("SELECT host, doubt FROM nodes_checker ORDER BY host LIMIT 1000"):
+        family.add_metric([host], float(doubt != ""))
+    yield family

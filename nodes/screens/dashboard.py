@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Case, IntegerField, Value, When
 
 from nodes.engine.enums import Severity
+from nodes.ledger import rows as stored
 from nodes.models import Event, Incident
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import EventLine, IncidentRow, event_lines, incident_rows
@@ -24,12 +25,23 @@ ROWS_SHOWN = 120  # of all pools together; what follows is counted
 
 
 @dataclass(frozen=True, slots=True)
+class IsolatedChecker:
+    """A checker that is not believed, why and since when; `others`: another one is."""
+
+    host: str
+    reason: str
+    since: datetime | None
+    others: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Automation:
     """Whether the engine may act by itself, and what keeps it from that."""
 
     blocks: tuple[Block, ...]
     paused: bool
     pools_paused: tuple[tuple[str, str], ...]  # name and slug
+    checkers: tuple[IsolatedChecker, ...] = ()
 
     @property
     def on(self) -> bool:
@@ -37,6 +49,8 @@ class Automation:
 
     @property
     def tone(self) -> str:
+        if self.checkers and self.on:
+            return "warn"
         return "ok" if self.on and not self.pools_paused else "paused"
 
 
@@ -125,7 +139,12 @@ def _open_incidents() -> Any:
 
 def _automation(found: Overview, pools: list[PoolRow]) -> Automation:
     paused = any(block.word == "paused" for block in found.blocks)
-    return Automation(found.blocks, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused))
+    others = found.fleet["fleet_isolated"] is None
+    checkers = tuple(
+        IsolatedChecker(host, reason, stored.moment(since), others)
+        for host, reason, since in stored.plain(found.fleet["isolated_checkers"]) or ()
+    )
+    return Automation(found.blocks, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused), checkers)
 
 
 def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:

@@ -44,7 +44,7 @@ STATUS_TONES = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One thing that keeps automation from acting now: a hold (a pause, an isolated checker) or a pool's cool-down."""
+    """One thing that keeps automation from acting now: a pause, that no checker is believed, or a pool's cool-down."""
 
     word: str
     reason: str
@@ -134,6 +134,8 @@ class Overview:
 _FLEET = """
 SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f.isolated AS fleet_isolated,
        c.checked_at, c.overdue,
+       (SELECT json_agg(json_build_array(host, reason, extract(epoch FROM since)::float8) ORDER BY host)
+        FROM nodes_checker WHERE doubt <> '') AS isolated_checkers,
        r.runners, r.alert_runners, r.lateness, r.clocks_off, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,
              count(*) FILTER (
@@ -189,7 +191,7 @@ def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
     if paused is not None:
         yield _by_hold("paused", paused)
     if isolated is not None:
-        yield Block("checker isolated", isolated.reason)
+        yield Block("no checker believed", isolated.reason)
 
 
 def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:

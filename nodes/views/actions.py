@@ -152,6 +152,18 @@ def automation_action(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 @for_operators
+def believe_checker(request: HttpRequest) -> HttpResponse:
+    """Believe an isolated checker in spite of what speaks against it."""
+    back_to, host = reverse("nodes:dashboard"), request.POST.get("host", "")
+    try:
+        operations.believe_checker(host, actor=request.user.get_username())
+    except Refused as refusal:
+        return after_action(request, back_to, refused=str(refusal))
+    return after_action(request, back_to, done=f"{host} is believed; what it saw fail counts from now on.")
+
+
+@require_POST
+@for_operators
 def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     """Record that somebody works on the incident."""
     incident = get_object_or_404(Incident, pk=pk)

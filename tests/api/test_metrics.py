@@ -22,7 +22,20 @@ from nodes import operations
 from nodes.engine.enums import AdminState, EventType, Guard, Mode, Severity, Verdict
 from nodes.hub import hub
 from nodes.ledger.connections import connect
-from nodes.models import Event, Failover, FailoverPolicy, FleetState, Incident, Node, NodeState, Outbox, Pool, PoolState, Runner
+from nodes.models import (
+    Checker,
+    Event,
+    Failover,
+    FailoverPolicy,
+    FleetState,
+    Incident,
+    Node,
+    NodeState,
+    Outbox,
+    Pool,
+    PoolState,
+    Runner,
+)
 from nodes.runner.counters import BUCKETS
 from tests.api.conftest import Ask, Token
 from tests.api.scraping import Scrape
@@ -64,7 +77,9 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_nodes_stale": ("gauge", set()),
     "failover_guard_blocking": ("gauge", {"pool", "guard"}),
     "failover_automation_paused": ("gauge", set()),
-    "failover_checker_isolated": ("gauge", set()),
+    "failover_checker_isolated": ("gauge", {"checker"}),
+    "failover_checkers_believed": ("gauge", set()),
+    "failover_no_checker_believed": ("gauge", set()),
     "failover_failovers_under_way": ("gauge", {"state"}),
     "failover_refusals": ("counter", {"guard"}),
     "failover_destination_state": ("gauge", {"destination", "channel_kind", "state"}),
@@ -119,6 +134,7 @@ def test_every_family_has_the_type_and_labels_that_are_documented(
     scrape: Ask, api: Pool, slack: Destination, now: datetime
 ) -> None:
     Runner.objects.create(host="web-1", slot=0, kind="web", pid=1, started_at=now, seen_at=now)
+    Checker.objects.create(host="east")
     told = scrape().families
     labels = {name: {label for each in family.samples for label in each.labels} for name, family in told.items()}
     assert {name: (family.type, labels[name]) for name, family in told.items()} == NAMED
@@ -289,11 +305,15 @@ def test_a_pause_blocks_the_pool(scrape: Ask, api: Pool, where: str) -> None:
     assert told("failover_automation_paused") == (where == "everywhere")
 
 
-def test_an_isolated_checker_blocks_every_pool(scrape: Ask, api: Pool) -> None:
-    assert scrape()("failover_checker_isolated") == 0
-    FleetState.objects.update(isolated={"reason": "canary", "owner": "console/0", "since": 0.0, "until": None})
+def test_when_no_checker_is_believed_every_pool_is_blocked(scrape: Ask, api: Pool, now: datetime) -> None:
+    Checker.objects.create(host="east")
     told = scrape()
-    assert told("failover_checker_isolated") == 1
+    assert (told("failover_no_checker_believed"), told("failover_checker_isolated", checker="east")) == (0, 0)
+    Checker.objects.create(host="west", doubt="canaries", reason="canary", since=now)
+    FleetState.objects.update(isolated={"reason": "canary", "owner": "west", "since": 0.0, "until": None}, believed=0)
+    told = scrape()
+    assert (told("failover_no_checker_believed"), told("failover_checkers_believed")) == (1, 0)
+    assert (told("failover_checker_isolated", checker="east"), told("failover_checker_isolated", checker="west")) == (0, 1)
     assert told("failover_guard_blocking", pool="public-api", guard="checker_isolated") == 1
 
 
