@@ -70,7 +70,7 @@ class Checker:
     isolation: Isolation | None = None
     stalls: tuple[float, ...] = ()  # when a loop of it stood still for long
     contradicted: tuple[int, ...] = ()  # nodes whose decisive failure another checker contradicted, since it was last confirmed
-    overruled: Doubt | None = None  # a person believes it in spite of this, until the doubt is gone
+    overruled: frozenset[Doubt] = frozenset()  # a person believes it in spite of these, each until it is gone
     late: bool = False  # told that its checks start late
     turning_since: float | None = None  # since when that would no longer be true
 
@@ -143,7 +143,7 @@ def believe(checkers: Checkers, host: str, actor: str, now: float) -> Told:
     if checker.isolation is None:
         return checkers, ()
     back = _back(checker, f"{actor} believes it", actor=actor)
-    checker = replace(checker, isolation=None, overruled=checker.isolation.doubt, stalls=(), contradicted=())
+    checker = replace(checker, isolation=None, overruled=frozenset(Doubt), stalls=(), contradicted=())
     checkers, more = _tell(checkers.put(checker), now)
     return checkers, (back, *more)
 
@@ -194,9 +194,8 @@ def doubts(checker: Checker, evidence: Evidence, now: float) -> dict[Doubt, str]
 
 def _doubt(checker: Checker, evidence: Evidence, now: float) -> Checker:
     found = doubts(checker, evidence, now)
-    if checker.overruled is not None and checker.overruled not in found:
-        checker = replace(checker, overruled=None)
-    first = next(((doubt, why) for doubt, why in found.items() if doubt is not checker.overruled), None)
+    checker = replace(checker, overruled=checker.overruled & found.keys())
+    first = next(((doubt, why) for doubt, why in found.items() if doubt not in checker.overruled), None)
     return checker if first is None else replace(checker, isolation=Isolation(*first, since=now))
 
 

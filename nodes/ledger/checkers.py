@@ -64,7 +64,7 @@ def begin(connection: psycopg.Connection[Row], host: str, term_number: int) -> N
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO nodes_checker (host, doubt, reason, told, healthy, stalls, contradicted, overruled, late)
-               VALUES (%s, '', '', false, '{}', '{}', '{}', '', false) ON CONFLICT DO NOTHING""",
+               VALUES (%s, '', '', false, '{}', '{}', '{}', '{}', false) ON CONFLICT DO NOTHING""",
             (host,),
         )
         cursor.execute(
@@ -212,7 +212,7 @@ def _checker(row: Row) -> Checker:
         isolation=isolation,
         stalls=tuple(each.timestamp() for each in row["stalls"]),
         contradicted=tuple(row["contradicted"]),
-        overruled=_DOUBTS.get(row["overruled"]),
+        overruled=frozenset(_DOUBTS[each] for each in row["overruled"] if each in _DOUBTS),
         late=row["late"],
         turning_since=seconds(row["turning_since"]),
     )
@@ -230,7 +230,7 @@ def _write_checker(cursor: Cursor, known: _Known, judged: Checkers, checker: Che
         "healthy": _healthy(cursor, known, judged, checker),
         "stalls": [moment(each) for each in checker.stalls],
         "contradicted": list(checker.contradicted),
-        "overruled": checker.overruled.value if checker.overruled else "",
+        "overruled": sorted(checker.overruled),
         "late": checker.late,
         "turning_since": moment(checker.turning_since),
     }

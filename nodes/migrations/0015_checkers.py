@@ -45,7 +45,10 @@ class Migration(migrations.Migration):
                     "contradicted",
                     django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), default=list, size=None),
                 ),
-                ("overruled", models.CharField(default="", max_length=12)),
+                (
+                    "overruled",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=12), default=list, size=None),
+                ),
                 ("late", models.BooleanField(default=False)),
                 ("turning_since", models.DateTimeField(null=True)),
             ],

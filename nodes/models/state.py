@@ -189,7 +189,7 @@ class Checker(models.Model):
     healthy = ArrayField(models.BigIntegerField(), default=list)  # nodes that were, when its isolation began
     stalls = ArrayField(models.DateTimeField(), default=list)
     contradicted = ArrayField(models.BigIntegerField(), default=list)  # nodes
-    overruled = models.CharField(max_length=12, default="")
+    overruled = ArrayField(models.CharField(max_length=12), default=list)  # doubts
     late = models.BooleanField(default=False)
     turning_since = models.DateTimeField(null=True)
 

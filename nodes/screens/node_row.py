@@ -158,6 +158,14 @@ class NodeRow:
         return self.trial_at is not None and self.health == Health.FAILED
 
     @property
+    def _failures(self) -> str:
+        if self.health == Health.FAILED:
+            return f"{self.fails} failures in a row"
+        if self.fails < self.failure_threshold:
+            return f"{self.fails} of {self.failure_threshold} failures"
+        return f"{self.fails} failures in a row, not yet confirmed by a checker that is believed"
+
+    @property
     def why(self) -> str:
         """What is wrong, in words; empty for a healthy node and one that a person took out."""
         if self.rank in (Rank.HEALTHY, Rank.TAKEN_OUT):
@@ -166,11 +174,7 @@ class NodeRow:
         if self.failover_pending:
             parts.append("failover pending")
         if self.fails:
-            parts.append(
-                f"{self.fails} of {self.failure_threshold} failures"
-                if self.health != Health.FAILED
-                else f"{self.fails} failures in a row"
-            )
+            parts.append(self._failures)
         elif self.health == Health.RECOVERING:
             parts.append(f"{self.passes} of {self.recovery_threshold} good checks")
         elif self.opened and self.mode == Mode.AUTO:

@@ -191,7 +191,7 @@ def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
     if paused is not None:
         yield _by_hold("paused", paused)
     if isolated is not None:
-        yield Block("no checker believed", isolated.reason)
+        yield Block("no checker believed", f"({isolated.reason})")
 
 
 def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:

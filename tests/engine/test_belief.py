@@ -197,6 +197,15 @@ def test_what_a_person_overruled_counts_again_once_it_was_gone() -> None:
     assert house.pass_time(1, a=GOOD).pass_time(1, a=DOWN).checkers.of("a").isolation is not None
 
 
+def test_a_person_overrules_all_that_speaks_against_a_checker_at_that_moment() -> None:
+    both = replace(DOWN, observed=9, failing=9, pools=3)
+    house = House("a").pass_time(20, a=both)
+    house._take(belief.believe(house.checkers, "a", "olga", house.now))
+    assert house.pass_time(60).checkers.block is None
+    assert house.pass_time(1, a=replace(both, canary_trouble="")).checkers.block is None
+    assert house.pass_time(1, a=both).checkers.block is not None
+
+
 def test_a_checker_that_is_not_isolated_needs_no_belief() -> None:
     house = House("a")
     assert belief.believe(house.checkers, "a", "olga", house.now) == (house.checkers, ())
