@@ -3,7 +3,8 @@
 usage: python tests/mutations.py [--comparisons] [--only TEXT]
 
 Every rule of the breaker's table leaves the breaker as it is, every rule of the health's leads to unknown, every entry of the
-failure's leaves the failure as it is, or tells nothing, every end of a trouble ends none, and every guard holds nothing.
+failure's leaves the failure as it is, or tells nothing, every end of a trouble ends none, no doubt speaks against a checker, and
+every guard holds nothing.
 `--comparisons` also moves each comparison of the engine by its boundary (< and <=, > and >=) or turns it round (== and !=).
 The engine and its tests are copied to a temporary directory for that; nothing here is changed.  Prints a line for each break
 with the first test that noticed; exits with 1 when one went unnoticed.
@@ -27,7 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from nodes.engine import failure_lifecycle, health, transitions  # noqa: E402 - found by the path above
+from nodes.engine import belief, failure_lifecycle, health, transitions  # noqa: E402 - found by the path above
 from nodes.engine.enums import Guard  # noqa: E402 - as above
 from nodes.engine.event_types import TABLE  # noqa: E402 - as above
 
@@ -35,6 +36,16 @@ ENGINE = Path("nodes/engine")
 BOUNDARIES: dict[type[ast.cmpop], ast.cmpop] = {
     ast.Lt: ast.LtE(), ast.LtE: ast.Lt(), ast.Gt: ast.GtE(), ast.GtE: ast.Gt(), ast.Eq: ast.NotEq(), ast.NotEq: ast.Eq(),
 }  # fmt: skip  # pairs
+# Functions of the engine as they would be without their rule: the name of the break, module, function, what it is instead.
+WAYS_OUT = (
+    ("belief: nobody takes an isolation over", "belief", "take_over", "lambda checkers, host: (checkers, ())"),
+    ("belief: nothing ends with the last runner of a host", "belief", "_forget_the_gone", "lambda checkers: (checkers, ())"),
+    ("belief: whoever asks nobody looks right", "belief", "_looks_right", "lambda checker, seen, now: not seen.canary_trouble"),
+    ("belief: what lasts is told over and over", "belief", "_is_earning", "lambda checkers: False"),
+    ("checks: a failure counts whoever saw it", "apply_checks", "_is_withheld", "lambda *_: False"),
+    ("checks: nobody else is asked", "apply_checks", "_ask_another", "lambda node, *_: node.health"),
+    ("health: what failed meanwhile is forgotten", "health", "catch_up", "lambda health, policy, now: health"),
+)
 PATIENCE = 40.0  # s; a break that makes a test run for ever was noticed
 
 
@@ -67,6 +78,11 @@ def rules() -> Iterator[Break]:
             key = f"EventType.{kind.name}"
             endless = f"from dataclasses import replace\n\nTABLE = {{**TABLE, {key}: replace(TABLE[{key}], ends=None)}}"
             yield _appended(f"event: {kind} ends nothing", "event_types", endless)
+    for doubt in belief.Doubt:
+        blind = f"{{name: why for name, why in _doubts(*seen).items() if name is not Doubt.{doubt.name}}}"
+        yield _appended(f"belief: {doubt} speaks against nobody", "belief", f"_doubts = doubts\ndoubts = lambda *seen: {blind}")
+    for name, module, function, instead in WAYS_OUT:
+        yield _appended(name, module, f"{function} = {instead}")
     for guard in Guard:
         loose = f"(g, (lambda *_: (False, 'broken', None)) if g is Guard.{guard.name} else rule)"
         yield _appended(f"guard: {guard}", "guards", f"_RULES = tuple({loose} for g, rule in _RULES)")

@@ -328,7 +328,7 @@ MOVES = st.lists(
     st.tuples(
         st.sampled_from(["a", "b", "c"]),
         st.sampled_from(["good", "down", "mass", "silent", "begin", "end", "believe", "stall", "back"]),
-        st.integers(1, 40),
+        st.integers(1, 20),
     ),
     max_size=40,
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from nodes.models import Event, FleetState, Incident, Node, NodeState, Pool, PoolState
+from nodes.models import Checker, Event, FleetState, Incident, Node, NodeState, Pool, PoolState
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -17,6 +18,7 @@ def addresses(api: Pool, node: Node) -> list[str]:
         reverse("nodes:node_action", args=[node.pk]),
         reverse("nodes:pool_action", args=[api.slug]),
         reverse("nodes:automation_action"),
+        reverse("nodes:believe_checker"),
         reverse("nodes:acknowledge", args=[incident.pk]),
     ]
 
@@ -149,3 +151,35 @@ def test_a_note_has_a_limit(operator: Client, api: Pool) -> None:
 def test_rebalancing_what_is_balanced_is_refused(operator: Client, api: Pool) -> None:
     text = operator.post(reverse("nodes:pool_action", args=[api.slug]), {"action": "rebalance"}, headers=FRAGMENT).content.decode()
     assert "at their weights already" in text
+
+
+def test_an_isolated_checker_is_named_and_only_operators_may_believe_it(viewer: Client, operator: Client, api: Pool) -> None:
+    Checker.objects.create(host="east", doubt="failures", reason="60 of 90 nodes fail", since=timezone.now(), told=True)
+    FleetState.objects.update(isolated={"reason": "east: 60 of 90 nodes fail", "owner": "east"}, believed=0, nobody_told=True)
+    seen, acting = (client.get(reverse("nodes:dashboard")).content.decode() for client in (viewer, operator))
+    assert "automation held: no checker believed" in seen
+    assert "Checker <strong>east</strong> isolated" in seen
+    assert "Believe this checker" not in seen
+    assert "Believe this checker" in acting
+    assert "hx-confirm" in acting
+
+    answer = operator.post(reverse("nodes:believe_checker"), {"host": "east"}, headers=FRAGMENT).content.decode()
+    assert "east is believed" in answer
+    ended = Event.objects.order_by("pk").values_list("type", "actor")
+    assert list(ended)[-2:] == [("checker_rejoined", "operator"), ("checker_believed", "engine")]
+    assert "automation on" in operator.get(reverse("nodes:dashboard")).content.decode()
+    assert PoolState.objects.get(pool=api).wake_at <= timezone.now()
+
+
+def test_a_checker_that_is_not_isolated_is_refused(operator: Client, api: Pool) -> None:
+    for host in ("east", ""):
+        refused = operator.post(reverse("nodes:believe_checker"), {"host": host}, headers=FRAGMENT)
+        assert refused.status_code == 409
+        assert b"is not isolated; reload the page" in refused.content
+
+
+def test_others_do_the_work_of_an_isolated_checker(viewer: Client, api: Pool) -> None:
+    Checker.objects.create(host="west", doubt="canaries", reason="no canary answers", since=timezone.now())
+    seen = viewer.get(reverse("nodes:dashboard")).content.decode()
+    assert "automation on" in seen
+    assert "others do its work: no canary answers" in seen
