@@ -1,8 +1,7 @@
-"""Generators and async generators are guarded while they are iterated."""
+"""Generators are guarded while they are iterated."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import inspect
 import threading
@@ -17,57 +16,7 @@ import pytest
 from nodes.circuit import BreakerPolicy, CallRejectedError, CircuitBreaker, CircuitOpenError, State
 from nodes.circuit.blocks import innermost
 from tests.circuit.driving import Clock, fail, trip
-
-Stream = Generator[int, Any, str]
-
-
-def numbers(count: int = 3) -> Stream:
-    """Yields numbers."""
-    yield from range(count)
-    return "all"
-
-
-async def numbers_async(count: int = 3) -> AsyncGenerator[int, Any]:
-    """Yields numbers."""
-    for number in range(count):
-        await asyncio.sleep(0)
-        yield number
-
-
-def breaks() -> Stream:
-    yield 1
-    raise ConnectionError("cut")
-
-
-async def breaks_async() -> AsyncGenerator[int, Any]:
-    yield 1
-    raise ConnectionError("cut")
-
-
-class Client:
-    """Whose methods stream."""
-
-    def stream(self) -> Stream:
-        return (yield from numbers())
-
-
-def by_call(breaker: CircuitBreaker, fn: Callable[..., Any]) -> Any:
-    return breaker.call(fn)
-
-
-def by_decorator(breaker: CircuitBreaker, fn: Callable[..., Any]) -> Any:
-    return breaker(fn)()
-
-
-SLOW = BreakerPolicy(slow_call_rate=0.5, slow_call_duration=5.0, window_calls=2, minimum_calls=1)
-
-forms = pytest.mark.parametrize("begin", [by_call, by_decorator])
-policies = pytest.mark.parametrize("policy", [BreakerPolicy(), SLOW], ids=["not measured", "measured"])
-
-
-def counts(breaker: CircuitBreaker) -> tuple[int, int, int, int]:
-    stats = breaker.stats
-    return stats.successful, stats.failed, stats.ignored, stats.in_flight
+from tests.circuit.streaming import SLOW, Client, Stream, breaks, counts, forms, numbers, numbers_async, policies
 
 
 @forms
@@ -341,108 +290,6 @@ def test_recursion_counts_each_level(breaker: CircuitBreaker) -> None:
 
     assert list(countdown(3)) == [3, 2, 1, 0]
     assert counts(breaker) == (4, 0, 0, 0)
-
-
-# Async ----------------------------------------------------------------------------------------------------------------
-
-
-@forms
-async def test_an_exhausted_async_generator_is_a_success(breaker: CircuitBreaker, begin: Callable[..., Any]) -> None:
-    assert [number async for number in begin(breaker, numbers_async)] == [0, 1, 2]
-    assert counts(breaker) == (1, 0, 0, 0)
-
-
-@forms
-async def test_an_async_generator_that_raises_is_a_failure(breaker: CircuitBreaker, begin: Callable[..., Any]) -> None:
-    with pytest.raises(ConnectionError, match="cut"):
-        [number async for number in begin(breaker, breaks_async)]
-    assert counts(breaker) == (0, 1, 0, 0)
-
-
-@forms
-async def test_an_open_breaker_refuses_an_async_generator_at_its_first_step(
-    breaker: CircuitBreaker, begin: Callable[..., Any]
-) -> None:
-    trip(breaker)
-    stream = begin(breaker, numbers_async)
-    with pytest.raises(CircuitOpenError):
-        await anext(stream)
-
-
-@forms
-async def test_an_async_generator_closed_early_is_ignored_and_ends_itself_first(
-    breaker: CircuitBreaker, begin: Callable[..., Any]
-) -> None:
-    seen: list[int] = []
-
-    async def careful() -> AsyncGenerator[int, Any]:
-        try:
-            yield 1
-        finally:
-            await asyncio.sleep(0)
-            seen.append(breaker.stats.in_flight)
-
-    stream = begin(breaker, careful)
-    await anext(stream)
-    await stream.aclose()
-    assert (seen, counts(breaker)) == ([1], (0, 0, 1, 0))
-
-
-def test_an_async_generator_that_was_dropped_half_way_is_closed_by_its_loop_and_ignored(half_open: CircuitBreaker) -> None:
-    async def look_once() -> None:
-        async for _ in half_open.call(numbers_async):
-            break
-        gc.collect()
-
-    asyncio.run(look_once())
-    assert (half_open.stats.ignored, half_open.stats.in_flight, half_open.state) == (1, 0, State.HALF_OPEN)
-    half_open.acquire()
-
-
-async def test_a_consumer_that_is_cancelled_while_it_waits_is_ignored(breaker: CircuitBreaker) -> None:
-    waiting = asyncio.Event()
-
-    async def hangs() -> AsyncGenerator[int, Any]:
-        waiting.set()
-        await asyncio.Event().wait()
-        yield 1
-
-    task = asyncio.ensure_future(anext(breaker.call(hangs)))
-    await waiting.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert counts(breaker) == (0, 0, 1, 0)
-
-
-async def test_streams_of_many_tasks_do_not_mix(breaker: CircuitBreaker) -> None:
-    async def consume(number: int) -> None:
-        with suppress(ConnectionError):
-            [each async for each in breaker.call(breaks_async if number % 2 else numbers_async)]
-
-    await asyncio.gather(*(consume(number) for number in range(8)))
-    assert counts(breaker) == (4, 4, 0, 0)
-
-
-async def test_a_coroutine_function_by_call_is_guarded_when_it_is_awaited(breaker: CircuitBreaker) -> None:
-    async def cut() -> None:
-        raise ConnectionError("cut")
-
-    made: Coroutine[Any, Any, None] = breaker.call(cut)
-    assert breaker.stats.total == 0
-    with pytest.raises(ConnectionError):
-        await made
-    assert counts(breaker) == (0, 1, 0, 0)
-
-
-async def test_an_async_generator_that_a_coroutine_gave_is_guarded(breaker: CircuitBreaker) -> None:
-    async def connect() -> AsyncGenerator[int, Any]:
-        await asyncio.sleep(0)
-        return breaks_async()
-
-    with pytest.raises(ConnectionError):
-        [each async for each in await breaker.call_async(connect)]
-    assert counts(breaker) == (0, 1, 1, 0)
 
 
 # Time -----------------------------------------------------------------------------------------------------------------
