@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 
 import psycopg
+from django.contrib.messages import ERROR
+from django.contrib.messages.storage.base import Message
 from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -36,4 +38,7 @@ class DatabaseTrouble(MiddlewareMixin):
         headers = {"Retry-After": str(RETRY_AFTER), "Cache-Control": "no-store"}
         if request.path.startswith("/api/"):
             return JsonResponse({"error": SENTENCE}, status=503, headers=headers)
+        if getattr(request, "htmx", False):  # the page stays, and says so
+            said = Message(ERROR, f"{SENTENCE[0].upper()}{SENTENCE[1:]}.")
+            return HttpResponse(render_to_string("messages.html", {"messages": [said]}), status=503, headers=headers)
         return HttpResponse(render_to_string("503.html"), status=503, headers=headers)

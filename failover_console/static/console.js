@@ -115,6 +115,20 @@
   document.addEventListener("htmx:afterOnLoad", function (event) {
     if (event.detail.successful && event.detail.elt.id === "live") heard();
   });
+  // An action that failed without an answer for people is never silent.
+  function sayFailed(event) {
+    const place = document.getElementById("messages");
+    if (!place || event.detail.requestConfig.verb === "get") return;
+    const said = document.createElement("p");
+    said.className = "message error";
+    const status = event.detail.xhr && event.detail.xhr.status;
+    said.textContent = (status ? "The console answered " + status : "The console did not answer") + ": see whether it was done before you ask again.";
+    place.replaceChildren(said);
+  }
+  document.addEventListener("htmx:responseError", sayFailed);
+  document.addEventListener("htmx:sendError", sayFailed);
+  document.addEventListener("htmx:timeout", sayFailed);
+
   // htmx reads hx-confirm from the form that sends; here each button of a form has a question of its own.
   document.addEventListener("htmx:confirm", function (event) {
     const cause = event.detail.triggeringEvent;

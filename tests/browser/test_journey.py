@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import psycopg
 import pytest
 from playwright.sync_api import Dialog, Page, expect
 
+from failover_console.addresses import database_url
 from tests.product import Product, eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -89,3 +91,19 @@ def test_no_page_scrolls_sideways(page: Page, product: Product, width: int) -> N
     for path in ("/", "/pools/api/", "/nodes/1/", "/incidents/", "/events/", "/reports/", "/alerts/", "/alerts/destinations/"):
         page.goto(product.address + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_an_action_that_comes_to_nothing_says_so(page: Page, product: Product) -> None:
+    other = page.context.new_page()  # what Chromium itself logs of a refused answer is no fault here
+    other.goto(product.address)
+    other.locator("#pause summary").click()
+    other.locator("#pause-reason").fill("a freeze")
+    with psycopg.connect(database_url(product.directory)) as keeper:
+        keeper.execute("SELECT 1 FROM nodes_fleetstate FOR UPDATE")
+        other.get_by_role("button", name="Pause all automation").click()
+        expect(other.locator("#messages")).to_contain_text("The database did not answer in time", timeout=PATIENCE)
+    page.context.set_offline(True)
+    other.get_by_role("button", name="Pause all automation").click()
+    expect(other.locator("#messages")).to_contain_text("The console did not answer: see whether it was done", timeout=PATIENCE)
+    page.context.set_offline(False)
+    assert product.rows("SELECT paused FROM nodes_fleetstate") == [{"paused": None}]

@@ -39,6 +39,16 @@ def test_an_action_that_meets_a_lock_says_so_in_time(keeper: psycopg.Connection[
     assert time.monotonic() - began < 6
 
 
+def test_on_the_page_it_is_a_message_where_actions_answer(
+    keeper: psycopg.Connection[Row], pool: Pool, admin_client: Client
+) -> None:
+    asked = {"action": "pause", "reason": "a look"}
+    answer = admin_client.post(reverse("nodes:automation_action"), asked, headers={"HX-Request": "true"})
+    assert answer.status_code == 503
+    assert answer.content.decode().startswith('<p class="message error">')
+    assert "see whether it was done before you ask again" in answer.content.decode()
+
+
 def test_the_api_says_so_as_json(keeper: psycopg.Connection[Row], pool: Pool) -> None:
     token = ApiToken(name="balancer", scopes=[Scope.OUTCOMES])
     shown = token.issue()
