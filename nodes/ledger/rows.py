@@ -37,7 +37,11 @@ def plain(value: Any) -> Any:
 
 
 def hold(value: Any) -> types.Hold | None:
-    return _loaded(types.Hold, value)
+    """A stored hold; one that cannot be read holds all the same, until a person resumes."""
+    try:
+        return _loaded(types.Hold, value)
+    except (TypeError, ValueError) as error:
+        return types.Hold(f"a stored hold cannot be read, resume to remove it: {error}", owner="", since=0.0)
 
 
 def as_json(value: Any) -> Jsonb | None:

@@ -146,6 +146,12 @@ class PoolState(models.Model):
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
     busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
+    # while it cannot be decided, see `nodes.ledger.undecided`
+    undecided_since = models.DateTimeField(null=True)  # the first try that failed
+    undecided_tried_at = models.DateTimeField(null=True)  # the last one
+    undecided_tries = models.IntegerField(default=0, db_default=0)
+    undecided_why = models.CharField(max_length=300, default="", db_default="")
+    undecided_told = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = "pool state"
