@@ -21,7 +21,8 @@ TOLD_AFTER = 30.0  # s
 TOLD_TRIES = 3
 SAID_EVERY = 60.0  # s between two lines of the log with the same cause
 _WHY = 300  # characters
-_SHORTEST, _LONGEST = 1.0, 3600.0  # s: an interval that is itself what cannot be read makes nobody spin, and nobody forgotten
+_SHORTEST, _LONGEST = 1.0, 86_400.0  # s
+_OTHERWISE = 10.0  # s: an interval that cannot be meant, which may be the cause, makes nobody spin and nobody forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,13 @@ def note(cursor: Cursor, pool_id: int, lease: int, nodes: Sequence[int], why: st
     return Noted(new=was["undecided_why"] != why, again=minutes > before)
 
 
+def removed(cursor: Cursor, pool_id: int) -> None:
+    """The pool is about to be removed, which ends the trouble as well."""
+    cursor.execute(_LOCK, (pool_id,))
+    if (row := cursor.fetchone()) is not None:
+        over(cursor, pool_id, row, row["now"], removed=True)
+
+
 def over(cursor: Cursor, pool_id: int, row: Row, now: float, *, removed: bool = False) -> None:
     """The pool is decided again, or gone; `row` is its locked row.  Says so if the opposite was said."""
     if row["undecided_since"] is None:
@@ -67,7 +75,7 @@ def over(cursor: Cursor, pool_id: int, row: Row, now: float, *, removed: bool = 
 
 
 _LOCK = """
-SELECT p.name, s.undecided_tries, s.undecided_why, s.undecided_told,
+SELECT p.name, s.undecided_since, s.undecided_tries, s.undecided_why, s.undecided_told,
        extract(epoch FROM clock_timestamp())::float8 AS now,
        extract(epoch FROM clock_timestamp() - s.undecided_since)::float8 AS lasts,
        extract(epoch FROM s.undecided_tried_at - s.undecided_since)::float8 AS lasted
@@ -77,7 +85,8 @@ WHERE s.pool_id = %s AND p.removed_at IS NULL FOR UPDATE OF s
 
 
 def _later(interval: str) -> str:
-    return f"now() + make_interval(secs => least(greatest({interval}, {_SHORTEST}), {_LONGEST}))"
+    meant = f"CASE WHEN {interval} <= {_LONGEST} THEN greatest({interval}, {_SHORTEST}) ELSE {_OTHERWISE} END"
+    return f"now() + make_interval(secs => {meant})"
 
 
 _NOTE = f"""

@@ -7,6 +7,8 @@ fillfactor of 50 and no index but its key: an update then touches one page and n
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +16,8 @@ from django.db import models
 from nodes.engine import enums, types
 from nodes.engine.health import stale
 from nodes.models.inventory import Node, Pool
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 class AdminState(models.TextChoices):
@@ -117,7 +121,7 @@ class NodeState(models.Model):
     def is_stale(self, now: datetime) -> bool:
         """Whether the node is stale, by the engine's rule; reads the node and its pool's policy, so select them along."""
         health = types.HealthState(
-            status=enums.Health(self.health),
+            status=_known(enums.Health, self.health, enums.Health.UNKNOWN),
             fails=self.fails,
             since=self.health_since.timestamp() if self.health_since else 0.0,
             observed_at=self.observed_at.timestamp() if self.observed_at else None,
@@ -125,7 +129,16 @@ class NodeState(models.Model):
             stale=self.stale,
         )
         policy = self.node.pool.failover_policy.in_force(self.node)
-        return stale(health, policy, enums.AdminState(self.admin_state), now.timestamp())
+        admin_state = _known(enums.AdminState, self.admin_state, enums.AdminState.ENABLED)
+        return stale(health, policy, admin_state, now.timestamp())
+
+
+def _known(kind: type[_Word], stored: str, otherwise: _Word) -> _Word:
+    """The stored word; one of another version counts as `otherwise`, as it does in SQL."""
+    try:
+        return kind(stored)
+    except ValueError:
+        return otherwise
 
 
 class PoolState(models.Model):
