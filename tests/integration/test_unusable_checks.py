@@ -57,7 +57,7 @@ BAD: dict[str, tuple[Spoil, str]] = {
     "status": (of_a(expected_status="fine"), "“fine” is no status or range of statuses; write for example 200-299,301."),
     "child of a composite": (composite(kind="seance"), "there is no check of the kind “seance”"),
     "composite of nothing": (of_a(kind="composite"), "its composite check has no other check to count, add one"),
-    "headers": (of_a(headers="no colon here"), "Line 1 of the headers is not “Name: value” without control characters."),
+    "headers": (of_a(headers="no colon here"), "its headers, enter them again: Line 1 is not “Name: value”"),
     "interval": (
         lambda: Node.objects.filter(name="a").update(interval=-1.0),
         "an interval or a check timeout of -1.0 s cannot be kept",
@@ -84,10 +84,10 @@ def test_the_others_are_built_and_it_says_what_to_do(connection: psycopg.Connect
 @pytest.mark.parametrize("stored", ["no ciphertext", "gAAAA", "\N{SNOWMAN}"])
 def test_a_secret_that_cannot_be_read_says_so(connection: psycopg.Connection[Row], pool: Pool, stored: str) -> None:
     raw("headers", stored)()
-    assert set(load(connection).values()) == {
-        "cannot be checked: the secret in its headers cannot be read with today's ENCRYPTION_KEYS:"
-        " put the former key back, or enter them again"
-    }
+    (why,) = set(load(connection).values())
+    assert why.startswith(
+        "cannot be checked: the secret in its headers cannot be read with today's ENCRYPTION_KEYS: put the former"
+    )
 
 
 def test_a_key_that_is_gone_costs_only_who_has_secrets(connection: psycopg.Connection[Row], pool: Pool) -> None:
