@@ -19,6 +19,7 @@ from alerts.models import Destination, Kind, Notification, Rule, masked_secret
 from alerts.services.destination_breaker import circuit_of
 from alerts.services.resend import NotResentError, resend
 from alerts.services.test_message import TooManyTestsError, send_test
+from alerts.services.unreadable import of_destination, of_rule
 from nodes.models import Incident
 
 _PER_PAGE = 50  # notifications
@@ -78,14 +79,15 @@ def destinations(request: HttpRequest) -> HttpResponse:
         (each, masked_secret(each, "key" if each.kind == Kind.PAGERDUTY else "address"), circuit_of(each.breaker, now))
         for each in listed
     ]
-    return render(
-        request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unrouted": _unrouted()}
-    )
+    listed_rules = list(Rule.objects.select_related("pool"))
+    unreadable = [each for each in (*map(of_destination, listed), *map(of_rule, listed_rules)) if each]
+    shown = {"rows": rows, "rules": listed_rules, "unrouted": _unrouted(), "unreadable": unreadable}
+    return render(request, "alerts/destinations.html", shown)
 
 
 def _unrouted() -> list[str]:
     """Severities that no rule brings to an enabled destination, whatever the pool."""
-    enabled = Destination.objects.filter(enabled=True, removed_at=None)
+    enabled = Destination.objects.filter(enabled=True, removed_at=None, kind__in=Kind.values)
     routed: set[str] = set()
     for rule in Rule.objects.filter(enabled=True, pool=None, tag="", event_types=[]):
         chosen = rule.destinations.values_list("pk", flat=True)

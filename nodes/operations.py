@@ -5,6 +5,7 @@ Each function commits, then hints the browsers.  `actor` is a user name.  What c
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from hmac import compare_digest
 
+import psycopg
 from django.db import connection, models, transaction
 from django.db.models.functions import Now
 from psycopg.rows import dict_row
@@ -24,12 +26,13 @@ from nodes.engine.reporting import Report
 from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
-from nodes.ledger import PoolGoneError, checkers, clock, fleet, pull_in_due_times, transact
+from nodes.ledger import PoolGoneError, checkers, clock, fleet, pull_in_due_times, transact, undecided
 from nodes.ledger.clock import database_now
 from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
 from nodes.ledger.pools import advance
 from nodes.ledger.rows import Cursor
+from nodes.ledger.take_out import take_out
 from nodes.models import BreakerPolicy, Check, FailoverPolicy, Incident, Node, NodeState, Pool, PoolState
 from nodes.models.inventory import push_digest
 
@@ -55,6 +58,13 @@ __all__ = [
 ]
 
 _NO_GUARDS: frozenset[Guard] = frozenset()
+_NO_LEASE = 0
+
+_log = logging.getLogger(__name__)
+
+
+class UndecidedError(Refused):
+    """The pool cannot be decided."""
 
 
 @contextmanager
@@ -73,6 +83,11 @@ def _act(pool_id: int, decide: Callable[[PoolValue, Fleet, float], Step]) -> Ste
             applied = transact(cursor, pool_id, lambda pool, held, _, now: decide(pool, held, now))
     except PoolGoneError as error:
         raise Refused(str(error)) from None
+    except (Refused, psycopg.Error):
+        raise
+    except Exception as error:  # a row of another version or edited by hand, a policy that cannot work, a fault of ours
+        _log.warning("pool %s cannot be decided", pool_id, exc_info=error)
+        raise UndecidedError(f"This pool cannot be decided: {undecided.cause(error)}") from None
     transaction.on_commit(partial(live.hint, [pool_id]))
     return applied.step
 
@@ -102,17 +117,30 @@ def remove_node(node_id: int, *, actor: str, reason: str = "", override: frozens
 
 
 def remove_pool(pool_id: int, *, actor: str) -> None:
-    """Take a pool and all its nodes out for good; slug and name are free again."""
+    """Take a pool and all its nodes out for good, also one that cannot be decided; slug and name are free again."""
     pool = Pool.objects.filter(pk=pool_id, removed_at=None).first()
     if pool is None:
         raise Refused("This pool was removed already.")
     with transaction.atomic():
-        for node in Node.objects.filter(pool=pool, removed_at=None).order_by("pk"):
-            remove_node(node.pk, actor=actor, reason=f"pool {pool.name} removed", override=frozenset(Guard))
+        _remove_nodes(pool, actor)
+        with _ledger() as cursor:
+            undecided.removed(cursor, pool_id)
         mark = f"removed-{pool.pk}"
         Pool.objects.filter(pk=pool_id).update(
             removed_at=database_now(), slug=f"{pool.slug[:60]}-{mark}", name=f"{pool.name[:60]} ({mark})"
         )
+
+
+def _remove_nodes(pool: Pool, actor: str) -> None:
+    nodes = Node.objects.filter(pool=pool, removed_at=None)
+    try:
+        with transaction.atomic():
+            for node in nodes.order_by("pk"):
+                remove_node(node.pk, actor=actor, reason=f"pool {pool.name} removed", override=frozenset(Guard))
+    except UndecidedError:
+        with _ledger() as cursor:
+            take_out(cursor, pool.pk, pool.name, actor=actor, now=clock.now(cursor))
+        nodes.update(removed_at=database_now())
 
 
 def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
@@ -220,8 +248,20 @@ def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[s
         if before or after:
             append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
         for pool_id in pools:
-            advance(cursor, pool_id)
+            _advance(cursor, pool_id)
     transaction.on_commit(partial(live.hint, pools))
+
+
+def _advance(cursor: Cursor, pool_id: int) -> None:
+    """One pool that cannot be decided keeps nobody from editing: the edit may be what mends it, or the policy is another's too."""
+    try:
+        with transaction.atomic():
+            advance(cursor, pool_id)
+    except psycopg.Error:
+        raise
+    except Exception as error:
+        _log.warning("pool %s cannot be decided", pool_id, exc_info=error)
+        undecided.note(cursor, pool_id, _NO_LEASE, (), undecided.cause(error))
 
 
 def _pools_touched(instance: models.Model) -> list[int]:

@@ -24,6 +24,7 @@ from alerts.rules import Action, Kind
 from alerts.services import destination_breaker, destinations
 from alerts.services.destination_breaker import Transition
 from alerts.services.payloads import humanize
+from alerts.services.unreadable import of_destination
 from nodes.models.encrypted import EncryptedTextUnreadableError
 from nodes.sign_of_life import boot_time
 
@@ -175,6 +176,8 @@ def _with_endpoint(notification: Notification, now: datetime, owner: uuid.UUID) 
         alert = Alert.objects.get(pk=notification.alert_id) if notification.alert_id else None
     except EncryptedTextUnreadableError as error:
         return Leased(notification.pk, owner, message, None, str(error))
+    if trouble := of_destination(destination):
+        return Leased(notification.pk, owner, message, None, trouble)
     kind = Kind(destination.kind)
     Destination.objects.filter(pk=destination.pk).update(next_send_at=now + timedelta(seconds=SPACING[kind]))
     key = destination.key

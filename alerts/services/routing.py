@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import F
@@ -19,6 +20,7 @@ from alerts.models import Alert, Destination, Installation, Notification, Rule
 from alerts.rules import Action, AlertState, Intent, Kind
 from alerts.services.own_events import append_event
 from alerts.services.payloads import payload_of, plain_payload
+from alerts.services.unreadable import of_destination, of_rule
 from nodes.engine.enums import EventType, Severity
 from nodes.engine.event_types import event as make_event
 from nodes.models import Event, Outbox
@@ -27,7 +29,9 @@ ROUTING_LOCK = 0x0FA14  # advisory lock: one router at a time, so that an end is
 MOST_TRIES = 3
 _BATCH = 200
 
-_KNOWN = frozenset(EventType)
+_KINDS = frozenset(Kind)
+_SEVERITIES = frozenset(Severity)
+_TYPES = frozenset(EventType)
 
 _log = logging.getLogger(__name__)
 
@@ -135,26 +139,40 @@ def _checker(detail: object) -> str:
 
 
 def _load_context() -> _RoutingContext:
-    every = list(Destination.objects.filter(removed_at=None).values_list("pk", "kind", "enabled"))
-    kinds = {pk: Kind(kind) for pk, kind, _ in every}
-    in_force = Rule.objects.filter(enabled=True)
+    every = list(Destination.objects.filter(removed_at=None))
+    in_force = list(Rule.objects.filter(enabled=True))
+    for trouble in (*map(of_destination, every), *map(of_rule, in_force)):
+        _say(trouble)
+    kinds = {each.pk: Kind(each.kind) for each in every if each.kind in _KINDS}
     return _RoutingContext(
-        rules=tuple(_rule(row) for row in in_force if not row.event_types or _KNOWN & set(row.event_types)),
+        rules=tuple(_rule(row) for row in in_force if _matches_something(row)),
         kinds=kinds,
-        enabled={pk: kinds[pk] for pk, _, enabled in every if enabled},
+        enabled={each.pk: kinds[each.pk] for each in every if each.enabled and each.pk in kinds},
         prefix=Installation.prefix(),
     )
 
 
+@lru_cache(maxsize=256)
+def _say(trouble: str) -> None:
+    """Log what cannot be read, once a process; the page of the destinations shows it as well."""
+    if trouble:
+        _log.error("%s", trouble)
+
+
+def _matches_something(row: Rule) -> bool:
+    """A rule of nothing but unknown severities or types matches nothing, it does not match everything."""
+    return bool(_SEVERITIES & set(row.severities)) and (not row.event_types or bool(_TYPES & set(row.event_types)))
+
+
 def _rule(row: Rule) -> rules.Rule:
-    """The stored rule; types that this version does not know are left out, and a rule of such types alone matches nothing."""
+    """The stored rule; severities, types and a kind that this version does not know are left out."""
     return rules.Rule(
-        severities=frozenset(Severity(each) for each in row.severities),
-        types=frozenset(EventType(each) for each in row.event_types if each in _KNOWN),
+        severities=frozenset(Severity(each) for each in row.severities if each in _SEVERITIES),
+        types=frozenset(EventType(each) for each in row.event_types if each in _TYPES),
         pool=row.pool_id,
         tag=row.tag,
         destinations=frozenset(row.destinations.values_list("pk", flat=True)),
-        kind=Kind(row.destination_kind) if row.destination_kind else None,
+        kind=Kind(row.destination_kind) if row.destination_kind in _KINDS else None,
     )
 
 

@@ -13,7 +13,10 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from failover_console.metrics.families import figure, gauge, help_text, rows, total, totals
 from nodes.engine.enums import Verdict
 from nodes.ledger.runners import GAP
+from nodes.rollups import retention
 from nodes.runner.counters import BUCKETS
+
+MOST_STRAYS = 10_000  # so that a scrape reads no millions of rows
 
 _SLOTS = f"""
 SELECT late, stale_results, stalls, lateness_p99, latency_buckets, latency_sum, verdicts::text,
@@ -61,6 +64,13 @@ def families() -> Iterator[Metric]:
     for host, ahead in rows(_CLOCKS):
         clocks.add_metric((host,), ahead)
     yield clocks
+    strays = gauge(
+        "failover_default_partition_rows", f"rows that no partition was made for in time, counted up to {MOST_STRAYS}", ("table",)
+    )
+    for table in retention.TABLES:
+        [(number,)] = rows(f"SELECT count(*) FROM (SELECT 1 FROM {table.name}_default LIMIT {MOST_STRAYS}) AS found")
+        strays.add_metric((table.name,), number)
+    yield strays
     free = rows(_CONNECTIONS)[0][0]
     yield figure("failover_database_connections_free", "connections that the database server can still take", free)
 

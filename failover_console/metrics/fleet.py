@@ -45,7 +45,7 @@ LIMIT {NODES_TOLD}
 _POOLS = """
 SELECT p.slug, f.paused, f.isolated, s.paused, extract(epoch FROM now())::float8,
        CASE WHEN s.cooldown_lifted_at >= s.last_failover_at THEN false
-            ELSE coalesce(now() < s.last_failover_at + make_interval(secs => y.cooldown), false) END AS cooling_down,
+            ELSE coalesce(extract(epoch FROM now() - s.last_failover_at)::float8 < y.cooldown, false) END AS cooling_down,
        (SELECT coalesce(array_agg(DISTINCT t.failure->>'refused_by'), '{}') FROM nodes_nodestate t
         WHERE t.pool_id = p.id AND t.failure IS NOT NULL) AS refused_by
 FROM nodes_pool p JOIN nodes_failoverpolicy y ON y.id = p.failover_policy_id JOIN nodes_poolstate s ON s.pool_id = p.id

@@ -23,7 +23,7 @@ from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, Re
 from nodes.ledger.clock import database_now
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 from nodes.screens.history_lines import event_lines
-from nodes.screens.verdicts import VERDICTS
+from nodes.screens.verdicts import verdict_of
 
 _LAST = 20  # lines of a panel
 _RECENT = timedelta(days=1)  # how far back the last checks are looked for
@@ -185,7 +185,7 @@ class NodeAdmin(RemovesSoftly):
     def last_checks(self, node: Node) -> SafeString:
         recent = CheckResult.objects.filter(node_id=node.pk, at__gte=timezone.now() - _RECENT).order_by("-at")[:_LAST]
         return render_to_string(
-            "admin/nodes/node_checks.html", {"results": [(result, VERDICTS[result.verdict]) for result in recent]}
+            "admin/nodes/node_checks.html", {"results": [(result, verdict_of(result.verdict)) for result in recent]}
         )
 
     @admin.display(description="last events")

@@ -157,6 +157,8 @@ class EventType(StrEnum):
     CHECKS_MISSING = "checks_missing"
     CHECKS_RESUMED = "checks_resumed"
     EVENT_GIVEN_UP = "event_given_up"
+    POOL_UNDECIDED = "pool_undecided"
+    POOL_DECIDED = "pool_decided"
     CHECKS_LATE = "checks_late"
     CHECKS_ON_TIME = "checks_on_time"
     AUTOMATION_PAUSED = "automation_paused"

@@ -37,6 +37,7 @@ class TroubleType(StrEnum):
     NO_CHECKER_BELIEVED = "no_checker_believed"
     CHECKS_MISSING = "checks_missing"
     CHECKS_LATE = "checks_late"
+    POOL_UNDECIDED = "pool_undecided"
 
 
 class Conclusion(StrEnum):
@@ -247,6 +248,20 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         ),
         EventType.EVENT_GIVEN_UP: Row(
             "The alert rules failed at an event three times; nobody is notified of it.", _CRITICAL, Scope.FLEET, alertable=True
+        ),
+        EventType.POOL_UNDECIDED: Row(
+            "Nothing could be decided about a pool in three tries and 30 s: a row of it cannot be read, or its policy cannot work.",
+            _CRITICAL,
+            Scope.POOL,
+            alertable=True,
+            begins=TroubleType.POOL_UNDECIDED,
+        ),
+        EventType.POOL_DECIDED: Row(
+            "A pool is decided again, or was removed.",
+            scope=Scope.POOL,
+            alertable=True,
+            ends=TroubleType.POOL_UNDECIDED,
+            good=True,
         ),
         EventType.CHECKS_LATE: Row(
             "Checks of a checker start later than they are due.",

@@ -5,7 +5,6 @@ A form collects `warnings`: what is legal and yet probably not meant.  The admin
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from nodes.engine import breaker, health, types
 from nodes.engine.breaker import PolicyError
 from nodes.models import BreakerPolicy, Check, CheckKind, FailoverPolicy, Node, Pool, Scope
 from nodes.models.access import ApiToken
-from nodes.probes.spec import parse_status_set
+from nodes.probes.spec import parse_headers, parse_status_set
 
 if TYPE_CHECKING:  # the stubs know the model of a form, Django's classes take no parameter
     AnyForm = forms.ModelForm[Any]
@@ -25,7 +24,6 @@ if TYPE_CHECKING:  # the stubs know the model of a form, Django's classes take n
 else:
     AnyForm, AnyFormSet = forms.ModelForm, BaseInlineFormSet
 
-_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
 _RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
 _HEALTH_FIELDS = tuple(field.name for field in fields(types.HealthPolicy))
 _GUARD_FIELDS = tuple(field.name for field in fields(types.PoolPolicy))
@@ -157,13 +155,14 @@ class CheckForm(AnyForm):
         return super().has_changed() or (self.instance.pk is None and not self.empty_permitted)
 
     def clean_request_headers(self) -> str:
-        lines = [line.strip() for line in self.cleaned_data["request_headers"].split("\n") if line.strip()]
-        for number, line in enumerate(lines, start=1):
-            if not _HEADER.fullmatch(line):
-                raise ValidationError(f"Line {number} is not “Name: value” without control characters.")
-            if line.split(":", 1)[0].lower() in _RESERVED:
+        try:
+            pairs = parse_headers(self.cleaned_data["request_headers"])
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        for number, (name, _) in enumerate(pairs, start=1):
+            if name.lower() in _RESERVED:
                 raise ValidationError(f"Line {number}: this header is written by the check itself.")
-        return "\n".join(lines)
+        return "\n".join(f"{name}: {value}" for name, value in pairs)
 
     def clean_expected_status(self) -> str:
         text: str = self.cleaned_data["expected_status"]

@@ -17,7 +17,7 @@ from nodes.engine import enums, types
 from nodes.engine.health import interval_in_force
 from nodes.engine.pool_step import busy, step
 from nodes.engine.step import Step
-from nodes.ledger import rows
+from nodes.ledger import rows, undecided
 from nodes.ledger.history import OpenState, write_history
 from nodes.ledger.letters import LETTERS
 from nodes.ledger.rows import Cursor, Row, moment
@@ -90,6 +90,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float | None = None
     after = write_history(cursor, before, step, was, now)
     _write_nodes(cursor, before, step.pool, after.failures, fresh, now)
     _write_pool(cursor, pool_row, before, step, after, now)
+    undecided.over(cursor, pool_id, pool_row, now)
     return Applied(step, tuple(r.node for r in results if r.node not in fresh))
 
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, TypeVar
 
 import psycopg
@@ -37,7 +38,11 @@ def plain(value: Any) -> Any:
 
 
 def hold(value: Any) -> types.Hold | None:
-    return _loaded(types.Hold, value)
+    """A stored hold; one that cannot be read holds all the same, until a person resumes."""
+    try:
+        return _loaded(types.Hold, value)
+    except (TypeError, ValueError) as error:
+        return types.Hold(f"a stored hold cannot be read, resume to remove it: {error}", owner="", since=0.0)
 
 
 def as_json(value: Any) -> Jsonb | None:
@@ -146,12 +151,12 @@ def _stored(window: types.Window) -> tuple[Any, ...]:
 
 
 def health_policy(row: Mapping[str, Any]) -> types.HealthPolicy:
-    """The policy in force: what the node overrides, else its pool's."""
+    """The policy in force: what the node overrides, else its pool's.  Raises `PolicyError` when no time can be made of it."""
 
     def first(name: str) -> Any:
         return row[f"pool_{name}"] if row[f"node_{name}"] is None else row[f"node_{name}"]
 
-    return types.HealthPolicy(
+    policy = types.HealthPolicy(
         interval=first("interval"),
         fast_interval=first("fast_interval"),
         down_interval=first("down_interval"),
@@ -160,6 +165,10 @@ def health_policy(row: Mapping[str, Any]) -> types.HealthPolicy:
         recovery_threshold=first("recovery_threshold"),
         degraded_latency=first("degraded_latency"),
     )
+    for given in (policy.interval, policy.fast_interval, policy.down_interval, policy.check_timeout):
+        if given is not None and not 0 < given < inf:
+            raise types.PolicyError(f"an interval or a check timeout of {given} s cannot be kept, correct its policy or its node")
+    return policy
 
 
 def breaker_policy(row: Mapping[str, Any]) -> types.BreakerPolicy:

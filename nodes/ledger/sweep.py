@@ -1,5 +1,7 @@
 """Finds pools in which time alone has something to do, and due times that lie too far ahead.
 
+A pool that cannot be decided is tried again at its own deadline alone: its nodes become stale and cannot be marked so.
+
 Locks the states of nodes whose due time it changes.
 """
 
@@ -11,13 +13,15 @@ from nodes.ledger.rows import Cursor
 SPARE = 1.0  # s
 
 _ATTENTION = f"""
-SELECT pool_id FROM nodes_poolstate WHERE wake_at <= now()
+SELECT p.pool_id FROM nodes_poolstate p JOIN nodes_pool g ON g.id = p.pool_id
+WHERE p.wake_at <= now() AND g.removed_at IS NULL
 UNION
 SELECT s.pool_id FROM nodes_nodestate s
 JOIN nodes_node n ON n.id = s.node_id
 JOIN nodes_pool g ON g.id = n.pool_id
+JOIN nodes_poolstate p ON p.pool_id = g.id
 JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
-WHERE NOT s.stale AND %(sweep_stale)s AND {stale()}
+WHERE NOT s.stale AND %(sweep_stale)s AND {stale()} AND p.undecided_since IS NULL AND g.removed_at IS NULL
 """
 
 

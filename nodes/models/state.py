@@ -7,6 +7,8 @@ fillfactor of 50 and no index but its key: an update then touches one page and n
 from __future__ import annotations
 
 from datetime import datetime
+from enum import StrEnum
+from typing import TypeVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -14,6 +16,8 @@ from django.db import models
 from nodes.engine import enums, types
 from nodes.engine.health import stale
 from nodes.models.inventory import Node, Pool
+
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 class AdminState(models.TextChoices):
@@ -121,7 +125,7 @@ class NodeState(models.Model):
     def is_stale(self, now: datetime) -> bool:
         """Whether the node is stale, by the engine's rule; reads the node and its pool's policy, so select them along."""
         health = types.HealthState(
-            status=enums.Health(self.health),
+            status=_known(enums.Health, self.health, enums.Health.UNKNOWN),
             fails=self.fails,
             since=self.health_since.timestamp() if self.health_since else 0.0,
             observed_at=self.observed_at.timestamp() if self.observed_at else None,
@@ -129,7 +133,16 @@ class NodeState(models.Model):
             stale=self.stale,
         )
         policy = self.node.pool.failover_policy.in_force(self.node)
-        return stale(health, policy, enums.AdminState(self.admin_state), now.timestamp())
+        admin_state = _known(enums.AdminState, self.admin_state, enums.AdminState.ENABLED)
+        return stale(health, policy, admin_state, now.timestamp())
+
+
+def _known(kind: type[_Word], stored: str, otherwise: _Word) -> _Word:
+    """The stored word; one of another version counts as `otherwise`, as it does in SQL."""
+    try:
+        return kind(stored)
+    except ValueError:
+        return otherwise
 
 
 class PoolState(models.Model):
@@ -150,6 +163,12 @@ class PoolState(models.Model):
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
     busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
+    # while it cannot be decided, see `nodes.ledger.undecided`
+    undecided_since = models.DateTimeField(null=True)  # the first try that failed
+    undecided_tried_at = models.DateTimeField(null=True)  # the last one
+    undecided_tries = models.IntegerField(default=0, db_default=0)
+    undecided_why = models.CharField(max_length=300, default="", db_default="")
+    undecided_told = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         verbose_name = "pool state"

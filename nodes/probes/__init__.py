@@ -13,19 +13,25 @@ from nodes.probes import http, plain
 from nodes.probes.outcome import clean, explain
 from nodes.probes.spec import CheckSpec
 
-__all__ = ["probe"]
+__all__ = ["KINDS", "probe"]
+
+KINDS = ("http", "tcp", "tls", "push", "composite")
 
 
 async def probe(spec: CheckSpec, egress: Egress) -> Observation:
     """One check, within its time-out.  Latency is measured monotonic, in seconds; a slow answer is a warning."""
     started_at, start = time.time(), time.monotonic()
     try:
+        if spec.unusable:
+            return Observation(Verdict.UNKNOWN, clean(spec.unusable), None, started_at, started_at)
         if spec.kind == "composite":
             return await _composite(spec, egress, started_at, start)
         async with asyncio.timeout(spec.timeout):
             verdict, message = await _ask(spec, egress, started_at)
     except asyncio.CancelledError:
-        raise
+        if _is_cancelled():
+            raise
+        verdict, message = Verdict.UNKNOWN, "our own check broke: what it waited for was given up"
     except Exception as error:  # the seam: whatever happened becomes an observation
         verdict, message = explain(error, spec.timeout)
     latency = time.monotonic() - start
@@ -33,6 +39,12 @@ async def probe(spec: CheckSpec, egress: Egress) -> Observation:
         verdict, message = Verdict.WARN, f"slow: {latency * 1000:.0f} ms, expected {spec.degraded_latency * 1000:.0f} ms"
     measured = latency if verdict in (Verdict.PASS, Verdict.WARN) and spec.kind != "push" else None
     return Observation(verdict, clean(message), measured, started_at, started_at + latency)
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that is to end, and not something below it that gave up."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 async def _ask(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
 _STATUS = re.compile(r"\s*([0-9]{3})\s*(?:-\s*([0-9]{3})\s*)?")
 
 
@@ -34,6 +35,7 @@ class CheckSpec:
     listening_since: float | None = None
     quorum: str = "all"
     children: tuple[CheckSpec, ...] = ()
+    unusable: str = ""  # why it cannot be asked: what is wrong with its rows, and what to do
 
 
 def parse_status_set(text: str) -> tuple[range, ...]:
@@ -48,3 +50,14 @@ def parse_status_set(text: str) -> tuple[range, ...]:
             raise ValueError(f"“{part.strip()}” is outside 100 to 599 or runs backwards.")
         found.append(range(first, last + 1))
     return tuple(found)
+
+
+def parse_headers(text: str) -> tuple[tuple[str, str], ...]:
+    """`Name: value` lines as pairs; raises ValueError with a sentence, which holds nothing of the line: it may be a secret."""
+    pairs = []
+    for number, line in enumerate(filter(None, map(str.strip, text.split("\n"))), start=1):
+        if not _HEADER.fullmatch(line):
+            raise ValueError(f"Line {number} is not “Name: value” without control characters.")
+        name, value = line.split(":", 1)
+        pairs.append((name.strip(), value.strip()))
+    return tuple(pairs)

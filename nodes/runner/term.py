@@ -25,7 +25,7 @@ from nodes import live
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
-from nodes.ledger import Claim, PoolGoneError, Result, advance, checkers, claim, fast_path, leases, store_results
+from nodes.ledger import Claim, PoolGoneError, Result, advance, checkers, claim, fast_path, leases, store_results, undecided
 from nodes.ledger.checkers import Sighting
 from nodes.ledger.claims import check_again, release
 from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
@@ -291,9 +291,10 @@ class Term:
                 raise
             _log.warning("pool %s: %s; its results are dropped and its nodes asked again", pool, error)
             return self._ask_again(results)
-        except Exception:
-            _log.exception("pool %s cannot be decided; its nodes are asked again", pool)
-            return self._ask_again(results)
+        except Exception as error:
+            if self._writes.closed:
+                raise
+            return self._undecided(pool, results, error)
         self._counters.outdated(len(applied.outdated))
         return bool(applied.step.events or applied.step.decisions)
 
@@ -301,6 +302,16 @@ class Term:
         with self._writes.cursor() as cursor:
             check_again(cursor, self._keeper.term_number, [r.node for r in results])
         return False
+
+    def _undecided(self, pool: int, results: list[Result], error: Exception) -> bool:
+        """Note the failed try, outside the transaction that failed; a cause is logged once, then named each minute."""
+        why = undecided.cause(error)
+        with self._writes.transaction(), self._writes.cursor() as cursor:
+            noted = undecided.note(cursor, pool, self._keeper.term_number, [r.node for r in results], why)
+        if noted.new or noted.again:
+            text = "pool %s cannot be decided: %s; it is tried again at its interval"
+            _log.error(text, pool, why, exc_info=error if noted.new else None)
+        return noted.new
 
     async def _do_periodic_tasks(self) -> None:
         """Each second: what `PeriodicTasks` does, then the pools that wait for time alone."""

@@ -16,7 +16,7 @@ from nodes.models import Event, Incident
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import EventLine, IncidentRow, event_lines, incident_rows
 from nodes.screens.node_row import NodeRow, Rank
-from nodes.screens.overview import STATUS_TONES, Block, Overview, PoolRow, PoolStatus, overview
+from nodes.screens.overview import STATUS_TONES, UNDECIDED, Block, Overview, PoolRow, PoolStatus, overview
 
 EVENTS_SHOWN = 15
 INCIDENTS_SHOWN = 20
@@ -176,6 +176,9 @@ def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) 
     if pending := sum(pool.failover_pending for pool in pools):
         tone = "bad"  # traffic goes where it is not served
         parts.append(f"failover pending in {pending} {'pool' if pending == 1 else 'pools'}")
+    if undecided := sum(pool.undecided for pool in pools):
+        tone = "bad"
+        parts.append(f"{undecided} {'pool' if undecided == 1 else 'pools'} {UNDECIDED}")
     parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
     if pipeline.overdue:
         parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")

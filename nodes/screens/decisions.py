@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import QuerySet
 
-from nodes.engine.enums import ChangeKind, Guard
+from nodes.engine.enums import Guard
 from nodes.ledger.rows import moment
 from nodes.models import Failover
 from nodes.screens.history_lines import initiated_by
@@ -74,7 +75,7 @@ class DecisionRecord:
     """A decision with its reasons."""
 
     id: int
-    kind: ChangeKind
+    kind: str  # a ChangeKind, or one of another version
     status: str
     tone: str
     at: datetime
@@ -113,7 +114,18 @@ class DecisionRecord:
 
 def decision_records(failovers: QuerySet[Failover]) -> tuple[DecisionRecord, ...]:
     """Decisions in one query; the caller orders and cuts."""
-    return tuple(_record(each) for each in failovers.select_related("pool", "node"))
+    return tuple(_record_or_less(each) for each in failovers.select_related("pool", "node"))
+
+
+def _record_or_less(failover: Failover) -> DecisionRecord:
+    """What of a record can be read: one of another version keeps its place, its node and its reason."""
+    try:
+        return _record(failover)
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        bare = copy(failover)
+        bare.record, bare.refused_by = {"seen": f"its record cannot be read: {type(error).__name__}: {error}"}, ""
+        bare.status = failover.status if failover.status in Failover.Status.values else Failover.Status.FAILED
+        return _record(bare)
 
 
 def _record(failover: Failover) -> DecisionRecord:
@@ -121,7 +133,7 @@ def _record(failover: Failover) -> DecisionRecord:
     tone, status = _STATUS_TONES[Failover.Status(failover.status)]
     return DecisionRecord(
         id=failover.pk,
-        kind=ChangeKind(failover.kind),
+        kind=failover.kind,
         status=status,
         tone=tone,
         at=failover.at,

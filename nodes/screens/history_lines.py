@@ -14,9 +14,13 @@ from nodes.models import Event, Failure, Incident
 
 _DONE = tuple(kind for kind, row in TABLE.items() if TroubleType.FAILURE in (row.updates, row.ends))  # what is done about a failure
 _GOOD = frozenset(kind.value for kind, row in TABLE.items() if row.good)
-_TONES = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
+_TONES: dict[str, str] = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
 AT_ONCE = 0.1  # s
+
+
+def _tone(severity: str) -> str:
+    return _TONES.get(severity, "warn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class EventLine:
     id: int
     at: datetime
     type: str  # of another version, maybe one that this version does not know
-    severity: Severity
+    severity: str  # a Severity, or one of another version
     message: str
     actor: str
     pool: str
@@ -38,7 +42,7 @@ class EventLine:
     def tone(self) -> str:
         if self.severity == Severity.INFO:
             return "ok" if self.type in _GOOD else "note" if self.by_person else "idle"
-        return _TONES[self.severity]
+        return _tone(self.severity)
 
     @property
     def words(self) -> str:
@@ -79,7 +83,7 @@ def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:
             pk,
             at,
             kind,
-            Severity(severity),
+            severity,
             message,
             actor,
             pool or "",
@@ -98,7 +102,7 @@ class IncidentRow:
     id: int
     pool: str
     pool_slug: str
-    severity: Severity
+    severity: str  # as above
     summary: str
     opened_at: datetime
     closed_at: datetime | None
@@ -109,7 +113,7 @@ class IncidentRow:
 
     @property
     def tone(self) -> str:
-        return _TONES[self.severity]
+        return _tone(self.severity)
 
     @property
     def lasted(self) -> float | None:
@@ -130,7 +134,7 @@ def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
             id=each.pk,
             pool=each.pool.name,
             pool_slug=each.pool.slug,
-            severity=Severity(each.severity),
+            severity=each.severity,
             summary=each.summary,
             opened_at=each.opened_at,
             closed_at=each.closed_at,

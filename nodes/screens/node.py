@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import event_lines, failure_lines
 from nodes.screens.node_row import NodeRow
 from nodes.screens.overview import PoolRow, overview
-from nodes.screens.verdicts import VERDICT_TONES, VERDICTS
+from nodes.screens.verdicts import VERDICT_TONES, verdict_of
 
 CHECKS_SHOWN = 50
 CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read
@@ -186,7 +187,7 @@ def _urgent(name: str) -> object:
 def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
     found = CheckResult.objects.filter(node_id=node_id, at__gt=now - CHECKS_REACH).order_by("-at")
     return tuple(
-        CheckLine(at, VERDICTS[letter], latency, message or "")
+        CheckLine(at, verdict_of(letter), latency, message or "")
         for at, letter, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
     )
 
@@ -198,8 +199,8 @@ def _breaker(state: NodeState, row: NodeRow, found: Node, now: datetime) -> Brea
         failures=state.breaker_failures,
         successes=state.breaker_successes,
         failure_threshold=policy.failure_threshold,
-        window=windows.words(rows.window(state.breaker_window), policy.value(), now.timestamp()),
-        reported=_reported(rows.run(state.breaker_reported), policy.value(), now.timestamp()),
+        window=_readable(lambda: windows.words(rows.window(state.breaker_window), policy.value(), now.timestamp())),
+        reported=_readable(lambda: _reported(rows.run(state.breaker_reported), policy.value(), now.timestamp())),
         success_threshold=policy.success_threshold,
         opened_at=state.breaker_opened_at if row.breaker != State.CLOSED else None,
         opened_by=state.breaker_opened_by,
@@ -213,6 +214,14 @@ def _breaker(state: NodeState, row: NodeRow, found: Node, now: datetime) -> Brea
         times_opened=state.breaker_times_opened,
         mean_open=state.breaker_open_seconds / state.breaker_closings if state.breaker_closings else None,
     )
+
+
+def _readable(words: Callable[[], str]) -> str:
+    """The words; or that what is stored cannot be read, of another version or edited by hand."""
+    try:
+        return words()
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
+        return f"cannot be read: {error}"
 
 
 def _reported(run: Run, policy: BreakerPolicy, now: float) -> str:
@@ -233,9 +242,8 @@ def _load(state: NodeState, found: Node) -> str:
 
 def _schedule(state: NodeState, found: Node) -> Schedule:
     due = None if state.admin_state == AdminState.DISABLED else state.due_at
-    return Schedule(
-        state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent, _load(state, found)
-    )
+    load = _readable(lambda: _load(state, found))
+    return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent, load)
 
 
 def _actions(row: NodeRow, pool: PoolRow) -> NodeActions:

@@ -184,7 +184,25 @@ class NodeRow:
         return ": ".join(parts[-2:]) if len(parts) < 3 else f"{parts[0]}; {': '.join(parts[1:])}"
 
 
+# Stands for what a row holds that this version cannot read.
+_READABLE = {
+    "admin_state": AdminState.ENABLED,
+    "health": Health.UNKNOWN,
+    "breaker_state": State.CLOSED,
+    "breaker_mode": Mode.AUTO,
+    "breaker_opened_at": None,
+}
+
+
 def node_row(row: Mapping[str, Any]) -> NodeRow:
+    """The node as a row; one that cannot be read, of another version or edited by hand, says so in its place."""
+    try:
+        return _node_row(row)
+    except (ValueError, TypeError, OverflowError) as error:
+        return _node_row({**row, **_READABLE, "last_message": f"its row cannot be read: {error}"})
+
+
+def _node_row(row: Mapping[str, Any]) -> NodeRow:
     breaker = State(row["breaker_state"])
     opened = row["breaker_opened_at"]
     return NodeRow(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
+import psycopg
 from django.db import connection, transaction
 from psycopg.rows import dict_row
 
@@ -17,6 +18,7 @@ from nodes.engine.decision import Decision
 from nodes.engine.outlook import Prospect, outlook
 from nodes.ledger.pools import PoolGoneError, look
 from nodes.ledger.rows import Cursor, moment
+from nodes.ledger.undecided import cause
 
 PROSPECTS_SHOWN = 20  # of the greatest shares; each takes a decision over the whole pool
 NAMES_SHOWN = 3
@@ -53,6 +55,7 @@ class ProspectLine:
 class Outlook:
     lines: tuple[ProspectLine, ...]
     left_out: int  # nodes with smaller shares
+    trouble: str = ""  # why nothing can be said
 
 
 _Key = tuple[int, int, int]
@@ -74,12 +77,20 @@ def pool_outlook(pool_id: int, key: _Key, now: datetime, *, most: int = PROSPECT
 
 def _computed(pool_id: int, now: float, most: int) -> tuple[Outlook, float]:
     try:
-        with transaction.atomic(), connection.cursor() as wrapper:
-            cursor: Cursor = wrapper.cursor
-            cursor.row_factory = dict_row
-            pool, fleet = look(cursor, pool_id)
+        return _looked_at(pool_id, now, most)
     except PoolGoneError:
         return Outlook((), 0), inf
+    except psycopg.Error:
+        raise
+    except Exception as error:  # a row of another version, a policy that cannot work: the runners meet it too, and tell it
+        return Outlook((), 0, cause(error)), inf
+
+
+def _looked_at(pool_id: int, now: float, most: int) -> tuple[Outlook, float]:
+    with transaction.atomic(), connection.cursor() as wrapper:
+        cursor: Cursor = wrapper.cursor
+        cursor.row_factory = dict_row
+        pool, fleet = look(cursor, pool_id)
     prospects = outlook(pool, fleet, now, most=most)
     lifts = [each.decision.lifts_at for each in prospects if each.decision.lifts_at is not None]
     holding = sum(node.share > 0 for node in pool.members)

@@ -21,6 +21,7 @@ from nodes.screens.node_row import NodeRow, Rank, node_row
 
 OVERDUE_AFTER = 10  # s after its due instant a check is missed
 RUNNER_SILENT = 15  # s
+UNDECIDED = "cannot be decided"  # as it follows the pool's name
 
 
 class PoolStatus(StrEnum):
@@ -72,6 +73,10 @@ class PoolRow:
         return any(block.word == "paused" for block in self.blocks)
 
     @property
+    def undecided(self) -> bool:
+        return any(block.word == UNDECIDED for block in self.blocks)
+
+    @property
     def enabled(self) -> tuple[NodeRow, ...]:
         return tuple(node for node in self.nodes if node.admin == AdminState.ENABLED)
 
@@ -96,13 +101,14 @@ class PoolRow:
         return PoolStatus.DEGRADED if out else PoolStatus.HEALTHY
 
     @property
-    def rank(self) -> tuple[int, int]:
-        """Pools that need attention come first: by status, then by the worst node."""
-        return list(PoolStatus).index(self.status), -max((node.rank for node in self.nodes), default=Rank.HEALTHY)
+    def rank(self) -> tuple[bool, int, int]:
+        """Pools that need attention come first: those that cannot be decided, then by status, then by the worst node."""
+        worst = max((node.rank for node in self.nodes), default=Rank.HEALTHY)
+        return not self.undecided, list(PoolStatus).index(self.status), -worst
 
     @property
     def tone(self) -> str:
-        return STATUS_TONES[self.status]
+        return "bad" if self.undecided else STATUS_TONES[self.status]
 
     @property
     def unserved(self) -> bool:
@@ -153,6 +159,7 @@ LEFT JOIN nodes_fleetstate f ON f.id = 1
 _OVERVIEW = f"""
 SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
        ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity, ps.version,
+       ps.undecided_since, ps.undecided_why,
        n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
        coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
@@ -196,19 +203,30 @@ def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
 
 def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
     first = found[0]
+    strategy, blocks = _strategy_and_blocks(first, now)
     return PoolRow(
         id=first["pool_id"],
         name=first["pool"],
         slug=first["slug"],
-        strategy=Strategy(first["strategy"]),
+        strategy=strategy,
         epoch=first["epoch"] or 0,
         epoch_at=first["epoch_at"],
         active_tier=first["active_tier"],
         low_capacity=bool(first["low_capacity"]),
         versions=(first["version"] or 0, first["fleet_version"] or 0, first["config_version"] or 0),
-        blocks=tuple(_blocks(first, now)),
+        blocks=blocks,
         nodes=tuple(node_row(row) for row in found if row["id"] is not None),
     )
+
+
+def _strategy_and_blocks(row: dict[str, Any], now: datetime) -> tuple[Strategy, tuple[Block, ...]]:
+    """A row that cannot be read is shown as what it is: a pool that cannot be decided."""
+    why = f"{row['undecided_why']}; its shares stay as they are, it is tried again" if row["undecided_since"] else ""
+    try:
+        strategy, blocks = Strategy(row["strategy"]), tuple(_blocks(row, now))
+    except (ValueError, TypeError, OverflowError) as error:
+        strategy, blocks, why = Strategy.WEIGHTED, (), why or f"a row of it cannot be read: {error}"
+    return strategy, (Block(UNDECIDED, why), *blocks) if why else blocks
 
 
 def _blocks(row: dict[str, Any], now: datetime) -> Iterator[Block]:

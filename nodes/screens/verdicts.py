@@ -5,6 +5,11 @@ from __future__ import annotations
 from nodes.engine.enums import Verdict
 from nodes.ledger.letters import VERDICTS
 
-__all__ = ["VERDICTS", "VERDICT_TONES"]
+__all__ = ["VERDICT_TONES", "verdict_of"]
 
 VERDICT_TONES = {Verdict.PASS: "ok", Verdict.WARN: "warn", Verdict.FAIL: "bad", Verdict.UNKNOWN: "idle"}
+
+
+def verdict_of(letter: str) -> Verdict:
+    """The verdict by its letter; one that this version does not know is unknown to it."""
+    return VERDICTS.get(letter, Verdict.UNKNOWN)

@@ -13,7 +13,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from nodes.engine.enums import Verdict
-from nodes.screens.verdicts import VERDICTS
+from nodes.ledger.letters import VERDICTS
 
 register = template.Library()
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
+from django.db import ProgrammingError, connection
+from django.test import Client
 
 from alerts.models import Destination, Notification, Rule
 from alerts.services import dispatch, routing
@@ -124,3 +128,118 @@ def test_a_stored_message_without_its_fields_leaves_all_the_same(incident: Incid
     receiver = Receiver()
     send(receiver, 1)
     assert receiver.arrived[0]["payload"]["summary"] == "An alert of the failover console"
+
+
+def test_a_destination_of_an_unknown_kind_costs_only_itself(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    Destination.objects.filter(pk=history.slack().pk).update(kind="pigeon")
+    receiver = Receiver()
+    send(receiver, 0)
+    assert receiver.actions == ["trigger"]
+    assert not Outbox.objects.exists()
+
+
+def test_a_message_to_a_destination_of_an_unknown_kind_waits_and_says_why(incident: Incident) -> None:
+    pigeon = history.slack()
+    fail(incident)
+    routing.route(at(0))
+    Destination.objects.filter(pk=pigeon.pk).update(kind="pigeon")
+    receiver = Receiver()
+    send(receiver, 1)
+    waiting = Notification.objects.get(destination=pigeon)
+    assert receiver.asked == []
+    assert waiting.status == "pending"
+    assert "is of an unknown kind “pigeon”, nothing goes there" in waiting.outcome
+    Destination.objects.filter(pk=pigeon.pk).update(kind="slack")  # by an upgrade
+    routing.route(at(2))
+    for leased in dispatch.claim(at(3600), room=9, owner=new_id()):
+        dispatch.send_leased(leased, receiver, at(3600).timestamp())
+    assert len(receiver.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"severities": ["shrill"]}, {"destination_kind": "pigeon"}, {"event_types": ["quantum_flux"]}],
+    ids=lambda columns: next(iter(columns)),
+)
+def test_a_rule_that_cannot_be_read_costs_only_itself(
+    incident: Incident, pager: Destination, caplog: pytest.LogCaptureFixture, columns: dict[str, object]
+) -> None:
+    given = {"name": f"from the future {next(iter(columns))}", "severities": ["critical"], "destination_kind": "webhook", **columns}
+    Rule.objects.create(**given)
+    receiver = Receiver()
+    for second in (0, 10, 20):
+        fail(open_incident(make_pool(f"pool-{second}")))
+        send(receiver, second)
+    assert receiver.actions == ["trigger"] * 3
+    assert not Outbox.objects.exists()
+    said = [record.getMessage() for record in caplog.records if given["name"] in record.getMessage()]
+    assert len(said) == 1
+
+
+def test_what_of_a_rule_can_be_read_is_in_force(incident: Incident, pager: Destination) -> None:
+    Rule.objects.all().delete()
+    Rule.objects.create(name="half known", severities=["shrill", "critical"], destination_kind="pagerduty")
+    fail(incident)
+    receiver = Receiver()
+    send(receiver, 0)
+    assert receiver.actions == ["trigger"]
+
+
+@pytest.fixture
+def no_rules_table() -> Iterator[Callable[[], None]]:
+    """The table of the rules is out of reach until this is called, and again at the end."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE alerts_rule RENAME TO alerts_rule_away")
+    away = True
+
+    def back() -> None:
+        nonlocal away
+        if away:
+            with connection.cursor() as cursor:
+                cursor.execute("ALTER TABLE alerts_rule_away RENAME TO alerts_rule")
+        away = False
+
+    yield back
+    back()
+
+
+def test_a_fault_of_the_rules_blames_no_event(incident: Incident, pager: Destination, no_rules_table: Callable[[], None]) -> None:
+    fail(incident)
+    for second in range(0, 10, 2):
+        with pytest.raises(ProgrammingError):
+            routing.route(at(second))
+    assert set(Outbox.objects.values_list("tries", "given_up_at")) == {(0, None)}
+    assert not Event.objects.filter(type="event_given_up").exists()
+    no_rules_table()
+    receiver = Receiver()
+    send(receiver, 12)
+    assert receiver.actions == ["trigger"]
+
+
+def test_the_pages_show_what_cannot_be_read(incident: Incident, pager: Destination, admin_client: Client) -> None:
+    fail(incident)
+    routing.route(at(0))
+    Destination.objects.filter(pk=pager.pk).update(kind="pigeon")
+    rule = Rule.objects.create(name="half known", severities=["shrill"], destination_kind="smoke", event_types=["quantum_flux"])
+    page = admin_client.get("/alerts/destinations/").content.decode()
+    assert "Destination pager is of an unknown kind “pigeon”, nothing goes there" in page
+    assert (
+        "Rule half known has an unknown severity “shrill” and event type “quantum_flux” and kind of destination “smoke”, left out"
+        in page
+    )
+    assert "No rule brings critical events of every pool to an enabled destination" in page
+    answer = admin_client.post(f"/alerts/destinations/{pager.pk}/test/", follow=True)
+    assert answer.status_code == 200
+    assert "is of an unknown kind" in answer.content.decode()
+    for address in (
+        "/alerts/",
+        *(f"/alerts/{each.pk}/" for each in Notification.objects.all()),
+        "/admin/alerts/rule/",
+        f"/admin/alerts/rule/{rule.pk}/change/",
+        "/admin/alerts/destination/",
+        f"/admin/alerts/destination/{pager.pk}/change/",
+        "/admin/alerts/notification/",
+        f"/incidents/{incident.pk}/",
+    ):
+        assert admin_client.get(address).status_code == 200, address

@@ -86,6 +86,7 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_check_loop_lag_seconds": ("gauge", set()),
     "failover_host_clock_ahead_seconds": ("gauge", {"host"}),
     "failover_database_connections_free": ("gauge", set()),
+    "failover_default_partition_rows": ("gauge", {"table"}),
     "failover_loop_lag_seconds": ("gauge", set()),
 }
 OF_THE_PROCESS = {"failover_build_info", "failover_ws_clients", "failover_loop_lag_seconds"}
