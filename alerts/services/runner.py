@@ -26,13 +26,13 @@ from django.utils import timezone
 from alerts.delivery import Outcome, Post, RetryAfter
 from alerts.services import dispatch, routing
 from alerts.services.dispatch import Leased
-from alerts.services.silence import SilenceSweep
 from nodes import live
 from nodes.ledger import runners
 from nodes.ledger.connections import connect
 from nodes.ledger.lease_keeper import LeaseKeeper
 from nodes.ledger.leases import Slot, give_back
 from nodes.ledger.rows import Row
+from nodes.ledger.silence_sweep import SilenceSweep
 from nodes.sign_of_life import SignOfLife
 
 _log = logging.getLogger(__name__)

@@ -70,7 +70,7 @@ class NodeState(models.Model):
     passes = models.IntegerField(default=0)
     first_bad_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField(null=True)  # start of the last check that was not unknown
-    stale = models.BooleanField(default=False)  # told, and no verdict since; whether it is stale now says `is_stale`
+    stale = models.BooleanField(default=False)  # found so, and no verdict since; whether it is stale now says `is_stale`
     ever_able = models.BooleanField(default=False)
     # share and failure
     share = models.IntegerField(default=0)  # basis points
@@ -143,6 +143,9 @@ class PoolState(models.Model):
     failback_told = models.BooleanField(default=False)
     rebalanced_at = models.DateTimeField(null=True)
     low_capacity = models.BooleanField(default=False)
+    missing_told = models.BooleanField(default=False, db_default=False)  # most nodes are silent, and that was notified
+    stale_told = ArrayField(models.BigIntegerField(), default=list, db_default=[])  # nodes of whose silence was notified
+    watched_since = models.DateTimeField(null=True)  # engine Told
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
     busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
@@ -163,6 +166,7 @@ class FleetState(models.Model):
     isolated = models.JSONField(null=True)  # engine Hold
     late_told = models.BooleanField(default=False)  # checks start late, and that was notified
     missing_told = models.BooleanField(default=False)  # no check has a result, and that was notified
+    watched_since = models.DateTimeField(null=True)  # engine Told
 
     class Meta:
         verbose_name = "fleet state"
