@@ -16,6 +16,7 @@ from alerts.delivery import Payload
 from alerts.delivery.transport import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, masked_secret
+from alerts.services.dead_mans_switch import last_calls
 from alerts.services.destination_breaker import circuit_of
 from alerts.services.resend import NotResentError, resend
 from alerts.services.test_message import TooManyTestsError, send_test
@@ -78,9 +79,8 @@ def destinations(request: HttpRequest) -> HttpResponse:
         (each, masked_secret(each, "key" if each.kind == Kind.PAGERDUTY else "address"), circuit_of(each.breaker, now))
         for each in listed
     ]
-    return render(
-        request, "alerts/destinations.html", {"rows": rows, "rules": Rule.objects.select_related("pool"), "unrouted": _unrouted()}
-    )
+    shown = {"rows": rows, "rules": Rule.objects.select_related("pool"), "unrouted": _unrouted(), "switch": last_calls()}
+    return render(request, "alerts/destinations.html", shown)
 
 
 def _unrouted() -> list[str]:
