@@ -175,7 +175,7 @@ def _since(told: Told, watched: bool, now: float) -> Told:
     """Note since when enough nodes have had verdicts; one odd verdict ends nothing."""
     if not watched:
         return replace(told, watched_since=None)
-    return told if told.watched_since is not None else replace(told, watched_since=now)
+    return replace(told, watched_since=min(now if told.watched_since is None else told.watched_since, now))
 
 
 def _ends(pool: PoolSilence, told: Told, sentence: str) -> tuple[Event, ...]:

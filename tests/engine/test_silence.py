@@ -158,6 +158,19 @@ def test_one_odd_verdict_in_ten_minutes_ends_nothing() -> None:
     assert sorted(whole.types()) == [(1, "node_stale"), (2, "checks_missing")]
 
 
+def test_a_clock_that_is_set_back_keeps_no_trouble_open() -> None:
+    whole = fleet()
+    whole.mute = set(whole.heard)
+    whole.pass_time(100)
+    whole.mute = set()
+    whole.pass_time(5)
+    assert whole.fleet_told.watched_since is not None
+    whole.now -= 3600.0
+    whole.heard = dict.fromkeys(whole.heard, whole.now)
+    whole.pass_time(25)
+    assert whole.types() == [(None, "checks_missing"), (None, "checks_resumed")]
+
+
 def test_an_outage_that_ends_within_a_minute_is_no_news() -> None:
     whole = fleet(10)
     for seconds in range(20, 52, 3):
