@@ -172,6 +172,22 @@ class Alert(models.Model):
         return f"{self.subject} at {self.destination_id}"
 
 
+class DeadMansSwitch(models.Model):
+    """The one row (id 1) of the dead man's switch: whether it is called just now, and how the last calls ended."""
+
+    last_success_at = models.DateTimeField(null=True)
+    last_error_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=300, default="")
+    failed_host = models.CharField(max_length=253, default="")  # whose call was the last one and failed
+    calling_until = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"last called {self.last_success_at}"
+
+
 class Notification(models.Model):
     """One message to one destination; sent again under the same `message_id` and `dedup_key` until it is answered."""
 

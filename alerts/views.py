@@ -16,6 +16,7 @@ from alerts.delivery import Payload
 from alerts.delivery.transport import post
 from alerts.forms import NotificationFilter
 from alerts.models import Destination, Kind, Notification, Rule, masked_secret
+from alerts.services.dead_mans_switch import last_calls
 from alerts.services.destination_breaker import circuit_of
 from alerts.services.resend import NotResentError, resend
 from alerts.services.test_message import TooManyTestsError, send_test
@@ -81,7 +82,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
     ]
     listed_rules = list(Rule.objects.select_related("pool"))
     unreadable = [each for each in (*map(of_destination, listed), *map(of_rule, listed_rules)) if each]
-    shown = {"rows": rows, "rules": listed_rules, "unrouted": _unrouted(), "unreadable": unreadable}
+    shown = {"rows": rows, "rules": listed_rules, "unrouted": _unrouted(), "unreadable": unreadable, "switch": last_calls()}
     return render(request, "alerts/destinations.html", shown)
 
 

@@ -140,6 +140,19 @@ def service_url(name: str, default: str, schemes: Iterable[str]) -> str:
     return given
 
 
+def called_url(name: str) -> str:
+    """An http or https address that is called as it stands, or nothing; it may hold a secret, so an error repeats none of it."""
+    given = text(name)
+    try:
+        parts = urlsplit(given)
+        fits = parts.scheme in _DEFAULT_PORTS and parts.hostname and "@" not in parts.netloc and parts.port in (None, *_PORTS)
+    except ValueError:
+        fits = False
+    if given and not fits:
+        raise ImproperlyConfigured(f"{name} is no address to call, expected one such as https://watcher.example/a-path.")
+    return given
+
+
 def kept(name: str, data_dir: Path, *, embedded: bool, make: Callable[[], str]) -> str:
     """A secret: given, or with the embedded database made once and kept below the data directory, mode 0600."""
     given = text(name)

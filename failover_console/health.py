@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from psycopg.rows import dict_row
 
+from alerts.services.dead_mans_switch import last_calls
 from alerts.services.health import alert_troubles
 from failover_console.metrics import Console
 from failover_console.metrics import Scope as MetricsScope
@@ -50,7 +51,7 @@ def checks(request: HttpRequest) -> HttpResponse:
 @require_safe
 def alerts(request: HttpRequest) -> HttpResponse:
     """200 while alerts get out, else 503 and why."""
-    return _answer(alert_troubles)
+    return _answer(alert_troubles, _switch)
 
 
 def _check_troubles() -> list[str]:
@@ -61,13 +62,21 @@ def _check_troubles() -> list[str]:
     return [f"{found.sentence}."] if found.missing else [] if found.runners or not found.nodes else ["No check runner lives."]
 
 
-def _answer(troubles: Callable[[], list[str]]) -> JsonResponse:
+def _switch() -> dict[str, object]:
+    """When the dead man's switch was called, if one is set; the sentence of an error is on the page of destinations."""
+    calls = last_calls()
+    if calls is None:
+        return {}
+    return {"dead_mans_switch": {"last_success_at": calls.last_success_at, "last_error_at": calls.last_error_at}}
+
+
+def _answer(troubles: Callable[[], list[str]], more: Callable[[], dict[str, object]] = dict) -> JsonResponse:
     try:
-        found = troubles()
+        found, shown = troubles(), more()
     except Error as error:
         _log.warning("not healthy: %s", error)
-        found = ["The database does not answer."]
-    return JsonResponse({"status": "failing" if found else "ok", "troubles": found}, status=503 if found else 200)
+        found, shown = ["The database does not answer."], {}
+    return JsonResponse({"status": "failing" if found else "ok", "troubles": found, **shown}, status=503 if found else 200)
 
 
 @never_cache

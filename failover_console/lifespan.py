@@ -1,4 +1,4 @@
-"""What a web process does beside its requests, on the loop that serves them: it shows its supervisor that the loop turns.
+"""What a web process does beside its requests: it shows its supervisor that the loop turns, and watches for silence in a thread.
 
 The server calls it by the ASGI lifespan protocol, once it serves and once more when it ends.
 """
@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from failover_console.silence_watch import SilenceWatch
 from nodes.sign_of_life import EVERY, SignOfLife
 
 Message = MutableMapping[str, Any]
@@ -18,8 +19,11 @@ async def lifespan(scope: Message, receive: Callable[[], Awaitable[Message]], se
     """An ASGI application of the type `lifespan`."""
     await receive()
     signs = asyncio.create_task(_show_signs())
+    watch = SilenceWatch()
+    watch.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    watch.stop()
     signs.cancel()
     await send({"type": "lifespan.shutdown.complete"})
 

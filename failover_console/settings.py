@@ -41,6 +41,8 @@ ENCRYPTION_KEYS = environment.fernet_keys(
 
 EGRESS_ALLOW = environment.networks("EGRESS_ALLOW")
 CANARIES = environment.endpoints("CANARIES")
+DEAD_MANS_SWITCH_URL = environment.called_url("DEAD_MANS_SWITCH_URL")  # called each minute while checks and alerts work
+DEAD_MANS_SWITCH_STOP_URL = environment.called_url("DEAD_MANS_SWITCH_STOP_URL")  # called once at a planned stop
 
 # Database, broker, channels ---------------------------------------------------------------------------------------------
 

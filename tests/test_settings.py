@@ -137,6 +137,11 @@ def test_networks_and_canaries_are_read_in_their_types(load: Load) -> None:
     assert settings["CANARIES"] == (("192.0.2.1", 443), ("2001:db8::1", 53))
 
 
+def test_a_dead_mans_switch_is_called_as_it_is_written_or_not_at_all(load: Load) -> None:
+    assert load()["DEAD_MANS_SWITCH_URL"] == ""
+    assert load(DEAD_MANS_SWITCH_URL="http://10.0.0.7/push?key=1")["DEAD_MANS_SWITCH_URL"] == "http://10.0.0.7/push?key=1"
+
+
 @pytest.mark.parametrize(
     ("name", "given"),
     [
@@ -160,6 +165,11 @@ def test_networks_and_canaries_are_read_in_their_types(load: Load) -> None:
         ("ENCRYPTION_KEYS", ","),
         ("EGRESS_ALLOW", "10.0.0.0/33"),
         ("CANARIES", "192.0.2.1"),
+        ("DEAD_MANS_SWITCH_URL", "watcher.example/ping"),
+        ("DEAD_MANS_SWITCH_URL", "https:///ping"),
+        ("DEAD_MANS_SWITCH_URL", "https://watcher.example:99999/ping"),
+        ("DEAD_MANS_SWITCH_STOP_URL", "https://user@watcher.example/ping"),
+        ("DEAD_MANS_SWITCH_STOP_URL", "https://[::1"),
     ],
 )
 def test_a_bad_value_is_refused_with_one_sentence_that_names_it(load: Load, name: str, given: str) -> None:
@@ -169,7 +179,7 @@ def test_a_bad_value_is_refused_with_one_sentence_that_names_it(load: Load, name
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"])
+@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "DEAD_MANS_SWITCH_URL"])
 def test_a_refused_address_does_not_tell_its_password(load: Load, name: str) -> None:
     with pytest.raises(ImproperlyConfigured) as refusal:
         load(**{**SERVERS, name: "gopher://user:hunter2@host.example"})

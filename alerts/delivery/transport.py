@@ -52,3 +52,17 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply | RetryAfte
     except DeliveryError as error:
         return RetryAfter(None, str(error), ambiguous=error.ambiguous)
     return Reply(reply.status, reply.headers, reply.body)
+
+
+@lru_cache(maxsize=1)
+def _switch_egress() -> Egress:
+    return Egress.for_switch(settings.EGRESS_ALLOW)
+
+
+def call(url: str, *, timeout: float = TIMEOUT) -> str:
+    """A plain GET of an address that the environment names: what went wrong, in words without its path; empty at any 2xx."""
+    try:
+        reply = open_webhook(_switch_egress(), url, _AGENT, b"", method="GET", timeout=timeout)
+    except (EgressRefusedError, DeliveryError) as error:
+        return str(error)
+    return "" if reply.status // 100 == 2 else f"it answered {reply.status}"

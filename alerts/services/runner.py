@@ -25,14 +25,15 @@ from django.utils import timezone
 
 from alerts.delivery import Outcome, Post, RetryAfter
 from alerts.services import dispatch, routing
+from alerts.services.dead_mans_switch import LEASE, STOP_TIMEOUT, Caller
 from alerts.services.dispatch import Leased
-from alerts.services.silence import SilenceSweep
 from nodes import live
 from nodes.ledger import runners
 from nodes.ledger.connections import connect
 from nodes.ledger.lease_keeper import LeaseKeeper
 from nodes.ledger.leases import Slot, give_back
 from nodes.ledger.rows import Row
+from nodes.ledger.silence_sweep import SilenceSweep
 from nodes.sign_of_life import SignOfLife
 
 _log = logging.getLogger(__name__)
@@ -142,9 +143,11 @@ def serve(stopping: Callable[[], bool], post: Post) -> str:
     finally:
         if not stopping():
             dispatcher.finish(12.0)
+            term.close(LEASE)
         else:
+            term.say_stopped()
             dispatcher.finish(0.5)
-        term.close()
+            term.close(STOP_TIMEOUT)
     return "served"
 
 
@@ -153,6 +156,7 @@ def _work(dispatcher: Dispatcher, term: _Term, stopping: Callable[[], bool]) -> 
         try:
             term.chores()
             busy = dispatcher.round(timezone.now() + term.clock_offset)
+            term.after_full_turn()
         except (DatabaseError, InterfaceError, psycopg.Error) as error:
             _log.warning(
                 "database trouble, beginning again: %s", str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -174,7 +178,8 @@ class _Term:
         self._keeper, self._connection = keeper, connection
         self._sign_of_life = SignOfLife()
         self._silence = SilenceSweep()
-        self._next_chores = 0.0
+        self._switch = Caller(keeper.slot.host)
+        self._next_chores = self._next_switch = 0.0
         self._signed = False
         self.clock_offset = timedelta()
 
@@ -198,8 +203,26 @@ class _Term:
         self._sign()
         self._keeper.hand_over(self._connection)
 
-    def close(self) -> None:
-        """Give the slot back, so that the next tick may take it."""
+    def after_full_turn(self) -> None:
+        """Called when a turn has routed, leased and recorded: the dead man's switch, once a second."""
+        if self._keeper.held and time.monotonic() >= self._next_switch:
+            self._next_switch = time.monotonic() + _CHORES_EVERY
+            try:
+                self._switch.after_full_turn()
+            except (DatabaseError, InterfaceError):
+                raise
+            except Exception:  # a fault of ours must not slow the alerts down
+                _log.exception("the dead man's switch cannot be called")
+
+    def say_stopped(self) -> None:
+        """The worker was asked to end."""
+        with suppress(DatabaseError, InterfaceError):
+            self._switch.say_stopped()
+
+    def close(self, seconds: float) -> None:
+        """Give the slot back, so that the next tick may take it; a call of the switch has so many seconds to end."""
+        with suppress(DatabaseError, InterfaceError):
+            self._switch.finish(seconds)
         self._sign_of_life.end()
         self._keeper.close()
         with suppress(psycopg.Error):

@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client.core import Metric
 
-from alerts.models import Attempt, Destination
+from alerts.models import Attempt, DeadMansSwitch, Destination
 from alerts.rules import Kind
 from alerts.services.destination_breaker import circuit_of
 from failover_console.metrics.families import figure, gauge, histogram, one_of, rows, totals
@@ -35,6 +35,16 @@ def families() -> Iterator[Metric]:
            WHERE n.status = 'delivered'""",
     )
     yield _destinations(database_now())
+    yield from _dead_mans_switch()
+
+
+def _dead_mans_switch() -> Iterator[Metric]:
+    row = DeadMansSwitch.objects.filter(pk=1).first() or DeadMansSwitch()
+    for name, what, at in (
+        ("success", "when the dead man's switch was last called, 0 for never", row.last_success_at),
+        ("error", "when a call of it last failed, 0 for never", row.last_error_at),
+    ):
+        yield figure(f"failover_dead_mans_switch_last_{name}_timestamp_seconds", what, at.timestamp() if at else 0.0)
 
 
 def _messages() -> Iterator[Metric]:

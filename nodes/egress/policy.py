@@ -20,6 +20,7 @@ class Egress:
     purpose: str
     permitted: frozenset[Standing]
     allow: tuple[Network, ...] = ()
+    plain: frozenset[Standing] = frozenset()  # may be called without TLS, beside what the list names
     names: Names = field(default_factory=Names, compare=False)
 
     @classmethod
@@ -31,6 +32,16 @@ class Egress:
     def for_webhooks(cls, allow: Iterable[Network]) -> Egress:
         """Public addresses only."""
         return cls("webhooks", frozenset({Standing.PUBLIC}), tuple(allow))
+
+    @classmethod
+    def for_switch(cls, allow: Iterable[Network]) -> Egress:
+        """Public and private addresses, since the environment names the dead man's switch; private ones by plain http too."""
+        permitted = frozenset({Standing.PUBLIC, Standing.PRIVATE})
+        return cls("the dead man's switch", permitted, tuple(allow), frozenset({Standing.PRIVATE}))
+
+    def permits_plain(self, address: Address) -> bool:
+        """Whether a request may go there without TLS."""
+        return self.widened(address) or standing(address) in self.plain
 
     def widened(self, address: Address) -> bool:
         """Whether the list of networks names this address; metadata and link-local stay shut for checks and webhooks alike."""

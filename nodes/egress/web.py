@@ -1,4 +1,4 @@
-"""One POST to a webhook: parsed strictly, pinned to the classified address, bounded in time and size, never redirected."""
+"""One request to a webhook: parsed strictly, pinned to the classified address, bounded in time and size, never redirected."""
 
 from __future__ import annotations
 
@@ -80,10 +80,11 @@ def open_webhook(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    method: str = "POST",
     timeout: float = 10.0,
     may_send: Callable[[], bool] = lambda: True,
 ) -> WebhookReply:
-    """POST and read the answer, all within `timeout` seconds; `may_send` is asked right before the first byte.
+    """Send and read the answer, all within `timeout` seconds; `may_send` is asked right before the first byte.
 
     Raises `EgressRefusedError`, `DeliveryError` or `NotSentError`.
     """
@@ -102,7 +103,8 @@ def open_webhook(
         if not may_send():
             raise NotSentError
         try:
-            reply = line.post({"Host": _host_header(goal), "Accept-Encoding": "identity", "Connection": "close", **headers}, body)
+            common = {"Host": _host_header(goal), "Accept-Encoding": "identity", "Connection": "close"}
+            reply = line.ask(method, {**common, **headers}, body)
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise DeliveryError(
                 line.late or f"{goal.host} broke the connection off: {type(error).__name__}", ambiguous=True
@@ -121,7 +123,7 @@ def _address(egress: Egress, goal: Target, timeout: float) -> Address:
         raise DeliveryError(str(error), ambiguous=False) from None
     if not addresses:
         raise DeliveryError(f"{goal.host} has no address", ambiguous=False)
-    if goal.scheme != "https" and not all(egress.widened(address) for address in addresses):
+    if goal.scheme != "https" and not all(egress.permits_plain(address) for address in addresses):
         raise EgressRefusedError(f"{goal.host} must be called by https; plain http goes only to networks that EGRESS_ALLOW names")
     return addresses[0]
 
@@ -158,11 +160,11 @@ class _Line:
             self._socket = wrapped
             wrapped.do_handshake()
 
-    def post(self, headers: Mapping[str, str], body: bytes) -> WebhookReply:
+    def ask(self, method: str, headers: Mapping[str, str], body: bytes) -> WebhookReply:
         """Send and read.  Raises `OSError` or `http.client.HTTPException`."""
         exchange = http.client.HTTPConnection(self._address, self._goal.port)
         exchange.sock = self._socket
-        exchange.request("POST", self._goal.path, body=body, headers=dict(headers))
+        exchange.request(method, self._goal.path, body=body or None, headers=dict(headers))
         with exchange.getresponse() as answer:
             content = answer.read(MOST_BODY)
             if answer.length and len(content) < MOST_BODY:

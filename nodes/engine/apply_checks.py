@@ -135,9 +135,6 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
     if (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
         why = observation.message if observation and observation.message else "a check warned"
         events.append(event(EventType.NODE_DEGRADED, f"{after.name} is degraded: {why}", after.id))
-    if new.stale and not old.stale:
-        said = f"{after.name} is stale: no check gave a result for too long; it keeps its share and takes over from nobody"
-        events.append(event(EventType.NODE_STALE, said, after.id))
     return events
 
 

@@ -126,6 +126,7 @@ class EventType(StrEnum):
     NODE_MARKED_FAILED = "node_marked_failed"
     NODE_DEGRADED = "node_degraded"
     NODE_STALE = "node_stale"
+    NODE_STALE_ENDED = "node_stale_ended"
     NODE_ADDED = "node_added"
     NODE_REMOVED = "node_removed"
     FAILOVER_STARTED = "failover_started"

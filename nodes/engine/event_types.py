@@ -36,6 +36,7 @@ class TroubleType(StrEnum):
     CHECKER_ISOLATED = "checker_isolated"
     NO_CHECKER_BELIEVED = "no_checker_believed"
     CHECKS_MISSING = "checks_missing"
+    NODE_STALE = "node_stale"
     CHECKS_LATE = "checks_late"
     POOL_UNDECIDED = "pool_undecided"
 
@@ -125,7 +126,20 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             begins=_FAILURE,
         ),
         EventType.NODE_DEGRADED: Row("A healthy node answered with a warning."),
-        EventType.NODE_STALE: Row("Nothing was heard of a node for too long."),
+        EventType.NODE_STALE: Row(
+            "No check of some nodes of a pool had a result for too long, or of further ones.",
+            _WARNING,
+            Scope.POOL,
+            alertable=True,
+            begins=TroubleType.NODE_STALE,
+        ),
+        EventType.NODE_STALE_ENDED: Row(
+            "All of them have results again, are watched no more, or are told of with the whole pool or fleet.",
+            scope=Scope.POOL,
+            alertable=True,
+            ends=TroubleType.NODE_STALE,
+            good=True,
+        ),
         EventType.NODE_ADDED: Row("A node was added to its pool."),
         EventType.NODE_REMOVED: Row("A node was taken out of its pool for good.", decisions=frozenset({_MANUAL})),
         EventType.FAILOVER_STARTED: Row(
@@ -237,14 +251,18 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             good=True,
         ),
         EventType.CHECKS_MISSING: Row(
-            "No check of any node had a result for 60 s.",
+            "No check of any node had a result for 60 s, or most nodes of a pool are stale.",
             _CRITICAL,
             Scope.FLEET,
             alertable=True,
             begins=TroubleType.CHECKS_MISSING,
         ),
         EventType.CHECKS_RESUMED: Row(
-            "Most nodes are watched again.", scope=Scope.FLEET, alertable=True, ends=TroubleType.CHECKS_MISSING, good=True
+            "Most nodes of the fleet or the pool are watched again, or there are none left.",
+            scope=Scope.FLEET,
+            alertable=True,
+            ends=TroubleType.CHECKS_MISSING,
+            good=True,
         ),
         EventType.EVENT_GIVEN_UP: Row(
             "The alert rules failed at an event three times; nobody is notified of it.", _CRITICAL, Scope.FLEET, alertable=True

@@ -35,23 +35,6 @@ def resume(cursor: Cursor, actor: str, now: float) -> bool:
     return True
 
 
-def missing_told(cursor: Cursor) -> bool:
-    """Whether it was told that nobody watches the fleet, and not yet taken back; nothing is locked."""
-    cursor.execute("SELECT missing_told FROM nodes_fleetstate WHERE id = 1")
-    row = cursor.fetchone()
-    return row is not None and bool(row["missing_told"])
-
-
-def tell_missing(cursor: Cursor, missing: bool, message: str, now: float) -> bool:
-    """Say once that no check has a result, and once that checks have results again."""
-    lock_fleet(cursor, exclusive=True)
-    if missing_told(cursor) == missing:
-        return False
-    cursor.execute("UPDATE nodes_fleetstate SET missing_told = %s, version = version + 1 WHERE id = 1", (missing,))
-    append(cursor, event(EventType.CHECKS_MISSING if missing else EventType.CHECKS_RESUMED, message), now)
-    return True
-
-
 def edited(cursor: Cursor) -> None:
     """Tell the runners to load the checks anew."""
     lock_fleet(cursor, exclusive=True)

@@ -61,6 +61,11 @@ def renew(connection: psycopg.Connection[Row], term_number: int, *, length: floa
     return renewed.rowcount == 1
 
 
+def lives(connection: psycopg.Connection[Row], kind: Kind) -> bool:
+    """Whether some process of this kind has a lease, on whichever host."""
+    return connection.execute(f"SELECT 1 FROM nodes_lease WHERE kind = %s AND {ALIVE} LIMIT 1", (kind,)).fetchone() is not None
+
+
 def offer(connection: psycopg.Connection[Row], term_number: int) -> None:
     """Let a successor take the slot; the lease goes on."""
     connection.execute("UPDATE nodes_lease SET offered = true WHERE term_number = %s", (term_number,))

@@ -1,70 +1,152 @@
-"""Silence of all checks: what a fleet that nobody watches looks like from its rows.  Reads only.
+"""Silence of checks, in rows: what a fleet that nobody watches looks like, and writing what was told of it.
 
-A verdict is a pass, a warning or a fail.  Checks that are asked and come to nothing (a resolver that is gone, secrets that
-cannot be read, an `EGRESS_ALLOW` that shrank) are silence as much as checks that nobody asks.
+In: a connection.  Out: the values of `nodes.engine.silence`; the events `checks_missing`, `node_stale` and their ends.
+Lock: the fleet's row, when something changes: of two sweeps that see the same, one tells.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from nodes.ledger.intervals import stale
+import psycopg
+
+from nodes.engine.silence import QUIET, FleetSilence, PoolSilence, Telling, Told, Watched, of_fleet, of_pool
+from nodes.ledger.history import append
+from nodes.ledger.intervals import INTERVAL, STALE_AT, stale
 from nodes.ledger.leases import ALIVE
-from nodes.ledger.rows import Cursor
+from nodes.ledger.pools import lock_fleet
+from nodes.ledger.rows import Cursor, Row, moment, seconds
 
-QUIET = 60.0  # s without any verdict
+OTHERS_HEARD = 5.0  # s after a node became stale in which others are heard before it is silent alone
 
+_WATCHED = f"""
+watched AS MATERIALIZED (
+    SELECT n.id, n.name, s.pool_id, s.observed_at, s.checked_at, s.health_since, {INTERVAL} AS interval, {stale()} AS stale,
+           {STALE_AT} AS stale_at, CASE WHEN s.last_verdict = 'unknown' THEN s.last_message ELSE '' END AS trouble
+    FROM nodes_nodestate s
+    JOIN nodes_node n ON n.id = s.node_id
+    JOIN nodes_pool g ON g.id = n.pool_id
+    JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
+    WHERE n.removed_at IS NULL AND s.admin_state IN ('enabled', 'draining')
+)
+"""
 
-@dataclass(frozen=True, slots=True)
-class Silence:
-    """How many nodes should be watched, how many are stale, for how long no verdict came, and how that looks."""
-
-    nodes: int
-    stale: int
-    quiet: float  # s since the newest verdict of any node, or since the newest node is to be watched
-    runners: int  # check runners that live
-    newest_runner: float | None  # s since the newest of them began its term
-    last_message: str  # of the newest check that came to nothing
-
-    @property
-    def missing(self) -> bool:
-        """Whether nobody watches the fleet, though somebody should."""
-        return self.stale > 0 and self.quiet > QUIET
-
-    @property
-    def over(self) -> bool:
-        """Whether most of it is watched again."""
-        return 2 * self.stale < self.nodes or self.nodes == 0
-
-    @property
-    def sentence(self) -> str:
-        """What is missing and why, as far as the rows know."""
-        why = f"the last check said: {self.last_message}" if self.last_message else "the runners ask and get no result"
-        if not self.runners:
-            why = "no check runner lives"
-        return f"No check had a result for {self.quiet:.0f} s, {self.stale} of {self.nodes} nodes are not watched: {why}"
-
-
-_LOOK = f"""
-SELECT count(*) AS nodes, count(*) FILTER (WHERE {stale()}) AS stale,
-       coalesce(extract(epoch FROM clock_timestamp() - max(coalesce(s.observed_at, s.health_since))), 0)::float8 AS quiet,
+_FLEET = f"""
+WITH told AS (SELECT missing_told, watched_since FROM nodes_fleetstate WHERE id = 1), {_WATCHED}
+SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
+       count(*) AS nodes, count(*) FILTER (WHERE stale) AS stale,
+       count(*) FILTER (WHERE NOT stale AND observed_at > (SELECT watched_since FROM told)
+                          AND now() >= (SELECT watched_since FROM told) + make_interval(secs => interval)) AS settled,
+       coalesce(extract(epoch FROM clock_timestamp() - max(coalesce(observed_at, health_since))), 0)::float8 AS quiet,
+       coalesce((array_agg(trouble ORDER BY checked_at DESC NULLS LAST) FILTER (WHERE stale AND trouble <> ''))[1], '')
+           AS last_message,
        (SELECT count(*) FROM nodes_lease WHERE kind = 'checks' AND {ALIVE}) AS runners,
-       (SELECT extract(epoch FROM clock_timestamp() - max(r.started_at))::float8 FROM nodes_runner r
+       (SELECT extract(epoch FROM clock_timestamp() - min(r.started_at))::float8 FROM nodes_runner r
         JOIN nodes_lease l ON l.kind = r.kind AND l.host = r.host AND l.slot = r.slot AND {ALIVE}
-        WHERE r.kind = 'checks') AS newest_runner,
-       coalesce((SELECT u.last_message FROM nodes_nodestate u WHERE u.last_verdict = 'unknown' AND u.checked_at IS NOT NULL
-                 ORDER BY u.checked_at DESC LIMIT 1), '') AS last_message
-FROM nodes_nodestate s
-JOIN nodes_node n ON n.id = s.node_id
-JOIN nodes_pool g ON g.id = n.pool_id
-JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
-WHERE n.removed_at IS NULL AND s.admin_state IN ('enabled', 'draining')
+        WHERE r.kind = 'checks') AS longest_life,
+       coalesce((SELECT missing_told FROM told), false) AS missing_told, (SELECT watched_since FROM told) AS watched_since,
+       EXISTS (SELECT 1 FROM nodes_poolstate WHERE missing_told OR stale_told <> '{{}}') AS pools_told
+FROM watched
 """
 
 
-def look_for_silence(cursor: Cursor) -> Silence:
-    """How the fleet is watched just now."""
-    cursor.execute(_LOOK)
+def _since_stale(duration: str) -> str:
+    """Whether others were heard so many seconds after the node became stale, or the fleet has been looked at by itself."""
+    return f"coalesce(w.stale_at + make_interval(secs => {duration}) < newest.at OR %(quiet)s, true)"
+
+
+# The pools of which something is told, or is to be.
+_POOLS = f"""
+WITH {_WATCHED}, newest AS (SELECT max(observed_at) AS at FROM watched),
+judged AS MATERIALIZED (
+    SELECT w.*, w.stale AND {_since_stale(f"{OTHERS_HEARD}")} AS alone,
+           w.stale AND {_since_stale(f"{OTHERS_HEARD} + w.interval")} AS lasting
+    FROM watched w, newest
+)
+SELECT p.pool_id, g.name AS pool, p.missing_told, p.stale_told, p.watched_since,
+       j.id, j.name, j.stale, j.alone, j.lasting, j.interval, j.observed_at, j.checked_at, j.trouble
+FROM nodes_poolstate p
+JOIN nodes_pool g ON g.id = p.pool_id
+LEFT JOIN judged j ON j.pool_id = p.pool_id
+WHERE p.missing_told OR p.stale_told <> '{{}}' OR p.pool_id IN (SELECT pool_id FROM judged WHERE alone)
+ORDER BY p.pool_id, j.id
+"""
+
+
+def look_for_silence(cursor: Cursor) -> FleetSilence:
+    """How the fleet is watched just now; nothing is locked."""
+    cursor.execute(_FLEET)
     row = cursor.fetchone()
     assert row is not None  # an aggregate answers
-    return Silence(**row)
+    told = Told(row.pop("missing_told"), watched_since=seconds(row.pop("watched_since")))
+    return FleetSilence(told=told, **row)
+
+
+def tell_silence(connection: psycopg.Connection[Row], *, patient: bool) -> bool:
+    """Look, and write what changed; True when something was told."""
+    with connection.transaction(), connection.cursor() as cursor:
+        if not any(_changes(cursor, look_for_silence(cursor), patient)):
+            return False
+        lock_fleet(cursor, exclusive=True)
+        found = look_for_silence(cursor)  # anew: another sweep may have told it meanwhile
+        changes = list(_changes(cursor, found, patient))
+        for pool, (told, events) in changes:
+            _write(cursor, pool, told, version=bool(events))
+            for each in events:
+                append(cursor, each, found.now, pool=pool)
+    return any(events for _, (_, events) in changes)
+
+
+def _changes(cursor: Cursor, found: FleetSilence, patient: bool) -> Iterator[tuple[int | None, Telling]]:
+    """The fleet (None) and the pools of which something else is told from now on."""
+    telling = of_fleet(found, patient=patient)
+    if telling[0] != found.told:
+        yield None, telling
+    if not found.pools_told and (not found.stale or telling[0].missing):
+        return
+    for pool in _look_at_pools(cursor, found):
+        answer = of_pool(pool, found, fleet_told=telling[0].missing)
+        if answer[0] != pool.told:
+            yield pool.id, answer
+
+
+def _look_at_pools(cursor: Cursor, found: FleetSilence) -> Iterator[PoolSilence]:
+    cursor.execute(_POOLS, {"quiet": found.quiet > QUIET})
+    rows: Mapping[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in cursor.fetchall():
+        rows[row["pool_id"]].append(row)
+    for number, nodes in rows.items():
+        first = nodes[0]
+        told = Told(first["missing_told"], frozenset(first["stale_told"]), seconds(first["watched_since"]))
+        yield PoolSilence(number, first["pool"], {row["id"]: _watched(row) for row in nodes if row["id"] is not None}, told)
+
+
+def _watched(row: Row) -> Watched:
+    observed_at, asked_at = seconds(row["observed_at"]), seconds(row["checked_at"])
+    silent = row["stale"], row["alone"], row["lasting"]
+    return Watched(row["name"], *silent, row["interval"], observed_at, asked_at, row["trouble"])
+
+
+def _write(cursor: Cursor, pool: int | None, told: Told, *, version: bool) -> None:
+    """Remember what is told; the version tells pages that there is an event to be seen."""
+    values = {
+        "missing": told.missing,
+        "since": moment(told.watched_since),
+        "nodes": sorted(told.nodes),
+        "pool": pool,
+        "up": int(version),
+    }
+    if pool is None:
+        cursor.execute(
+            """UPDATE nodes_fleetstate SET missing_told = %(missing)s, watched_since = %(since)s, version = version + %(up)s
+               WHERE id = 1""",
+            values,
+        )
+    else:
+        cursor.execute(
+            """UPDATE nodes_poolstate SET missing_told = %(missing)s, stale_told = %(nodes)s, watched_since = %(since)s,
+                                          version = version + %(up)s WHERE pool_id = %(pool)s""",
+            values,
+        )

@@ -74,11 +74,10 @@ class NodeState(models.Model):
     passes = models.IntegerField(default=0)
     first_bad_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField(null=True)  # start of the last check that was not unknown
-    seen_by = ArrayField(
-        models.CharField(max_length=253), default=list, db_default=models.Value([])
-    )  # checkers that saw the run of failing checks
+    # the checkers that saw the run of failing checks
+    seen_by = ArrayField(models.CharField(max_length=253), default=list, db_default=models.Value([]))
     confirm_until = models.DateTimeField(null=True)  # until when the next check is left to another checker
-    stale = models.BooleanField(default=False)  # told, and no verdict since; whether it is stale now says `is_stale`
+    stale = models.BooleanField(default=False)  # found so, and no verdict since; whether it is stale now says `is_stale`
     ever_able = models.BooleanField(default=False)
     # share and failure
     share = models.IntegerField(default=0)  # basis points
@@ -160,6 +159,9 @@ class PoolState(models.Model):
     failback_told = models.BooleanField(default=False)
     rebalanced_at = models.DateTimeField(null=True)
     low_capacity = models.BooleanField(default=False)
+    missing_told = models.BooleanField(default=False, db_default=False)  # most nodes are silent, and that was notified
+    stale_told = ArrayField(models.BigIntegerField(), default=list, db_default=[])  # nodes of whose silence was notified
+    watched_since = models.DateTimeField(null=True)  # engine Told
     incident_id = models.BigIntegerField(null=True)  # the open one
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
     busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
@@ -188,6 +190,7 @@ class FleetState(models.Model):
     nobody_since = models.DateTimeField(null=True)  # since when none is
     nobody_told = models.BooleanField(default=False, db_default=False)  # and that was notified
     missing_told = models.BooleanField(default=False)  # no check has a result, and that was notified
+    watched_since = models.DateTimeField(null=True)  # engine Told
 
     class Meta:
         verbose_name = "fleet state"

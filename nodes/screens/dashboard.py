@@ -108,6 +108,10 @@ class Pipeline:
         return "" if self.runners else "bad"
 
     @property
+    def alert_runners_tone(self) -> str:
+        return "" if self.alert_runners else "bad"
+
+    @property
     def outbox_tone(self) -> str:
         return "warn" if self.outbox > 1000 or (self.outbox and not self.alert_runners) else ""
 
@@ -182,7 +186,9 @@ def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) 
     parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
     if pipeline.overdue:
         parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")
-    if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks):
+    if not pipeline.alert_runners:
+        parts.append("nobody is notified: no alert runner lives")
+    if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks or not pipeline.alert_runners):
         tone = "warn"
     return Headline(tone, "; ".join(parts))
 

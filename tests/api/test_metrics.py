@@ -88,6 +88,8 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_database_connections_free": ("gauge", set()),
     "failover_default_partition_rows": ("gauge", {"table"}),
     "failover_loop_lag_seconds": ("gauge", set()),
+    "failover_dead_mans_switch_last_success_timestamp_seconds": ("gauge", set()),
+    "failover_dead_mans_switch_last_error_timestamp_seconds": ("gauge", set()),
 }
 OF_THE_PROCESS = {"failover_build_info", "failover_ws_clients", "failover_loop_lag_seconds"}
 

@@ -50,6 +50,19 @@ def test_checks_reach_private_networks_and_webhooks_only_those_that_the_list_nam
     assert Egress.for_webhooks(EVERYTHING).addresses_now(host, 5) == (ip_address(host),)
 
 
+@pytest.mark.parametrize(("host", "plain"), [("10.1.2.3", True), ("fd12::1", True), ("8.8.8.8", False)])
+def test_the_dead_mans_switch_is_reached_on_private_networks_without_tls_too(host: str, plain: bool) -> None:
+    [address] = Egress.for_switch([]).addresses_now(host, 5)
+    assert Egress.for_switch([]).permits_plain(address) is plain
+    assert not Egress.for_webhooks([]).permits_plain(address)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "169.254.169.254", "fe80::1", "0.0.0.0"])
+def test_the_dead_mans_switch_is_neither_loopback_nor_what_stays_shut(host: str) -> None:
+    with pytest.raises(EgressRefusedError):
+        Egress.for_switch([]).addresses_now(host, 5)
+
+
 def test_one_bad_address_among_good_ones_refuses_the_name() -> None:
     addresses = [ip_address("8.8.8.8"), ip_address("127.0.0.1")]
 

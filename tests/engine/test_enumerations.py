@@ -16,7 +16,7 @@ TOLD_BY_THE_LEDGER = {
     EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.INCIDENT_CLOSED, EventType.CHECKER_ISOLATED,
     EventType.CHECKER_REJOINED, EventType.CHECKS_LATE, EventType.CHECKS_ON_TIME,
     EventType.NO_CHECKER_BELIEVED, EventType.CHECKER_BELIEVED, EventType.POOL_UNDECIDED, EventType.POOL_DECIDED,
-    EventType.CHECKS_MISSING, EventType.CHECKS_RESUMED, EventType.EVENT_GIVEN_UP,
+    EventType.CHECKS_MISSING, EventType.CHECKS_RESUMED, EventType.NODE_STALE, EventType.NODE_STALE_ENDED, EventType.EVENT_GIVEN_UP,
 }  # fmt: skip  # each has a test in tests/integration, tests/admin, or test_belief.py
 
 
