@@ -1,5 +1,6 @@
 """Silence of checks, in rows: what a fleet that nobody watches looks like, and writing what was told of it.
 
+A pool that cannot be decided is no silence: it is told as that.
 In: a connection.  Out: the values of `nodes.engine.silence`; the events `checks_missing`, `node_stale` and their ends.
 Lock: the fleet's row, when something changes: of two sweeps that see the same, one tells.
 """
@@ -30,6 +31,7 @@ watched AS MATERIALIZED (
     JOIN nodes_pool g ON g.id = n.pool_id
     JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
     WHERE n.removed_at IS NULL AND s.admin_state IN ('enabled', 'draining')
+      AND NOT EXISTS (SELECT 1 FROM nodes_poolstate u WHERE u.pool_id = s.pool_id AND u.undecided_since IS NOT NULL)
 )
 """
 

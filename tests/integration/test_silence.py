@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from alerts.models import Notification
 from alerts.services import routing
@@ -26,7 +27,7 @@ from nodes.ledger.pools import lock_fleet
 from nodes.ledger.rows import Row
 from nodes.ledger.silence import tell_silence
 from nodes.ledger.silence_sweep import SilenceSweep
-from nodes.models import Event, FailoverPolicy, FleetState, Lease, Node, NodeState, Outbox, Pool, Runner
+from nodes.models import Event, FailoverPolicy, FleetState, Lease, Node, NodeState, Outbox, Pool, PoolState, Runner
 from tests.alerts import history
 from tests.integration.silences import Sweep, hear, later, let_pass, live, look, more_pools, told
 from tests.product import eventually
@@ -355,3 +356,12 @@ def test_a_watcher_outside_hears_of_alerts_that_do_not_leave(watched: Pool, clie
     assert client.get("/health/alerts").status_code == 200
     Notification.objects.update(created_at=database_now() - timedelta(seconds=121))
     assert client.get("/health/alerts").json()["troubles"] == ["A critical message has waited for over 120 s."]
+
+
+def test_a_pool_that_cannot_be_decided_is_told_as_that_and_not_as_silent(watched: Pool, sweep: Sweep) -> None:
+    live()
+    PoolState.objects.filter(pool=watched).update(undecided_since=timezone.now(), undecided_tries=1)
+    let_pass(45, node__name__in="ab")
+    assert not sweep()
+    PoolState.objects.filter(pool=watched).update(undecided_since=None)
+    assert sweep()
