@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,7 +62,30 @@ class Product:
     port: int
     directory: Path
     log: Path
-    process: subprocess.Popen[bytes]
+    words: tuple[str, ...]
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        with self.log.open("ab") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up", *self.words],
+                cwd=ROOT,
+                env=self.environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+        eventually(lambda: self.healthy() or self.process.poll() is not None, 120, f"up: {self.log.read_text()[-2000:]}")
+        assert self.process.poll() is None, self.log.read_text()[-2000:]
+
+    def stop(self) -> None:
+        """Stop it as Ctrl-C does; whatever it started is gone afterwards."""
+        left = psutil.Process(self.process.pid).children(recursive=True) if self.process.poll() is None else []
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(20)
+        psutil.wait_procs(left, timeout=5)
+        assert not [child for child in left if child.is_running()], "something was left behind"
 
     @property
     def address(self) -> str:
@@ -122,19 +145,9 @@ def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
         environment |= {"PORT": str(port), "DATA_DIR": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
         environment.pop("EGRESS_ALLOW", None)
         environment |= given
-        log = directory / "up.log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", *words], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
-            )
-        product = Product(port, directory, log, process)
+        product = Product(port, directory, directory / "up.log", words, environment)
         try:
-            eventually(lambda: product.healthy() or process.poll() is not None, 120, f"up: {log.read_text()[-2000:]}")
-            assert process.poll() is None, log.read_text()[-2000:]
+            product.start()
             yield product
         finally:
-            left = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            process.send_signal(signal.SIGINT)
-            process.wait(20)
-            psutil.wait_procs(left, timeout=5)
-            assert not [child for child in left if child.is_running()], "something was left behind"
+            product.stop()
