@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
-from django.utils import timezone
 
 from alerts.forms import DestinationForm, RuleForm
 from alerts.models import Attempt, Destination, Notification, Rule
@@ -16,6 +15,7 @@ from alerts.services import destinations
 from nodes import operations
 from nodes.admin.edits import AnyAdmin, RecordsEdits
 from nodes.admin.read_only import ReadOnly
+from nodes.ledger.clock import database_now
 
 if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take no parameter
     AnyInline = admin.TabularInline[Any, Any]
@@ -25,7 +25,7 @@ else:
 
 @admin.action(description="Remove: send nothing more, forget the secrets, keep the history", permissions=["change"])
 def remove(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Destination]) -> None:
-    actor, now = request.user.get_username(), timezone.now()
+    actor, now = request.user.get_username(), database_now()
     removed = 0
     for destination in queryset:
         if destinations.remove(destination.pk, now):
@@ -73,7 +73,7 @@ class DestinationAdmin(RecordsEdits):
             columns = [name for name in form.changed_data if name in ("name", "enabled", "base_url")]
             obj.save(update_fields=[*columns, *form.changed_secrets])
             if "enabled" in form.changed_data and obj.enabled:
-                destinations.on_enabled(obj.pk, timezone.now())
+                destinations.on_enabled(obj.pk, database_now())
             elif form.changed_secrets or "base_url" in form.changed_data:
                 destinations.on_endpoint_changed(obj.pk)
         else:

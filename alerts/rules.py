@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 
 from nodes.engine.enums import EventType, Severity
 from nodes.engine.event_types import IN_INCIDENTS, TABLE, Scope, TroubleType, rank, worst
@@ -107,10 +108,17 @@ def subject(event: Event) -> str:
     if lasting is None:
         return f"event/{event.number}"
     if event.checker and row.scope is Scope.CHECKER:
-        return f"{lasting}/checker/{event.checker[:MOST_OF_A_HOST]}"
+        return f"{lasting}/checker/{_short(event.checker)}"
     if event.pool is None:
         return lasting.value
     return f"{lasting}/node/{event.node}" if event.node is not None else f"{lasting}/pool/{event.pool}"
+
+
+def _short(host: str) -> str:
+    """The name of a host as far as there is room, and never that of another."""
+    if len(host) <= MOST_OF_A_HOST:
+        return host
+    return f"{host[: MOST_OF_A_HOST - 9]}~{sha256(host.encode()).hexdigest()[:8]}"
 
 
 def is_end(event: Event) -> bool:

@@ -21,6 +21,7 @@ from alerts.services.destination_breaker import circuit_of
 from alerts.services.resend import NotResentError, resend
 from alerts.services.test_message import TooManyTestsError, send_test
 from alerts.services.unreadable import of_destination, of_rule
+from nodes.ledger.clock import database_now
 from nodes.models import Incident
 
 _PER_PAGE = 50  # notifications
@@ -105,7 +106,7 @@ def test_send(request: HttpRequest, pk: int) -> HttpResponse:
     """Send a test message and show what the receiver answered."""
     destination = get_object_or_404(Destination, pk=pk, removed_at=None)
     try:
-        sent = send_test(destination, actor=request.user.get_username(), now=timezone.now(), post=post)
+        sent = send_test(destination, actor=request.user.get_username(), now=database_now(), post=post)
     except TooManyTestsError as error:
         messages.error(request, str(error.__doc__))
         return redirect("alerts:destinations")
@@ -123,7 +124,7 @@ def resend_notification(request: HttpRequest, pk: int) -> HttpResponse:
     """Send again a message that was given up."""
     get_object_or_404(_notifications(), pk=pk)
     try:
-        resend(pk, actor=request.user.get_username(), now=timezone.now())
+        resend(pk, actor=request.user.get_username(), now=database_now())
     except NotResentError as error:
         messages.error(request, str(error))
     else:

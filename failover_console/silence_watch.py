@@ -45,6 +45,9 @@ class SilenceWatch:
             except psycopg.Error as error:
                 _log.info("silence is not watched for: %s", error)
                 self._over.wait(AGAIN)
+            except Exception:  # the watch outlives a row that cannot be read
+                _log.exception("silence cannot be watched for")
+                self._over.wait(AGAIN)
 
 
 def look(connection: psycopg.Connection[Row], sweep: SilenceSweep) -> bool:

@@ -180,11 +180,10 @@ def check_now(node_ids: Iterable[int], *, actor: str) -> int:
 
 
 def _due_now(node_ids: Iterable[int]) -> int:
-    return (
-        NodeState.objects.filter(node_id__in=list(node_ids))
-        .exclude(admin_state=AdminState.DISABLED)
-        .update(due_at=Now(), version=models.F("version") + 1)
-    )
+    with transaction.atomic():
+        found = NodeState.objects.filter(node_id__in=list(node_ids)).exclude(admin_state=AdminState.DISABLED)
+        locked = list(found.order_by("pk").select_for_update().values_list("pk", flat=True))
+        return NodeState.objects.filter(pk__in=locked).update(due_at=Now(), version=models.F("version") + 1)
 
 
 def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | None = None) -> None:
@@ -244,11 +243,11 @@ def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[s
         _add_missing_nodes(pool_id, actor, now)
     with _ledger() as cursor:
         fleet.edited(cursor)
-        pull_in_due_times(cursor)
         if before or after:
             append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
         for pool_id in pools:
             _advance(cursor, pool_id)
+        pull_in_due_times(cursor)
     transaction.on_commit(partial(live.hint, pools))
 
 

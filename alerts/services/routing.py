@@ -7,6 +7,7 @@ sent of them.  Locks: the router's advisory lock, then the rows of the outbox th
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -28,6 +29,7 @@ from nodes.models import Event, Outbox
 ROUTING_LOCK = 0x0FA14  # advisory lock: one router at a time, so that an end is never decided before its beginning
 MOST_TRIES = 3
 _BATCH = 200
+LONGEST_BATCH = 1.0  # s after which what was decided is committed: the runner's lease and its sign of life wait for it
 
 _KINDS = frozenset(Kind)
 _SEVERITIES = frozenset(Severity)
@@ -59,12 +61,17 @@ def route(now: datetime, *, limit: int = _BATCH) -> int:
             return 0
         taken = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:limit])
         rows = Event.objects.filter(pk__in=taken).select_related("pool", "node", "incident", "failover").order_by("pk")
-        context = _Lazy()
-        failed = [(row, error) for row in rows if (error := _look_at(row, context, now)) is not None]
-        Outbox.objects.filter(pk__in=taken).exclude(pk__in=[row.pk for row, _ in failed]).delete()
+        context, until = _Lazy(), time.monotonic() + LONGEST_BATCH
+        done, failed = [], []
+        for row in rows:
+            error = _look_at(row, context, now)
+            done.append(row.pk) if error is None else failed.append((row, error))
+            if time.monotonic() > until:
+                break
+        Outbox.objects.filter(pk__in=done).delete()
         for row, error in failed:
             _count_failure(row, error, now)
-    return len(taken) - len(failed)
+    return len(done)
 
 
 class _Lazy:

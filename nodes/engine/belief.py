@@ -113,7 +113,9 @@ Told = tuple[Checkers, tuple[Event, ...]]
 
 def judge(checkers: Checkers, host: str, evidence: Evidence, now: float) -> Told:
     """What this evidence of a living checker, and time, change."""
-    checker = replace(_follow_clock(checkers.of(host), now), lives=True)
+    checker = _follow_clock(checkers.of(host), now)
+    if not checker.lives:
+        return checkers, ()  # what it saw counts no more
     if checker.isolation is not None:
         checker, events = _earn(checker, checker.isolation, evidence, now)
     else:

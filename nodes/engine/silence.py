@@ -119,13 +119,13 @@ def of_fleet(found: FleetSilence, *, patient: bool = True) -> Telling:
         return Told(missing=True), (event(EventType.CHECKS_MISSING, found.sentence),)
     if not found.nodes:
         return Told(), (event(EventType.CHECKS_RESUMED, "No node is left that checks should watch"),)
-    told = _since(told, found.quiet <= QUIET and 2 * found.stale < found.nodes, found.now)
-    if told.watched_since is not None and 2 * found.settled > found.nodes:
+    told = _since(told, found.quiet <= QUIET and 2 * found.stale <= found.nodes, found.now)
+    if told.watched_since is not None and 2 * found.settled >= found.nodes:
         return Told(), (event(EventType.CHECKS_RESUMED, "Checks have results again"),)
     return told, ()
 
 
-def of_pool(pool: PoolSilence, fleet: FleetSilence, *, fleet_told: bool) -> Telling:
+def of_pool(pool: PoolSilence, fleet: FleetSilence, *, fleet_told: bool, patient: bool = True) -> Telling:
     """What is told of one pool, given whether the silence of the whole fleet is told."""
     told = pool.told
     if fleet_told:
@@ -135,7 +135,7 @@ def of_pool(pool: PoolSilence, fleet: FleetSilence, *, fleet_told: bool) -> Tell
         told, events = _follow_missing(pool, fleet.now)
         if told.missing:
             return told, events
-    begins = fleet.runners_began
+    begins = fleet.runners_began or not patient
     if begins and 2 * len(pool.alone) > len(pool.nodes):
         missing = event(EventType.CHECKS_MISSING, _missing_sentence(pool), detail=_detail(pool.alone))
         return Told(missing=True), (*events, missing, *_ends(pool, told, f"Most nodes of {pool.name} are silent now"))
@@ -148,8 +148,8 @@ def _follow_missing(pool: PoolSilence, now: float) -> Telling:
     nodes = pool.nodes.values()
     if not nodes:
         return Told(), _ends(pool, pool.told, f"{pool.name} has no node left that checks should watch")
-    told = _since(pool.told, 2 * sum(node.stale for node in nodes) < len(nodes), now)
-    if 2 * sum(node.has_settled(told.watched_since, now) for node in nodes) > len(nodes):
+    told = _since(pool.told, 2 * sum(node.stale for node in nodes) <= len(nodes), now)
+    if 2 * sum(node.has_settled(told.watched_since, now) for node in nodes) >= len(nodes):
         return Told(), _ends(pool, told, f"Checks of {pool.name} have results again")
     return told, ()
 

@@ -75,14 +75,17 @@ def begin(connection: psycopg.Connection[Row], host: str, term_number: int) -> N
         _change(cursor, lambda known, _: belief.take_over(known, host), without_term=term_number)
 
 
-def look(connection: psycopg.Connection[Row], slot: Slot, sighting: Sighting) -> Standing:
-    """Leave what this runner sees, and judge its checker by what all its runners see."""
+def look(connection: psycopg.Connection[Row], slot: Slot, term_number: int, sighting: Sighting) -> Standing | None:
+    """Leave what this runner sees, and judge its checker by what all its runners see; None when its lease is over."""
     with connection.cursor() as cursor:
         cursor.execute(
-            """UPDATE nodes_runner SET evidence = %s || jsonb_build_object('at', extract(epoch FROM clock_timestamp()))
-               WHERE kind = 'checks' AND host = %s AND slot = %s""",
-            (Jsonb(asdict(sighting)), slot.host, slot.number),
+            f"""UPDATE nodes_runner SET evidence = %s || jsonb_build_object('at', extract(epoch FROM clock_timestamp()))
+                WHERE kind = 'checks' AND host = %s AND slot = %s
+                  AND EXISTS (SELECT 1 FROM nodes_lease WHERE term_number = %s AND {ALIVE})""",
+            (Jsonb(asdict(sighting)), slot.host, slot.number, term_number),
         )
+        if not cursor.rowcount:
+            return None
         evidence = _evidence(cursor, slot.host)
         changed = _change(cursor, partial(_judge, host=slot.host, evidence=evidence))
         cursor.execute(
@@ -163,7 +166,8 @@ def _change(cursor: Cursor, act: Callable[[Checkers, float], Told], *, without_t
     """Judge, and if that changes anything, judge again under the fleet's lock and write it; True when people see a change."""
     known = _read(cursor, without_term)
     judged, _ = act(known.checkers, clock.now(cursor))
-    if judged == known.checkers and judged.block == known.block and len(judged.believed) == known.believed:
+    same = without_term or (judged.block == known.block and len(judged.believed) == known.believed)
+    if same and judged == known.checkers:
         return False
     with cursor.connection.transaction():
         lock_fleet(cursor, exclusive=True)

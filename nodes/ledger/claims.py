@@ -96,15 +96,25 @@ def _claim(row: Row) -> Claim:
     )
 
 
+# Rows are locked by id, as every decision about a pool does.
+_RELEASE = """
+WITH mine AS MATERIALIZED (SELECT node_id FROM nodes_nodestate WHERE owner = %s ORDER BY node_id FOR UPDATE)
+UPDATE nodes_nodestate s SET owner = NULL, version = version + 1 FROM mine WHERE s.node_id = mine.node_id
+"""
+
+
 def release(cursor: Cursor, lease: int) -> None:
     """Give back all nodes of this lease, due as they are."""
-    cursor.execute("UPDATE nodes_nodestate SET owner = NULL, version = version + 1 WHERE owner = %s", (lease,))
+    cursor.execute(_RELEASE, (lease,))
 
 
 def check_again(cursor: Cursor, lease: int, nodes: Sequence[int]) -> None:
     """Give back these nodes of this lease, due again in two seconds."""
     cursor.execute(
-        """UPDATE nodes_nodestate SET owner = NULL, due_at = now() + interval '2 seconds', version = version + 1
-           WHERE node_id = ANY(%s) AND owner = %s""",
+        """WITH mine AS MATERIALIZED (
+               SELECT node_id FROM nodes_nodestate WHERE node_id = ANY(%s) AND owner = %s ORDER BY node_id FOR UPDATE
+           )
+           UPDATE nodes_nodestate s SET owner = NULL, due_at = now() + interval '2 seconds', version = version + 1
+           FROM mine WHERE s.node_id = mine.node_id""",
         (list(nodes), lease),
     )

@@ -84,7 +84,11 @@ def has_successor(connection: psycopg.Connection[Row], term_number: int) -> bool
 def give_back(connection: psycopg.Connection[Row], term_number: int) -> None:
     """End the lease, in order: the slot and what was claimed are free at once."""
     with connection.transaction():
-        connection.execute("UPDATE nodes_nodestate SET owner = NULL, version = version + 1 WHERE owner = %s", (term_number,))
+        connection.execute(
+            """WITH mine AS MATERIALIZED (SELECT node_id FROM nodes_nodestate WHERE owner = %s ORDER BY node_id FOR UPDATE)
+               UPDATE nodes_nodestate s SET owner = NULL, version = version + 1 FROM mine WHERE s.node_id = mine.node_id""",
+            (term_number,),
+        )
         connection.execute("DELETE FROM nodes_lease WHERE term_number = %s", (term_number,))
 
 

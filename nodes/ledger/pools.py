@@ -48,13 +48,20 @@ class PoolGoneError(Exception):
     """The pool was removed; reload the page."""
 
 
+# A row's share locks overtake who waits for it alone, as long as they come; at an advisory lock nobody overtakes.  The row is
+# read as it is once the lock is had.
+_FLEET = """
+SELECT f.version, f.config_version, f.paused, f.isolated, f.believed
+FROM (SELECT {gate}({lock}) OFFSET 0) gate, nodes_fleetstate f WHERE f.id = 1 FOR {row} OF f
+"""
+_EXCLUSIVE_FLEET = _FLEET.format(gate="pg_advisory_xact_lock", lock=0x0FA10, row="UPDATE")
+_SHARED_FLEET = _FLEET.format(gate="pg_advisory_xact_lock_shared", lock=0x0FA10, row="SHARE")
+
+
 def lock_fleet(cursor: Cursor, *, exclusive: bool = False) -> Row:
     """The fleet's row, locked; it is made when a flush took it away."""
     for _ in range(2):
-        cursor.execute(
-            "SELECT version, config_version, paused, isolated, believed FROM nodes_fleetstate WHERE id = 1 "
-            + ("FOR UPDATE" if exclusive else "FOR SHARE")
-        )
+        cursor.execute(_EXCLUSIVE_FLEET if exclusive else _SHARED_FLEET)
         if row := cursor.fetchone():
             return row
         cursor.execute(

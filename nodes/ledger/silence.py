@@ -20,6 +20,7 @@ from nodes.ledger.leases import ALIVE
 from nodes.ledger.pools import lock_fleet
 from nodes.ledger.rows import Cursor, Row, moment, seconds
 
+SET_BACK = 2.0  # s that a verdict may lie ahead of now
 OTHERS_HEARD = 5.0  # s after a node became stale in which others are heard before it is silent alone
 
 _WATCHED = f"""
@@ -89,7 +90,10 @@ def look_for_silence(cursor: Cursor) -> FleetSilence:
 def tell_silence(connection: psycopg.Connection[Row], *, patient: bool) -> bool:
     """Look, and write what changed; True when something was told."""
     with connection.transaction(), connection.cursor() as cursor:
-        if not any(_changes(cursor, look_for_silence(cursor), patient)):
+        found = look_for_silence(cursor)
+        if found.quiet < -SET_BACK:  # the clock was set back: what was heard ahead of now was heard just now
+            cursor.execute("UPDATE nodes_nodestate SET observed_at = now(), version = version + 1 WHERE observed_at > now()")
+        if not any(_changes(cursor, found, patient)):
             return False
         lock_fleet(cursor, exclusive=True)
         found = look_for_silence(cursor)  # anew: another sweep may have told it meanwhile
@@ -109,7 +113,7 @@ def _changes(cursor: Cursor, found: FleetSilence, patient: bool) -> Iterator[tup
     if not found.pools_told and (not found.stale or telling[0].missing):
         return
     for pool in _look_at_pools(cursor, found):
-        answer = of_pool(pool, found, fleet_told=telling[0].missing)
+        answer = of_pool(pool, found, fleet_told=telling[0].missing, patient=patient)
         if answer[0] != pool.told:
             yield pool.id, answer
 

@@ -32,7 +32,9 @@ class SilenceSweep:
     def each_second(self, connection: psycopg.Connection[Row]) -> bool:
         """Look, and tell what changed; True when something was told."""
         steady = self.turn()
-        return steady >= STEADY and tell_silence(connection, patient=steady < PATIENCE)
+        told = steady >= STEADY and tell_silence(connection, patient=steady < PATIENCE)
+        self._last = self._boot()  # a turn that takes long, for a lock perhaps, is no gap
+        return told
 
     def turn(self) -> float:
         """A turn without a look; returns for how many seconds there was none without the next."""

@@ -29,7 +29,11 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     )
     _close_incidents(cursor, pool_id, name, now)
     _end_troubles(cursor, pool_id, name, now)
-    cursor.execute("UPDATE nodes_poolstate SET incident_id = NULL, version = version + 1 WHERE pool_id = %s", (pool_id,))
+    cursor.execute(
+        """UPDATE nodes_poolstate SET incident_id = NULL, missing_told = false, stale_told = '{}', low_capacity = false,
+                  version = version + 1 WHERE pool_id = %s""",
+        (pool_id,),
+    )
 
 
 def _close_incidents(cursor: Cursor, pool_id: int, name: str, now: float) -> None:

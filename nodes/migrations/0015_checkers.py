@@ -7,7 +7,11 @@ from django.db import migrations, models
 ENDED = """
 WITH ended AS (
     INSERT INTO nodes_event (at, type, severity, actor, message, detail)
-    SELECT now(), ending.type, 'info', 'engine', ending.message, '{}'::jsonb
+    SELECT now(), ending.type, 'info', 'engine', ending.message,
+           CASE WHEN ending.type = 'checker_rejoined' AND EXISTS (
+                    SELECT 1 FROM nodes_outbox o JOIN nodes_event e ON e.id = o.event_id
+                    WHERE e.type = 'checker_isolated' AND e.detail ? 'checker')  -- it is looked at only now, and names the checker
+                THEN jsonb_build_object('checker', f.isolated ->> 'owner') ELSE '{}'::jsonb END
     FROM nodes_fleetstate f, (VALUES
         ('checks_on_time', 'Late checks are counted for each checker from now on'),
         ('checker_rejoined', 'Each checker is judged by itself from now on')

@@ -15,9 +15,9 @@ import psycopg
 
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
-from nodes.ledger import checkers, fleet, pools_needing_attention, pull_in_due_times, rows, runners
+from nodes.ledger import checkers, clock, fleet, pools_needing_attention, pull_in_due_times, rows, runners
 from nodes.ledger.checkers import Sighting, Standing
-from nodes.ledger.lease_keeper import LeaseKeeper
+from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.pools import read_fleet
 from nodes.ledger.rows import Cursor, Row
 from nodes.probes import probe
@@ -37,6 +37,7 @@ class Changed:
     pools: Sequence[int] = ()
     hints: set[int] = field(default_factory=set)
     fleet: bool = False
+    clock_offset: float = 0.0  # s that the database's clock is ahead of ours
 
 
 class PeriodicTasks:
@@ -52,11 +53,14 @@ class PeriodicTasks:
         self.listening_since: float | None = None
         self.standing = Standing()
 
-    def each_second(self, sighting: Sighting, lag: LoopLag, now: float) -> Changed:
-        """All that is due this second."""
+    def each_second(self, sighting: Sighting, lag: LoopLag) -> Changed:
+        """All that is due this second, by the database's clock."""
         self._keeper.check()
         changed = Changed()
         with self._writes.cursor() as cursor:
+            asked = time.time()
+            now = clock.now(cursor)
+            changed.clock_offset = now - (asked + time.time()) / 2
             self.listening_since = runners.listening_since(cursor, now)
             changed.fleet = self.look(sighting) | self._end_pause(cursor, now)
             settled = time.monotonic() - self._began > SWEEP_AFTER
@@ -71,8 +75,11 @@ class PeriodicTasks:
     def look(self, sighting: Sighting) -> bool:
         """Leave what this runner sees and take note of how its checker stands; True when people see a change."""
         self._keeper.check()
-        self.standing = checkers.look(self._writes, self._slot, sighting)
-        return self.standing.changed
+        found = checkers.look(self._writes, self._slot, self._keeper.term_number, sighting)
+        if found is None:
+            raise LeaseLostError("the lease is over: what this runner sees counts no more")
+        self.standing = found
+        return found.changed
 
     async def ask_canaries(self, egress: Egress, self_check: SelfCheck) -> None:
         """Ask the addresses that must answer if this checker is to be believed."""

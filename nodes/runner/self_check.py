@@ -29,13 +29,19 @@ class SelfCheck:
     def __init__(self) -> None:
         self._observed: dict[int, _Observed] = {}
         self._answers: dict[int, tuple[bool, float]] = {}  # while isolated: node -> failed, until
+        self._in_flight: set[int] = set()  # healthy before, asked and not yet answered
         self._canaries: dict[str, tuple[int, str]] = {}  # failed in a row, and with which words
         self.askable = True  # while isolated: there is a node to ask
+
+    def asking(self, node: int) -> None:
+        """A node that was healthy is asked: refusals come before answers, so it counts as one that does not fail."""
+        self._in_flight.add(node)
 
     def note(self, node: int, pool: int, observation: Observation, *, first_bad_at: float | None, fast_interval: float) -> None:
         """Take one observation; nodes that were bad before this window are no evidence."""
         window = 2 * fast_interval
         was_bad = first_bad_at is not None and first_bad_at < observation.started_at - window
+        self._in_flight.discard(node)
         self.answered(node, observation)
         if observation.verdict == Verdict.UNKNOWN or was_bad:
             self._observed.pop(node, None)
@@ -55,6 +61,7 @@ class SelfCheck:
     def forget(self) -> None:
         """We stood still: what was seen before says nothing about now."""
         self._observed.clear()
+        self._in_flight.clear()
         self._answers.clear()
 
     def sighting(self, now: float, healthy: frozenset[int]) -> Sighting:
@@ -65,7 +72,7 @@ class SelfCheck:
         answers = [failed for node, (failed, _) in self._answers.items() if node in healthy]
         return Sighting(
             canary_trouble=self._canary_trouble(),
-            observed=len(self._observed),
+            observed=len(self._observed.keys() | self._in_flight),
             failing=len(failing),
             pools=tuple(sorted({seen.pool for seen in failing})),
             asked=len(answers),

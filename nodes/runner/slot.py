@@ -14,7 +14,7 @@ import uvloop
 from django.conf import settings
 
 from nodes.egress import Egress
-from nodes.ledger import checkers, runners
+from nodes.ledger import checkers, leases, runners
 from nodes.ledger.connections import connect
 from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.leases import Slot
@@ -66,11 +66,13 @@ async def _show_signs() -> None:
 async def _serve_slot(writes: psycopg.Connection[Row], taken: LeaseKeeper, stopping: Callable[[], bool]) -> None:
     """Work until the term is over; when the database or the lease is lost, begin anew as soon as both can be had."""
     connection: psycopg.Connection[Row] | None = writes
-    slot, keeper = taken.slot, taken
+    slot, keeper, ended = taken.slot, taken, None
     while not stopping():
         try:
             if connection is None:
                 connection = connect("failover runner")
+                if ended is not None and not ended.lost:
+                    leases.give_back(connection, ended.term_number)  # or our own lease would stand in our way
                 again = LeaseKeeper.take(connection, slot)
                 if again is None:
                     connection.close()
@@ -80,9 +82,10 @@ async def _serve_slot(writes: psycopg.Connection[Row], taken: LeaseKeeper, stopp
             with connection, claims:
                 await _work(claims, connection, keeper, stopping)
             return
-        except (psycopg.OperationalError, LeaseLostError) as error:
+        except (psycopg.Error, LeaseLostError) as error:
             _log.warning("beginning again: %s", error)
             connection = None
+            ended = keeper
             await asyncio.sleep(RECONNECT * (0.5 + random.random()))
         finally:
             keeper.close()

@@ -30,7 +30,7 @@ from nodes.ledger.checkers import Sighting
 from nodes.ledger.claims import check_again, release
 from nodes.ledger.lease_keeper import LeaseKeeper, LeaseLostError
 from nodes.ledger.pools import jittered
-from nodes.ledger.rows import Row
+from nodes.ledger.rows import Cursor, Row
 from nodes.probes import probe
 from nodes.probes.spec import CheckSpec
 from nodes.runner import specs
@@ -47,6 +47,7 @@ POLL = 0.2  # s between batches that were not full
 GATHER = 0.05  # s that results gather
 MOST_IN_FLIGHT = 4000
 LAST_WAIT = 1.0  # s given to checks in flight once the worker is to stop
+STORE_AGAIN = 10.0  # s for which results are not stored once the database turned them away
 SHADOW_EVERY = 2.0  # s between the questions of an isolated checker
 SHADOW_NODES = 20  # at most in one of them
 
@@ -77,6 +78,7 @@ class Term:
         self._timers: dict[int, asyncio.TimerHandle] = {}
         self._asking: set[asyncio.Task[None]] = set()
         self._results: list[tuple[Claim, Observation]] = []
+        self._stores_from = 0.0  # monotonic: when results are stored again
         self._lag = LoopLag(time.monotonic())
         self._self_check = SelfCheck()
         self._hints = live.Hints()
@@ -153,7 +155,9 @@ class Term:
 
     def _start(self, each: Claim) -> None:
         self._timers.pop(each.node, None)
-        self._counters.started(max(0.0, self._now() - max(each.due_at, self._began)))
+        self._counters.started(max(0.0, self._now() - max(each.due_at, self._began + self._clock_offset)))
+        if each.first_bad_at is None:
+            self._self_check.asking(each.node)
         task = self._loop.create_task(self._ask(each))
         self._asking.add(task)
         task.add_done_callback(self._asking.discard)
@@ -271,21 +275,37 @@ class Term:
             )
             for c, o in plain
         ]
-        with self._writes.transaction(), self._writes.cursor() as cursor:
-            written = fast_path.write(cursor, passes)
-            store_results(cursor, [Result(c.node, c.term_number, o) for c, o in plain if c.node in written])
+        try:
+            with self._writes.transaction(), self._writes.cursor() as cursor:
+                written = fast_path.write(cursor, passes)
+                self._store(cursor, [Result(c.node, c.term_number, o) for c, o in plain if c.node in written])
+        except psycopg.errors.CheckViolation as error:
+            self._give_up_storing(error)
+            return self._write_passes(plain)
         return written
+
+    def _store(self, cursor: Cursor, results: list[Result]) -> None:
+        if results and time.monotonic() >= self._stores_from:
+            store_results(cursor, results)
+
+    def _give_up_storing(self, error: psycopg.Error) -> None:
+        """No partition takes the results: what they say about the nodes counts all the same."""
+        if time.monotonic() < self._stores_from:
+            raise error
+        self._stores_from = time.monotonic() + STORE_AGAIN
+        _log.error("results are not stored for %.0f s, does housekeeping run? %s", STORE_AGAIN, error)
 
     def _advance(self, pool: int, results: list[Result]) -> bool:
         """One pool's transaction; a pool that cannot be decided is logged and tried again, it never takes others along."""
         try:
             with self._writes.transaction(), self._writes.cursor() as cursor:
                 applied = advance(cursor, pool, results=results)
-                fresh = [r for r in results if r.node not in applied.outdated]
-                if fresh:
-                    store_results(cursor, fresh)
+                self._store(cursor, [r for r in results if r.node not in applied.outdated])
         except PoolGoneError:
             return False
+        except psycopg.errors.CheckViolation as error:
+            self._give_up_storing(error)
+            return self._advance(pool, results)
         except psycopg.OperationalError as error:
             if self._writes.closed:
                 raise
@@ -317,9 +337,8 @@ class Term:
         """Each second: what `PeriodicTasks` does, then the pools that wait for time alone."""
         while not await self._ended(within=0.0):
             was_shadow = self._periodic.standing.shadow
-            changed = await self._loop.run_in_executor(
-                self._writer, self._periodic.each_second, self._sighting(), self._lag, self._now()
-            )
+            changed = await self._loop.run_in_executor(self._writer, self._periodic.each_second, self._sighting(), self._lag)
+            self._clock_offset = changed.clock_offset
             if self._periodic.standing.shadow and not was_shadow:
                 await self._drop_all()
             for pool in changed.pools:

@@ -8,12 +8,12 @@ from datetime import datetime
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from nodes import operations
 from nodes.engine.enums import AdminState, Mode
 from nodes.forms.actions import AUTOMATION_ACTIONS, NODE_ACTIONS, POOL_ACTIONS, AcknowledgeForm, ActionForm
+from nodes.ledger.clock import database_now
 from nodes.models import Incident, Node, Pool
 from nodes.operations import Refused
 from nodes.views.responses import after_action, for_operators
@@ -125,7 +125,7 @@ def _response(request: HttpRequest, form: ActionForm, actions: dict[str, Action]
     if not form.is_valid():
         return after_action(request, back_to, refused=form.error_text())
     try:
-        done = actions[form.cleaned_data["action"]](pk, form, request.user.get_username(), timezone.now())
+        done = actions[form.cleaned_data["action"]](pk, form, request.user.get_username(), database_now())
     except Refused as refusal:
         return after_action(request, back_to, refused=str(refusal))
     return after_action(request, back_to, done=f"{name}: {done}")
@@ -142,7 +142,7 @@ def automation_action(request: HttpRequest) -> HttpResponse:
     actor, reason = request.user.get_username(), form.cleaned_data["reason"]
     try:
         if form.cleaned_data["action"] == "pause":
-            operations.pause(None, actor=actor, reason=reason, until=form.until(timezone.now()))
+            operations.pause(None, actor=actor, reason=reason, until=form.until(database_now()))
             return after_action(request, back_to, done="All automation is paused; people can still act.")
         operations.resume(None, actor=actor)
     except Refused as refusal:

@@ -60,7 +60,7 @@ class House:
 
 
 def isolated(evidence: Evidence, checker: Checker | None = None) -> Isolation | None:
-    checkers, _ = belief.judge(Checkers((checker or Checker("a"),)), "a", evidence, START)
+    checkers, _ = belief.judge(Checkers((replace(checker or Checker("a"), lives=True),)), "a", evidence, START)
     return checkers.of("a").isolation
 
 

@@ -35,7 +35,9 @@ class Host:
         checkers.begin(self.connection, name, self.term_number)
 
     def look(self, sighting: Sighting = Sighting(observed=9)) -> Standing:  # noqa: B008 - a frozen value
-        return checkers.look(self.connection, self.slot, sighting)
+        standing = checkers.look(self.connection, self.slot, self.term_number, sighting)
+        assert standing is not None
+        return standing
 
     def claim(self) -> dict[str, tuple[int, int, tuple[str, ...]]]:
         """Node -> (id, term number, witnesses)."""
@@ -244,3 +246,18 @@ def test_late_checks_are_each_checkers_own(a: Host, b: Host, pool: Pool) -> None
     assert list(found.values_list("type", "severity", "detail__checker")) == [
         ("checks_late", "warning", "a"), ("checks_on_time", "info", "a"),
     ]  # fmt: skip  # one a line
+
+
+def test_a_runner_whose_lease_is_over_is_heard_no_more(a: Host, pool: Pool) -> None:
+    a.see(pool, a="pass", b="pass", c="pass")
+    a.look(ALL_FAIL)
+    with connect("test") as connection:
+        leases.give_back(connection, a.term_number)
+    assert checkers.look(a.connection, a.slot, a.term_number, RIGHT) is None
+    assert FleetState.objects.get().isolated is not None
+
+
+def test_a_new_term_leaves_the_count_of_the_believed_as_it_is(a: Host, b: Host, pool: Pool) -> None:
+    assert (a.look().believed, b.look().believed) == (2, 2)
+    checkers.begin(b.connection, "b", b.term_number)
+    assert FleetState.objects.get().believed == 2
