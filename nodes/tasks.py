@@ -8,9 +8,9 @@ from typing import Any
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
-from django.utils import timezone
 
 from nodes import rollups, runner
+from nodes.ledger.clock import database_now
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ def run_checks() -> str:
 @shared_task(name="nodes.roll_up")
 def roll_up() -> int:
     """Count the minutes, hours and days that are closed by now."""
-    return rollups.roll_up(timezone.now())
+    return rollups.roll_up(database_now())
 
 
 @shared_task(name="nodes.keep_partitions")
 def keep_partitions() -> None:
     """Make the partitions of the next days and drop those past their time."""
-    done = rollups.keep_partitions(timezone.now())
+    done = rollups.keep_partitions(database_now())
     for verb, names in (("made", done.made), ("dropped", done.dropped), ("put off, they are locked", done.put_off)):
         if names:
             _log.info("partitions %s: %s", verb, ", ".join(names))

@@ -63,6 +63,7 @@ class Product:
     directory: Path
     log: Path
     process: subprocess.Popen[bytes]
+    database: str = ""  # where it is, if not embedded
 
     @property
     def address(self) -> str:
@@ -75,7 +76,7 @@ class Product:
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """What the database says, over a connection of our own."""
-        with psycopg.connect(database_url(self.directory), row_factory=dict_row) as connection:
+        with psycopg.connect(self.database or database_url(self.directory), row_factory=dict_row) as connection:
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # our own queries
 
     def switch(self, node: str, mode: str) -> None:
@@ -127,7 +128,7 @@ def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
             process = subprocess.Popen(
                 [sys.executable, "manage.py", "up", *words], cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT
             )
-        product = Product(port, directory, log, process)
+        product = Product(port, directory, log, process, given.get("DATABASE_URL", ""))
         try:
             eventually(lambda: product.healthy() or process.poll() is not None, 120, f"up: {log.read_text()[-2000:]}")
             assert process.poll() is None, log.read_text()[-2000:]
