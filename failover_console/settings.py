@@ -234,13 +234,15 @@ CELERY_TASK_ROUTES = {
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat")
 CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # answers `inspect ping`, so that a health check sees a beat that stands still
-# An expiry is an instant by beat's clock: a worker that is ahead by more throws every tick away.  A late tick costs nothing.
-_TICK = {"schedule": 1.0, "options": {"expires": 60}}
+# An expiry is an instant by beat's clock: a worker that is ahead by more throws every tick away.  A late tick costs nothing; two
+# hours of them, with no worker there, are a few megabytes at the broker.
+_EXPIRES = 7200  # s
+_TICK = {"schedule": 1.0, "options": {"expires": _EXPIRES}}
 CELERY_BEAT_SCHEDULE = {
     "checks": {"task": "nodes.run_checks", **_TICK},
     "alerts": {"task": "alerts.run_alerts", **_TICK},
-    "roll up": {"task": "nodes.roll_up", "schedule": 60.0, "options": {"expires": 120}},
-    "partitions": {"task": "nodes.keep_partitions", "schedule": 60.0, "options": {"expires": 120}},  # soon after a start
+    "roll up": {"task": "nodes.roll_up", "schedule": 60.0, "options": {"expires": _EXPIRES}},
+    "partitions": {"task": "nodes.keep_partitions", "schedule": 60.0, "options": {"expires": _EXPIRES}},  # soon after a start
 }
 
 # Logs -----------------------------------------------------------------------------------------------------------------------

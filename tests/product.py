@@ -64,6 +64,7 @@ class Product:
     log: Path
     words: tuple[str, ...]
     environment: dict[str, str]
+    database: str = ""  # where it is, if not embedded
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
@@ -98,7 +99,7 @@ class Product:
 
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """What the database says, over a connection of our own."""
-        with psycopg.connect(database_url(self.directory), row_factory=dict_row) as connection:
+        with psycopg.connect(self.database or database_url(self.directory), row_factory=dict_row) as connection:
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # our own queries
 
     def switch(self, node: str, mode: str) -> None:
@@ -145,7 +146,7 @@ def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
         environment |= {"PORT": str(port), "DATA_DIR": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
         environment.pop("EGRESS_ALLOW", None)
         environment |= given
-        product = Product(port, directory, directory / "up.log", words, environment)
+        product = Product(port, directory, directory / "up.log", words, environment, given.get("DATABASE_URL", ""))
         try:
             product.start()
             yield product

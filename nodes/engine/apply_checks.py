@@ -12,7 +12,6 @@ from nodes.engine.event_types import event
 from nodes.engine.types import Breaker, Event, Fleet, HealthState, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
-SHORTEST_CONFIRMATION = 1.0  # s for which a decisive check is left to another checker, or a fast interval if that is longer
 
 _ALONE = Fleet()
 
@@ -84,9 +83,8 @@ def _ask_another(node: Member, observation: Observation, now: float, fleet: Flee
         return health if health.confirm_until is None else replace(health, confirm_until=None)
     if health.confirm_until is not None:
         return health
-    fast = healths.fast_interval(policy)
-    asked_at = now if health.fails >= policy.failure_threshold else observation.started_at + fast
-    return replace(health, confirm_until=asked_at + max(fast, SHORTEST_CONFIRMATION))
+    asked_at = now if health.fails >= policy.failure_threshold else observation.started_at + healths.fast_interval(policy)
+    return replace(health, confirm_until=asked_at + healths.confirmation(policy))
 
 
 def breaker_events(before: Member, after: Member, changes: tuple[Change, ...]) -> list[Event]:

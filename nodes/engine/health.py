@@ -19,6 +19,7 @@ from nodes.engine.types import HealthPolicy, HealthState, Observation, PolicyErr
 LONGEST_DEFAULT_TIMEOUT = 5.0  # s
 LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
 SHORTEST_SILENCE = 12.0  # s without a verdict before a node can be stale
+SHORTEST_CONFIRMATION = 1.0  # s for which a decisive check is left to another checker, or a fast interval if that is longer
 WITNESSES = 4  # checkers that are remembered of a run of failing checks
 
 Quorum = Literal["all", "any", "majority"]
@@ -104,6 +105,11 @@ def rule_table() -> str:
 def fast_interval(policy: HealthPolicy) -> float:
     """Seconds between checks while in doubt."""
     return min(policy.interval, LONGEST_DEFAULT_FAST_INTERVAL) if policy.fast_interval is None else policy.fast_interval
+
+
+def confirmation(policy: HealthPolicy) -> float:
+    """Seconds for which a decisive check is left to another checker."""
+    return max(fast_interval(policy), SHORTEST_CONFIRMATION)
 
 
 def down_interval(policy: HealthPolicy) -> float:

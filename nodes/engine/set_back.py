@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nodes.engine.types import Breaker, Failure, HealthState, Member, Pool
+from nodes.engine.health import confirmation, fast_interval
+from nodes.engine.types import Breaker, Failure, HealthPolicy, HealthState, Member, Pool
 
 
 def follow_clock(pool: Pool, now: float) -> Pool:
@@ -33,8 +34,16 @@ def _past(instant: float | None, now: float) -> float | None:
 
 def _member(node: Member, now: float) -> Member:
     health, ramp, failure = node.health, node.ramp, node.failure
-    if health.since > now or (health.observed_at or 0.0) > now or (health.first_bad_at or 0.0) > now:
-        node = replace(node, health=_health(health, now))
+    left_until = (
+        None if health.confirm_until is None else min(health.confirm_until, now + _longest_confirmation(node.health_policy))
+    )
+    if (
+        health.since > now
+        or (health.observed_at or 0.0) > now
+        or (health.first_bad_at or 0.0) > now
+        or left_until != health.confirm_until
+    ):
+        node = replace(node, health=_health(health, left_until, now))
     if (node.breaker.stats.last_change or 0.0) > now:
         node = replace(node, breaker=_breaker(node.breaker, now))
     if ramp is not None and ramp.since > now:
@@ -47,13 +56,18 @@ def _member(node: Member, now: float) -> Member:
     return node
 
 
-def _health(health: HealthState, now: float) -> HealthState:
+def _longest_confirmation(policy: HealthPolicy) -> float:
+    """Seconds from a failing check to the end of the time in which another checker is to make the next."""
+    return fast_interval(policy) + confirmation(policy)
+
+
+def _health(health: HealthState, left_until: float | None, now: float) -> HealthState:
     return replace(
         health,
         since=min(health.since, now),
         observed_at=_past(health.observed_at, now),
         first_bad_at=_past(health.first_bad_at, now),
-        confirm_until=_past(health.confirm_until, now),
+        confirm_until=left_until,
     )
 
 

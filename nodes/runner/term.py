@@ -71,7 +71,7 @@ class Term:
         self._keeper, self._egress, self._stopping = keeper, egress, stopping
         self._periodic, self._counters = periodic, counters
         self._loop = asyncio.get_running_loop()
-        self._began = time.time()
+        self._began = time.monotonic()
         self._specs: dict[int, CheckSpec] = {}
         self._config_version: int | None = None
         self._clock_offset = 0.0  # database clock minus ours, seconds
@@ -110,6 +110,10 @@ class Term:
     def _now(self) -> float:
         """The database's clock, as far as we know it."""
         return time.time() + self._clock_offset
+
+    def _here(self, instant: float | None) -> float | None:
+        """An instant of the database's clock by ours, which a probe looks at."""
+        return None if instant is None else instant - self._clock_offset
 
     async def _watch(self) -> None:
         while not self._ending.is_set():
@@ -155,7 +159,8 @@ class Term:
 
     def _start(self, each: Claim) -> None:
         self._timers.pop(each.node, None)
-        self._counters.started(max(0.0, self._now() - max(each.due_at, self._began + self._clock_offset)))
+        late = min(self._now() - each.due_at, time.monotonic() - self._began)  # what fell due before this term is not its lateness
+        self._counters.started(max(0.0, late))
         if each.first_bad_at is None:
             self._self_check.asking(each.node)
         task = self._loop.create_task(self._ask(each))
@@ -171,7 +176,11 @@ class Term:
             )
         else:
             if spec.kind == "push":
-                spec = replace(spec, last_heartbeat_at=each.last_heartbeat_at, listening_since=self._periodic.listening_since)
+                spec = replace(
+                    spec,
+                    last_heartbeat_at=self._here(each.last_heartbeat_at),
+                    listening_since=self._here(self._periodic.listening_since),
+                )
             observation = await probe(spec, self._egress)
         observation = discount(observation, stalled=self._lag.stalled_since(start, time.monotonic()))
         shifted = replace(observation, started_at=observation.started_at + self._clock_offset, checker=self._keeper.slot.host)
