@@ -23,35 +23,49 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-class ShowSigns(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
-    """The worker's own loop shows its supervisor that it turns.
+class PatientSigns:
+    """Shows the supervisor that a loop of Celery turns.
 
-    While the broker is away that loop waits inside kombu for as long as a minute; a thread shows the signs so long.
+    While the broker is away such a loop waits inside kombu for as long as a minute; a thread shows the signs so long.
     """
 
-    requires = ("celery.worker.components:Timer",)
-
-    def __init__(self, worker: Any, **_: Any) -> None:
+    def __init__(self) -> None:
         self._sign = SignOfLife()
         self._turned_at = boot_time()
         self._over = threading.Event()
 
-    def start(self, worker: Any) -> None:
-        """Called once the worker's timer is there."""
-        worker.timer.call_repeatedly(SIGN_EVERY, self._turned)
+    def start(self) -> None:
         threading.Thread(target=self._show, name="sign of life", daemon=True).start()
 
-    def stop(self, worker: Any) -> None:
-        """The worker ends in order."""
+    def stop(self) -> None:
         self._over.set()
 
-    def _turned(self) -> None:
+    def turned(self) -> None:
+        """The loop has turned."""
         self._turned_at = boot_time()
 
     def _show(self) -> None:
         while not self._over.wait(SIGN_EVERY):
             if boot_time() - self._turned_at < LONGEST_WAIT:
                 self._sign.show()
+
+
+class ShowSigns(bootsteps.StartStopStep):  # type: ignore[misc] # Celery ships no types
+    """The worker's own loop shows its supervisor that it turns."""
+
+    requires = ("celery.worker.components:Timer",)
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        self._signs = PatientSigns()
+
+    def start(self, worker: Any) -> None:
+        """Called once the worker's timer is there."""
+        worker.timer.call_repeatedly(SIGN_EVERY, self._signs.turned)
+        self._signs.start()
+
+    def stop(self, worker: Any) -> None:
+        """The worker ends in order."""
+        self._signs.stop()
 
 
 app.steps["worker"].add(ShowSigns)

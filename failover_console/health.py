@@ -19,10 +19,13 @@ from alerts.services.dead_mans_switch import last_calls
 from alerts.services.health import alert_troubles
 from failover_console.metrics import Console
 from failover_console.metrics import Scope as MetricsScope
+from failover_console.silence_watch import database_silent_for
 from nodes.ledger.rows import Cursor
 from nodes.ledger.silence import look_for_silence
 from nodes.models import Scope
 from nodes.views.bearer import refusal
+
+HANGING = 5.0  # s without an answer to this process's own watch, which asks each second
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ _log = logging.getLogger(__name__)
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """200 when this process reaches its database, else 503; asks nothing that other processes could have broken."""
+    if database_silent_for() > HANGING:
+        return JsonResponse({"status": "no database"}, status=503)
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -71,6 +76,8 @@ def _switch() -> dict[str, object]:
 
 
 def _answer(troubles: Callable[[], list[str]], more: Callable[[], dict[str, object]] = dict) -> JsonResponse:
+    if database_silent_for() > HANGING:  # a question would hang with it
+        return JsonResponse({"status": "failing", "troubles": ["The database does not answer."]}, status=503)
     try:
         found, shown = troubles(), more()
     except Error as error:

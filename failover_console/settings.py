@@ -238,8 +238,10 @@ CELERY_BEAT_ENABLE_REMOTE_CONTROL = True  # answers `inspect ping`, so that a he
 # hours of them, with no worker there, are a few megabytes at the broker.
 _EXPIRES = 7200  # s
 _TICK = {"schedule": 1.0, "options": {"expires": _EXPIRES}}
+CELERY_BEAT_SCHEDULER = "failover_console.scheduler:SignedScheduler"
 CELERY_BEAT_SCHEDULE = {
     "checks": {"task": "nodes.run_checks", **_TICK},
+    "checks elsewhere": {"task": "nodes.run_checks", **_TICK},  # the worker that waits next: one alone may take every single tick
     "alerts": {"task": "alerts.run_alerts", **_TICK},
     "roll up": {"task": "nodes.roll_up", "schedule": 60.0, "options": {"expires": _EXPIRES}},
     "partitions": {"task": "nodes.keep_partitions", "schedule": 60.0, "options": {"expires": _EXPIRES}},  # soon after a start

@@ -35,7 +35,7 @@ def child(name: str, argv: Sequence[str], signs: Path, given: Mapping[str, str] 
     """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
     ours = {"DATA_DIR": str(settings.DATA_DIR), sign_of_life.DIRECTORY: str(signs)}
     environment = os.environ | ours | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT} | dict(given or {})
-    watched = name == "web" or name in processes.WORKERS
+    watched = name in ("web", "beat") or name in processes.WORKERS
     return ChildProcess(
         name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment, shows_signs=watched
     )

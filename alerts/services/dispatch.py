@@ -102,6 +102,14 @@ ORDER BY n.destination_id, (n.severity = 'critical') DESC, n.due_at, n.id
 """
 
 
+def pull_in(now: datetime) -> None:
+    """The clock was set back to now: nothing waits for an instant that it was given before."""
+    Destination.objects.filter(next_send_at__gt=now).update(next_send_at=now)
+    Notification.objects.filter(status=Notification.Status.PENDING, due_at__gt=now).update(due_at=now)
+    lease = now + timedelta(seconds=LEASE)
+    Notification.objects.filter(status=Notification.Status.LEASED, lease_until__gt=lease).update(lease_until=lease)
+
+
 def expire_superseded(now: datetime) -> int:
     """Supersede messages that a later one replaces, give up those that are too old; returns how many messages ended."""
     with connection.cursor() as cursor:

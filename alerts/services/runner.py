@@ -7,6 +7,7 @@ Its lease makes it one runner a host; several hosts may run at once, the leases 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import random
@@ -34,7 +35,7 @@ from nodes.ledger.lease_keeper import LeaseKeeper
 from nodes.ledger.leases import Slot, give_back
 from nodes.ledger.rows import Row
 from nodes.ledger.silence_sweep import SilenceSweep
-from nodes.sign_of_life import SignOfLife
+from nodes.sign_of_life import SignOfLife, boot_time
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ MOST_IN_FLIGHT = 32
 POLL = 0.2  # s
 _CHORES_EVERY = 1.0  # s: the row of this runner, clock, superseded messages, successor
 _RECONNECT = 0.25  # s
+SET_BACK = 2.0  # s by which the database's clock was set back, from which what waits is due at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ class _Term:
         self._next_chores = self._next_switch = 0.0
         self._signed = False
         self.clock_offset = timedelta()
+        self._boot_at = -math.inf
 
     @property
     def is_over(self) -> bool:
@@ -234,6 +237,10 @@ class _Term:
         row = self._connection.execute("SELECT clock_timestamp() AS now").fetchone()
         assert row is not None  # a SELECT of a function answers
         self.clock_offset = row["now"] - timezone.now()
+        began = row["now"].timestamp() - boot_time()  # the boot, by the database's clock
+        if began < self._boot_at - SET_BACK:
+            dispatch.pull_in(row["now"])
+        self._boot_at = began
 
     def _sign(self) -> None:
         slot = self._keeper.slot

@@ -158,7 +158,7 @@ def node(node_id: int, now: datetime) -> Screen | None:
     context: dict[str, Any] = {
         "node": found,
         "row": row,
-        "definitions": tuple(Check.objects.filter(node=found)),
+        "definitions": tuple(Check.objects.defer("headers").filter(node=found)),
         "now": now,
         "checked_at": fleet.checked_at,
         **history,

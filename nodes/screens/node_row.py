@@ -116,6 +116,8 @@ class NodeRow:
         """Its state in a word: the admin state where a person took it out, else its health."""
         if self.admin != AdminState.ENABLED:
             return AdminWords(self.admin).label
+        if self.unconfirmed:
+            return "failing"
         return "stale" if self.stale and self.health != Health.FAILED else str(self.health)
 
     @property
@@ -156,6 +158,11 @@ class NodeRow:
     def waits_for_health(self) -> bool:
         """Open, but no trial before health is back."""
         return self.trial_at is not None and self.health == Health.FAILED
+
+    @property
+    def unconfirmed(self) -> bool:
+        """It fails as many checks as mark it, and no checker is believed, or another one has yet to look."""
+        return self.fails >= self.failure_threshold and self.health not in (Health.FAILED, Health.RECOVERING)
 
     @property
     def _failures(self) -> str:

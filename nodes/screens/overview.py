@@ -16,6 +16,7 @@ from nodes.engine.guards import in_force
 from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
 from nodes.ledger.intervals import stale
+from nodes.ledger.leases import ALIVE
 from nodes.ledger.runners import CLOCK_OFF
 from nodes.screens.node_row import NodeRow, Rank, node_row
 
@@ -95,9 +96,11 @@ class PoolRow:
             return PoolStatus.DEGRADED if self.failover_pending else PoolStatus.IDLE
         if all(node.health == Health.UNKNOWN for node in enabled):
             return PoolStatus.UNKNOWN
-        if not self.eligible:
+        if not any(node.eligible and not node.unconfirmed for node in self.nodes):
             return PoolStatus.DOWN
-        out = self.eligible < len(enabled) or self.failover_pending or self.low_capacity
+        out = (
+            any(node.unconfirmed for node in enabled) or self.eligible < len(enabled) or self.failover_pending or self.low_capacity
+        )
         return PoolStatus.DEGRADED if out else PoolStatus.HEALTHY
 
     @property
@@ -137,7 +140,7 @@ class Overview:
         return at
 
 
-_FLEET = """
+_FLEET = f"""
 SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f.isolated AS fleet_isolated,
        c.checked_at, c.overdue,
        (SELECT json_agg(json_build_array(host, reason, extract(epoch FROM since)::float8) ORDER BY host)
@@ -148,7 +151,8 @@ FROM (SELECT max(checked_at) AS checked_at,
                  WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)
              ) AS overdue
       FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
-     (SELECT count(*) FILTER (WHERE kind = 'checks') AS runners, count(*) FILTER (WHERE kind = 'alerts') AS alert_runners,
+     (SELECT (SELECT count(*) FROM nodes_lease WHERE kind = 'checks' AND {ALIVE}) AS runners,
+             (SELECT count(*) FROM nodes_lease WHERE kind = 'alerts' AND {ALIVE}) AS alert_runners,
              coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness,
              json_object_agg(host, clock_ahead) FILTER (WHERE abs(clock_ahead) > %(clock_off)s) AS clocks_off
       FROM nodes_runner WHERE seen_at > now() - make_interval(secs => %(silent)s)) r,

@@ -9,8 +9,10 @@ from django.views.decorators.http import require_POST
 from nodes import operations
 from nodes.forms.outcomes import LARGEST_BODY, UnreadableError, parse
 from nodes.ledger.clock import database_now
-from nodes.models import Scope
+from nodes.models import Node, Scope
 from nodes.views.bearer import refusal
+
+RETRY_AFTER = 10  # s
 
 
 @csrf_exempt  # a bearer token comes with no cookie; `refusal` takes no session here
@@ -28,8 +30,12 @@ def outcomes(request: HttpRequest, pk: int) -> JsonResponse:
         return _problem(400, str(error))
     try:
         node = operations.report_outcomes(pk, report)
-    except operations.Refused:
-        return _problem(404, "there is no such node, or it was removed")
+    except operations.Refused as refused:
+        if not Node.objects.filter(pk=pk, removed_at=None).exists():
+            return _problem(404, "there is no such node, or it was removed")
+        answer = _problem(503, f"not counted, report again later: {refused}")
+        answer["Retry-After"] = str(RETRY_AFTER)
+        return answer
     return JsonResponse(
         {
             "node": node.id,

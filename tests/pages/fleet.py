@@ -6,12 +6,25 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
+from django.utils import timezone
 from psycopg.rows import dict_row
 
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
 from nodes.ledger import Result, advance
-from nodes.models import BreakerPolicy, Check, CheckResult, FailoverPolicy, FleetState, Node, NodeState, Pool, PoolState, Runner
+from nodes.models import (
+    BreakerPolicy,
+    Check,
+    CheckResult,
+    FailoverPolicy,
+    FleetState,
+    Lease,
+    Node,
+    NodeState,
+    Pool,
+    PoolState,
+    Runner,
+)
 
 
 def policies(**changes: object) -> tuple[BreakerPolicy, FailoverPolicy]:
@@ -64,3 +77,13 @@ def rounds(
 def runners(now: datetime) -> None:
     for kind, slot in (("checks", 0), ("checks", 1), ("alerts", 0)):
         Runner.objects.create(host="console", slot=slot, kind=kind, pid=slot + 1, started_at=now, seen_at=now, lateness_p99=0.012)
+        ends = timezone.now() + timedelta(seconds=6)  # leases are of the database's own time
+        Lease.objects.create(
+            term_number=len(Lease.objects.all()) + 1,
+            host="console",
+            slot=slot,
+            kind=kind,
+            pid=slot + 1,
+            pid_started=1,
+            deadline=ends,
+        )

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from nodes import operations
 from nodes.engine.enums import Verdict
-from nodes.models import Event, Failover, Incident, Node, NodeState, Pool, Runner
+from nodes.models import Event, Failover, Incident, Lease, Node, NodeState, Pool
 from tests.pages import fleet
 
 LIVE = {"HX-Request": "true", "HX-Target": "live"}
@@ -107,7 +107,7 @@ def test_the_dashboard_is_never_green_while_nobody_is_notified(viewer: Client, n
     fleet.rounds(fleet.pool("Quiet", "quiet", ["q-1"], now), now, 2)
     fleet.runners(now)
     assert viewer.get(reverse("nodes:dashboard")).context["headline"].tone == "ok"
-    Runner.objects.filter(kind="alerts").delete()
+    Lease.objects.filter(kind="alerts").delete()
     shown = viewer.get(reverse("nodes:dashboard")).context["headline"]
     assert (shown.tone, shown.sentence.rpartition("; ")[2]) == ("warn", "nobody is notified: no alert runner lives")
 
