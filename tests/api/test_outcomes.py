@@ -145,3 +145,10 @@ def test_times_may_be_written_or_counted_and_never_lie_ahead() -> None:
 def test_an_entry_without_a_time_is_of_now(now: Any) -> None:
     instant = (now + timedelta(seconds=0)).timestamp()
     assert parse(b'{"outcomes": [{"success": 1}]}', instant).calls[0].at == instant
+
+
+def test_a_node_of_a_pool_that_cannot_be_decided_is_not_said_to_be_gone(node: Node, token: Token) -> None:
+    NodeState.objects.exclude(node=node).update(health="so-so")
+    answer = send(node, {"outcomes": [{"failure": 1}]}, token("outcomes"))
+    assert (answer.status_code, answer["Retry-After"]) == (503, "10")
+    assert answer.json()["error"].startswith("not counted, report again later: ")

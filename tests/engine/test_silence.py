@@ -304,3 +304,21 @@ def test_every_silence_is_told_by_one_trouble_at_the_most_and_each_ends_once(mov
     whole.mute = set()
     whole.pass_time(60)
     assert not whole.open()
+
+
+@pytest.mark.parametrize("nodes", [2, 4])
+def test_when_half_of_them_answer_again_the_rest_is_told_by_itself(nodes: int) -> None:
+    whole = fleet(1, nodes)
+    whole.mute = set(whole.heard)
+    whole.pass_time(120)
+    whole.mute = set(sorted(whole.heard)[: nodes // 2])
+    whole.pass_time(120)
+    assert whole.types() == [(None, "checks_missing"), (None, "checks_resumed"), (1, "node_stale")]
+
+
+def test_runners_that_begin_again_and_again_do_not_keep_a_pools_silence_from_being_told() -> None:
+    node = Watched("a", stale=True, alone=True, lasting=True, interval=INTERVAL, observed_at=0.0, asked_at=0.0)
+    begun = FleetSilence(100.0, 2, 1, 0, 1.0, 1, 3.0, "")
+    assert of_pool(PoolSilence(1, "api", {1: node}), begun, fleet_told=False) == (Told(), ())
+    _, told = of_pool(PoolSilence(1, "api", {1: node}), begun, fleet_told=False, patient=False)
+    assert [each.type for each in told] == [EventType.CHECKS_MISSING]

@@ -10,6 +10,8 @@ import os
 import signal
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 
 import psutil
@@ -130,6 +132,17 @@ def test_a_part_that_hangs_while_a_node_fails_costs_seconds_and_nothing_else(pro
     eventually(lambda: product.healthy() and VICTIMS[victim](product), 30, f"{victim} runs again")
 
 
+def answers(product: Product, path: str) -> int:
+    """The status of the answer, 0 when none comes within 2 s."""
+    try:
+        with urllib.request.urlopen(f"{product.address}{path}", timeout=2) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as refused:
+        return refused.code
+    except OSError:
+        return 0
+
+
 def test_a_database_that_stands_still_is_made_up_for_when_it_goes_on(product: Product) -> None:
     asked_again = ask_every(product, *INTERVALS["2 and 1 s"])
     story = Story(product)
@@ -137,7 +150,10 @@ def test_a_database_that_stands_still_is_made_up_for_when_it_goes_on(product: Pr
     stopped = [postmaster.pid, *(child.pid for child in postmaster.children(recursive=True))]
     product.switch(NODE, "refuse")
     _send(stopped, signal.SIGSTOP)
-    threading.Event().wait(AWAY)
+    until = time.monotonic() + AWAY
+    for path in ("/healthz", "/health/checks", "/health/alerts"):
+        eventually(lambda path=path: answers(product, path) == 503, AWAY, f"{path} says so")
+    threading.Event().wait(max(0.0, until - time.monotonic()))
     _send(stopped, signal.SIGCONT)
     eventually(lambda: story.count("health_check_failed"), asked_again, "it is asked again")
     eventually(lambda: story.count("failover_completed"), asked_again + 15, "the failover is verified")

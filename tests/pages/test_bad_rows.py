@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -43,6 +44,14 @@ def breaker_policy(**columns: object) -> Spoil:
     return lambda: BreakerPolicy.objects.filter(name="own").update(**columns)
 
 
+def _seal_with_a_lost_key() -> None:
+    """What another key sealed, as the column holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE nodes_check SET headers = 'garbage' WHERE node_id = (SELECT id FROM nodes_node WHERE name = 'api-2')"
+        )
+
+
 def pool_state(**columns: object) -> Spoil:
     return lambda: PoolState.objects.filter(pool__slug="public-api").update(**columns)
 
@@ -55,6 +64,7 @@ BAD: dict[str, Spoil] = {
     "breaker state": node(breaker_state="ajar"),
     "breaker mode": node(breaker_mode="telepathic"),
     "breaker opened by": node(breaker_opened_by="ghosts", breaker_state="open"),
+    "a secret without its key": _seal_with_a_lost_key,
     "last verdict": node(last_verdict="maybe"),
     "guard of a failure": node(failure={"cause": "health", "refused_by": "astrology", "receivers": []}),
     "shape of a failure": node(failure=["of", "another", "version"]),
