@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from nodes.engine import belief
 from nodes.engine.belief import Checker, Checkers, Doubt, Evidence, Isolation, Told
 from nodes.engine.types import Hold
-from nodes.ledger import clock, rows
+from nodes.ledger import rows
 from nodes.ledger.fleet import wake_all
 from nodes.ledger.history import append
 from nodes.ledger.intervals import FAST_INTERVAL
@@ -42,6 +42,11 @@ class Sighting:
     asked: int = 0
     asked_failing: int = 0
     askable: bool = False
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether this part of the evidence would do: the whole can only where some part does."""
+        return self.failing > belief.THRESHOLD * self.observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +92,13 @@ def look(connection: psycopg.Connection[Row], slot: Slot, term_number: int, sigh
         if not cursor.rowcount:
             return None
         evidence = _evidence(cursor, slot.host)
-        changed = _change(cursor, partial(_judge, host=slot.host, evidence=evidence))
-        cursor.execute(
-            """SELECT f.believed, c.doubt <> '' AS isolated, c.healthy FROM nodes_fleetstate f JOIN nodes_checker c ON c.host = %s
-               WHERE f.id = 1""",
-            (slot.host,),
-        )
-        row = cursor.fetchone()
-    if row is None:
-        return Standing(changed=changed)
-    return Standing(row["believed"], row["isolated"], frozenset(row["healthy"]) if row["isolated"] else frozenset(), changed)
+        known = _read(cursor)
+        changed = _change(cursor, partial(_judge, host=slot.host, evidence=evidence), known)
+        if changed is not None:
+            known = _read(cursor)
+    checker = known.checkers.of(slot.host)
+    healthy = frozenset(known.healthy.get(slot.host, ())) if checker.isolation else frozenset()
+    return Standing(len(known.checkers.believed), checker.isolation is not None, healthy, bool(changed))
 
 
 def judge_lateness(cursor: Cursor, host: str) -> bool:
@@ -109,7 +111,7 @@ def judge_lateness(cursor: Cursor, host: str) -> bool:
     )
     row = cursor.fetchone()
     lateness = float(row["lateness"]) if row else 0.0
-    return _change(cursor, lambda known, now: belief.judge_lateness(known, host, lateness, now))
+    return bool(_change(cursor, lambda known, now: belief.judge_lateness(known, host, lateness, now)))
 
 
 def note_stall(cursor: Cursor, host: str) -> None:
@@ -124,7 +126,7 @@ def note_answer(cursor: Cursor, witness: str, node: int, *, confirmed: bool) -> 
 
 def believe(cursor: Cursor, host: str, actor: str) -> bool:
     """A person believes an isolated checker; False when it is not isolated."""
-    return _change(cursor, lambda known, now: belief.believe(known, host, actor, now))
+    return bool(_change(cursor, lambda known, now: belief.believe(known, host, actor, now)))
 
 
 def askable(cursor: Cursor, host: str, *, limit: int) -> tuple[list[int], int | None]:
@@ -152,6 +154,7 @@ def askable(cursor: Cursor, host: str, *, limit: int) -> tuple[list[int], int | 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
+    now: float  # by the database's clock
     checkers: Checkers
     block: Hold | None  # as stored
     believed: int
@@ -162,16 +165,22 @@ def _judge(known: Checkers, now: float, *, host: str, evidence: Evidence) -> Tol
     return belief.judge(known, host, evidence, now)
 
 
-def _change(cursor: Cursor, act: Callable[[Checkers, float], Told], *, without_term: int = 0) -> bool:
-    """Judge, and if that changes anything, judge again under the fleet's lock and write it; True when people see a change."""
-    known = _read(cursor, without_term)
-    judged, _ = act(known.checkers, clock.now(cursor))
+def _change(
+    cursor: Cursor, act: Callable[[Checkers, float], Told], known: _Known | None = None, *, without_term: int = 0
+) -> bool | None:
+    """Judge, and if that changes anything, judge again under the fleet's lock and write it.
+
+    None when nothing changes, else whether people see the change.
+    """
+    known = known or _read(cursor, without_term)
+    judged, _ = act(known.checkers, known.now)
     same = without_term or (judged.block == known.block and len(judged.believed) == known.believed)
     if same and judged == known.checkers:
-        return False
+        return None
     with cursor.connection.transaction():
         lock_fleet(cursor, exclusive=True)
-        known, now = _read(cursor, without_term), clock.now(cursor)
+        known = _read(cursor, without_term)
+        now = known.now
         judged, events = act(known.checkers, now)
         for each in judged.all:
             if each != known.checkers.of(each.host):
@@ -191,12 +200,21 @@ FROM nodes_checker c ORDER BY c.host
 """
 
 
-def _read(cursor: Cursor, without_term: int) -> _Known:
-    cursor.execute("SELECT isolated, believed, nobody_since, nobody_told FROM nodes_fleetstate WHERE id = 1")
-    fleet = cursor.fetchone() or {"isolated": None, "believed": 1, "nobody_since": None, "nobody_told": False}
+_READ_FLEET = """
+SELECT f.isolated, coalesce(f.believed, 1) AS believed, f.nobody_since, coalesce(f.nobody_told, false) AS nobody_told,
+       extract(epoch FROM clock_timestamp())::float8 AS now
+FROM (VALUES (1)) one LEFT JOIN nodes_fleetstate f ON f.id = 1
+"""
+
+
+def _read(cursor: Cursor, without_term: int = 0) -> _Known:
+    cursor.execute(_READ_FLEET)
+    fleet = cursor.fetchone()
+    assert fleet is not None  # a row, whether the fleet has one or not
     cursor.execute(_READ, (without_term,))
     found = cursor.fetchall()
     return _Known(
+        fleet["now"],
         Checkers(tuple(_checker(row) for row in found), seconds(fleet["nobody_since"]), fleet["nobody_told"]),
         rows.hold(fleet["isolated"]),
         fleet["believed"],

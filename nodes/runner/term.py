@@ -207,12 +207,12 @@ class Term:
         leases.give_back(self._writes, self._keeper.term_number)
 
     async def _flush(self) -> None:
-        """Write what gathered; before failures count, this checker is judged by them, and in the shadow nothing counts."""
+        """Write what gathered; before many failures count, this checker is judged by them, and in the shadow nothing counts."""
         batch, self._results = self._results, []
         if not batch:
             return
-        if any(seen.verdict == Verdict.FAIL for _, seen in batch):
-            await self._look()
+        if any(seen.verdict == Verdict.FAIL for _, seen in batch) and (sighting := self._sighting()).doubtful:
+            await self._look(sighting)
         if self._periodic.standing.shadow:
             await self._drop_all()
             return
@@ -220,8 +220,8 @@ class Term:
         if changed:
             self._hints.put(changed)
 
-    async def _look(self) -> None:
-        changed = await self._loop.run_in_executor(self._writer, self._periodic.look, self._sighting())
+    async def _look(self, sighting: Sighting) -> None:
+        changed = await self._loop.run_in_executor(self._writer, self._periodic.look, sighting)
         if changed:
             self._hints.put(())
 
