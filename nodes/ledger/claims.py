@@ -62,7 +62,7 @@ WHERE s.node_id = due.node_id AND p.pool_id = s.pool_id AND n.id = s.node_id AND
   AND b.id = g.breaker_policy_id
 RETURNING s.node_id, s.pool_id, s.token, s.version, s.due_at, s.last_beat_at, s.first_bad_at,
           {INTERVAL} AS interval, {FAST_INTERVAL} AS fast_interval, s.failure IS NOT NULL AS failing, {fast_path.OPEN} AS fast_path,
-          CASE WHEN s.confirm_until IS NOT NULL THEN s.seen_by ELSE '{{}}' END AS seen_by,
+          CASE WHEN s.confirm_until IS NOT NULL THEN s.seen_by END AS seen_by,
           (SELECT config_version FROM fleet) AS config_version, clock_timestamp() AS database_now
 """
 
@@ -92,7 +92,7 @@ def _claim(row: Row) -> Claim:
         fast_interval=row["fast_interval"],
         last_heartbeat_at=seconds(row["last_beat_at"]),
         first_bad_at=seconds(row["first_bad_at"]),
-        seen_by=tuple(row["seen_by"]),
+        seen_by=tuple(row["seen_by"] or ()),
     )
 
 

@@ -32,5 +32,9 @@ STALE_AT = f"coalesce(s.observed_at, s.health_since) + make_interval(secs => {_S
 
 
 def stale(now: str = "now()") -> str:
-    """Whether the node is stale at the instant `now` (an SQL expression); as `nodes.engine.health.stale`."""
-    return f"(s.stale OR (s.admin_state <> '{AdminState.DISABLED}' AND coalesce({STALE_AT} < {now}, false)))"
+    """Whether the node is stale at the instant `now` (an SQL expression); as `nodes.engine.health.stale`.
+
+    Its interval is asked for only when it was silent for the shortest time that could do.
+    """
+    silent = f"coalesce(s.observed_at, s.health_since) < {now} - make_interval(secs => {SHORTEST_SILENCE}) AND {STALE_AT} < {now}"
+    return f"(s.stale OR (s.admin_state <> '{AdminState.DISABLED}' AND coalesce({silent}, false)))"

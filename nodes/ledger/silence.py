@@ -24,7 +24,7 @@ SET_BACK = 2.0  # s that a verdict may lie ahead of now
 OTHERS_HEARD = 5.0  # s after a node became stale in which others are heard before it is silent alone
 
 _WATCHED = f"""
-watched AS MATERIALIZED (
+watched AS (
     SELECT n.id, n.name, s.pool_id, s.observed_at, s.checked_at, s.health_since, {INTERVAL} AS interval, {stale()} AS stale,
            {STALE_AT} AS stale_at, CASE WHEN s.last_verdict = 'unknown' THEN s.last_message ELSE '' END AS trouble
     FROM nodes_nodestate s

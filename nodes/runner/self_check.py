@@ -31,6 +31,7 @@ class SelfCheck:
         self._answers: dict[int, tuple[bool, float]] = {}  # while isolated: node -> failed, until
         self._in_flight: set[int] = set()  # healthy before, asked and not yet answered
         self._canaries: dict[str, tuple[int, str]] = {}  # failed in a row, and with which words
+        self.isolated = False  # its checker is: what nodes answer counts for the way back
         self.askable = True  # while isolated: there is a node to ask
 
     def asking(self, node: int) -> None:
@@ -42,7 +43,8 @@ class SelfCheck:
         window = 2 * fast_interval
         was_bad = first_bad_at is not None and first_bad_at < observation.started_at - window
         self._in_flight.discard(node)
-        self.answered(node, observation)
+        if self.isolated:
+            self.answered(node, observation)
         if observation.verdict == Verdict.UNKNOWN or was_bad:
             self._observed.pop(node, None)
         else:

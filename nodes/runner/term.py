@@ -226,6 +226,7 @@ class Term:
             self._hints.put(())
 
     def _sighting(self) -> Sighting:
+        self._self_check.isolated = self._periodic.standing.isolated
         return self._self_check.sighting(self._now(), self._periodic.standing.healthy)
 
     async def _drop_all(self) -> None:
