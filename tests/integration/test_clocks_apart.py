@@ -163,6 +163,14 @@ def serves(port: int) -> bool:
         return False
 
 
+def dated_otherwise(product: Product, began_at: object) -> list[int]:
+    """Results and events dated before a test began, and ahead of now: their numbers must not grow."""
+    counts = """SELECT count(*) FILTER (WHERE at < %s - interval '5 s') AS before,
+                       count(*) FILTER (WHERE at > now() + interval '2 s') AS ahead FROM {}"""
+    rows = [product.rows(counts.format(table), began_at)[0] for table in ("nodes_checkresult", "nodes_event")]
+    return [row[name] for row in rows for name in ("before", "ahead")]
+
+
 @pytest.mark.parametrize("seconds", [60, -60])
 def test_a_web_process_with_another_clock_makes_nobody_stale_and_is_named(product: Product, seconds: int) -> None:
     last = last_event(product)
@@ -173,10 +181,12 @@ def test_a_web_process_with_another_clock_makes_nobody_stale_and_is_named(produc
         answer = json.loads(ask(port, f"/api/v1/nodes/{node}/outcomes", bearer, {"outcomes": [{"success": 5}]}))
         assert (answer["breaker"], answer["health"]) == ("closed", "healthy")
         named = f'failover_host_clock_ahead_seconds{{host="{OTHER}"}} '
-        found = eventually(
-            lambda: [x for x in ask(port, "/metrics", bearer).splitlines() if x.startswith(named)], 30, "it is named"
-        )
-        assert float(found[0].removeprefix(named)) == pytest.approx(seconds, abs=2.0)
+
+        def ahead() -> list[float]:
+            return [float(x.removeprefix(named)) for x in ask(port, "/metrics", bearer).splitlines() if x.startswith(named)]
+
+        # a worker that the test before fooled is named with it for as long as it counts as seen
+        eventually(lambda: [x for x in ahead() if abs(x - seconds) < 2.0], 60, "it is named, and by how much")
     assert not product.rows("SELECT 1 FROM nodes_nodestate WHERE stale")
     assert told(product, last) == []
 
@@ -184,6 +194,8 @@ def test_a_web_process_with_another_clock_makes_nobody_stale_and_is_named(produc
 @pytest.mark.parametrize("seconds", [3600, -3600])
 def test_a_check_worker_with_another_clock_takes_ticks_and_checks_by_the_databases(product: Product, seconds: int) -> None:
     last, node = last_event(product), product.rows("SELECT id FROM nodes_node WHERE name = 'model-b'")[0]["id"]
+    began_at = product.rows("SELECT now() AS at")[0]["at"]
+    otherwise = dated_otherwise(product, began_at)
     secret = secrets.token_urlsafe(24)
     product.rows(
         "UPDATE nodes_check SET kind = 'push', push_digest = %s WHERE node_id = %s RETURNING id",
@@ -211,9 +223,7 @@ def test_a_check_worker_with_another_clock_takes_ticks_and_checks_by_the_databas
     finally:
         product.rows("UPDATE nodes_check SET kind = 'http' WHERE node_id = %s RETURNING id", node)
         product.rows("UPDATE nodes_fleetstate SET config_version = config_version + 1 RETURNING id")
-    off = "SELECT count(*) AS n FROM {} WHERE at NOT BETWEEN now() - interval '10 minutes' AND now() + interval '2 s'"
-    assert product.rows(off.format("nodes_checkresult"))[0]["n"] == 0
-    assert product.rows(off.format("nodes_event"))[0]["n"] == 0
+    assert all(now <= then for now, then in zip(dated_otherwise(product, began_at), otherwise, strict=True))
     assert {each["type"] for each in told(product, last)} <= {"node_marked_failed", "breaker_opened"}
 
 

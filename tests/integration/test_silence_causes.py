@@ -21,6 +21,11 @@ from tests.alerts import history
 from tests.integration.silences import later, live, look, send
 from tests.product import eventually
 
+KEY_LOST = (
+    "cannot be checked: the secret in its headers cannot be read with today's ENCRYPTION_KEYS: "
+    "put the former key back, or enter them again"
+)
+
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
 
@@ -87,7 +92,7 @@ def what_is_allowed_shrank(console: Console) -> None:
 CAUSES = [
     (nobody_asks, "no check runner lives"),
     (the_resolver_is_gone, "the last check said: our resolver failed for localhost: Temporary failure in name resolution"),
-    (a_key_is_lost, "the last check said: no check is configured, or its secret cannot be read"),
+    (a_key_is_lost, f"the last check said: {KEY_LOST}"),
     (what_is_allowed_shrank, "which checks may not reach; EGRESS_ALLOW can name networks that they may"),
 ]
 
@@ -138,7 +143,7 @@ def test_a_secret_of_one_node_is_a_warning_that_lists_it(console: Console) -> No
     event = Event.objects.get(type="node_stale")
     assert event.message == (
         "api: no check of b had a result for too long, it keeps its share and takes over from nobody: "
-        "the last check of b said: no check is configured, or its secret cannot be read"
+        f"the last check of b said: {KEY_LOST}"
     )
     send(receiver)
     assert Alert.objects.get(destination=chat).severity == "warning"
