@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from nodes.ledger import fast_path
 from nodes.ledger.intervals import FAST_INTERVAL, INTERVAL
-from nodes.ledger.leases import ALIVE
+from nodes.ledger.leases import ALIVE, RELEASE
 from nodes.ledger.rows import Cursor, Row, seconds
 
 
@@ -96,16 +96,9 @@ def _claim(row: Row) -> Claim:
     )
 
 
-# Rows are locked by id, as every decision about a pool does.
-_RELEASE = """
-WITH mine AS MATERIALIZED (SELECT node_id FROM nodes_nodestate WHERE owner = %s ORDER BY node_id FOR UPDATE)
-UPDATE nodes_nodestate s SET owner = NULL, version = version + 1 FROM mine WHERE s.node_id = mine.node_id
-"""
-
-
 def release(cursor: Cursor, lease: int) -> None:
     """Give back all nodes of this lease, due as they are."""
-    cursor.execute(_RELEASE, (lease,))
+    cursor.execute(RELEASE, (lease,))
 
 
 def check_again(cursor: Cursor, lease: int, nodes: Sequence[int]) -> None:

@@ -27,6 +27,13 @@ LONGEST = 2 * LENGTH  # s ahead; a deadline beyond was written by a clock that h
 ALIVE = f"(deadline > now() AND deadline <= now() + make_interval(secs => {LONGEST}))"
 
 
+# What a lease has claimed is free, due as it is; rows are locked by id, as every decision about a pool does.
+RELEASE = """
+WITH mine AS MATERIALIZED (SELECT node_id FROM nodes_nodestate WHERE owner = %s ORDER BY node_id FOR UPDATE)
+UPDATE nodes_nodestate s SET owner = NULL, version = version + 1 FROM mine WHERE s.node_id = mine.node_id
+"""
+
+
 class Slot(NamedTuple):
     """A place in which at most one runner of its kind works, by host and number."""
 
@@ -84,11 +91,7 @@ def has_successor(connection: psycopg.Connection[Row], term_number: int) -> bool
 def give_back(connection: psycopg.Connection[Row], term_number: int) -> None:
     """End the lease, in order: the slot and what was claimed are free at once."""
     with connection.transaction():
-        connection.execute(
-            """WITH mine AS MATERIALIZED (SELECT node_id FROM nodes_nodestate WHERE owner = %s ORDER BY node_id FOR UPDATE)
-               UPDATE nodes_nodestate s SET owner = NULL, version = version + 1 FROM mine WHERE s.node_id = mine.node_id""",
-            (term_number,),
-        )
+        connection.execute(RELEASE, (term_number,))
         connection.execute("DELETE FROM nodes_lease WHERE term_number = %s", (term_number,))
 
 

@@ -382,27 +382,3 @@ def test_no_secret_is_stored_in_plain_or_shown(incident: Incident, pager: Destin
         assert secret not in leased
         assert not any(secret in row for row in rows)
     assert receiver.arrived  # they were used all the same
-
-
-def test_a_batch_that_takes_long_is_committed_and_the_rest_follows(
-    incident: Incident, pager: Destination, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        add_event(EventType.EVENT_GIVEN_UP, Severity.CRITICAL)
-    waiting = Outbox.objects.count()
-    monkeypatch.setattr(routing, "LONGEST_BATCH", 0.0)
-    for left in range(waiting - 1, -1, -1):
-        assert routing.route(at(10)) == 1
-        assert Outbox.objects.count() == left
-    assert routing.route(at(10)) == 0
-
-
-def test_a_clock_that_was_set_back_makes_all_that_waits_due(incident: Incident, pager: Destination) -> None:
-    fail(incident)
-    later, receiver = at(3600), Receiver()
-    dispatch_due(receiver, later)
-    add_event(EventType.EVENT_GIVEN_UP, Severity.CRITICAL)
-    routing.route(later)
-    assert dispatch.claim(at(0), room=32, owner=ME) == []
-    dispatch.pull_in(at(0))
-    assert len(dispatch.claim(at(0), room=32, owner=ME)) == 1
