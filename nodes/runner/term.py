@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -79,6 +80,7 @@ class Term:
         self._asking: set[asyncio.Task[None]] = set()
         self._results: list[tuple[Claim, Observation]] = []
         self._stores_from = 0.0  # monotonic: when results are stored again
+        self._turned_away_at = -math.inf  # monotonic: when the database last turned some away
         self._lag = LoopLag(time.monotonic())
         self._self_check = SelfCheck()
         self._hints = live.Hints()
@@ -290,7 +292,7 @@ class Term:
                 written = fast_path.write(cursor, passes)
                 self._store(cursor, [Result(c.node, c.term_number, o) for c, o in plain if c.node in written])
         except psycopg.errors.CheckViolation as error:
-            self._give_up_storing(error)
+            self._was_turned_away(error)
             return self._write_passes(plain)
         return written
 
@@ -298,11 +300,15 @@ class Term:
         if results and time.monotonic() >= self._stores_from:
             store_results(cursor, results)
 
-    def _give_up_storing(self, error: psycopg.Error) -> None:
-        """No partition takes the results: what they say about the nodes counts all the same."""
-        if time.monotonic() < self._stores_from:
+    def _was_turned_away(self, error: psycopg.Error) -> None:
+        """A row may meet a change of partitions once; if none takes it then, what it says about the node counts all the same."""
+        now = time.monotonic()
+        if now < self._stores_from:
             raise error
-        self._stores_from = time.monotonic() + STORE_AGAIN
+        turned_away_at, self._turned_away_at = self._turned_away_at, now
+        if now - turned_away_at > 1.0:
+            return
+        self._stores_from = now + STORE_AGAIN
         _log.error("results are not stored for %.0f s, does housekeeping run? %s", STORE_AGAIN, error)
 
     def _advance(self, pool: int, results: list[Result]) -> bool:
@@ -314,7 +320,7 @@ class Term:
         except PoolGoneError:
             return False
         except psycopg.errors.CheckViolation as error:
-            self._give_up_storing(error)
+            self._was_turned_away(error)
             return self._advance(pool, results)
         except psycopg.OperationalError as error:
             if self._writes.closed:
