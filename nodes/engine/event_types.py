@@ -23,6 +23,7 @@ class Scope(StrEnum):
     NODE = "node"
     POOL = "pool"
     CHECKER = "checker"
+    DESTINATION = "destination"
     FLEET = "fleet"
 
 
@@ -33,6 +34,10 @@ class TroubleType(StrEnum):
     INCIDENT = "incident"
     HIGH_LOAD = "high_load"
     LOW_CAPACITY = "low_capacity"
+    POOL_DOWN = "pool_down"
+    TRIAL_STARVED = "trial_starved"
+    DESTINATION_FAILING = "destination_failing"
+    DESTINATION_QUIET = "destination_quiet"
     CHECKER_ISOLATED = "checker_isolated"
     NO_CHECKER_BELIEVED = "no_checker_believed"
     CHECKS_MISSING = "checks_missing"
@@ -66,7 +71,7 @@ class Stakes:
     share: int = 0
     ever_eligible: bool = False
     guard: Guard | None = None
-    silences: bool = False  # a destination of alerts gets nothing for now
+    of_critical_rule: bool = False  # a destination that a rule for critical events notifies
 
 
 def by_share(stakes: Stakes) -> Severity:
@@ -75,13 +80,13 @@ def by_share(stakes: Stakes) -> Severity:
 
 
 def by_guard(stakes: Stakes) -> Severity:
-    """critical when panic or no candidate refuses, else warning"""
-    return Severity.CRITICAL if stakes.guard in (Guard.PANIC, Guard.NO_CANDIDATE) else Severity.WARNING
+    """warning when a pause or isolation refuses, which tell themselves, else critical"""
+    return Severity.WARNING if stakes.guard in (Guard.PAUSED, Guard.CHECKER_ISOLATED) else Severity.CRITICAL
 
 
-def by_silence(stakes: Stakes) -> Severity:
-    """warning when a destination gets no alerts for now, else info"""
-    return Severity.WARNING if stakes.silences else Severity.INFO
+def by_rules(stakes: Stakes) -> Severity:
+    """critical when a rule for critical events notifies the destination, else warning"""
+    return Severity.CRITICAL if stakes.of_critical_rule else Severity.WARNING
 
 
 SeverityRule = Callable[[Stakes], Severity]
@@ -162,6 +167,12 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             updates=_FAILURE,
             decisions=frozenset(ChangeKind),
         ),
+        EventType.FAILOVER_UNVERIFIED: Row(
+            "Of a pool that pages by impact: 30 s after a node was marked no receiver has been verified.",
+            _CRITICAL,
+            alertable=True,
+            updates=_FAILURE,
+        ),
         EventType.RECOVERY_STARTED: Row("A failing node passed its first check, or its first trial began.", updates=_FAILURE),
         EventType.RECOVERY_FAILED: Row("A recovering node failed again.", updates=_FAILURE),
         EventType.RECOVERY_COMPLETED: Row(
@@ -192,10 +203,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "A person enabled, drained or disabled a node, or put it in maintenance.", decisions=frozenset({_MANUAL, _RECOVERY})
         ),
         EventType.CONFIG_CHANGED: Row(
-            "A setting was edited; or a destination of alerts is waited for, answers again or was disabled.",
-            by_silence,
-            Scope.FLEET,
-            alertable=True,
+            "A setting was edited; or a destination of alerts was disabled by its own answer, or is removed.", scope=Scope.FLEET
         ),
         EventType.HIGH_LOAD: Row(
             "A node reported a load near its capacity three times in a row.",
@@ -208,7 +216,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         ),
         EventType.LOW_CAPACITY: Row(
             "Under half of a pool's weight is eligible.",
-            _WARNING,
+            _CRITICAL,
             Scope.POOL,
             alertable=True,
             of_incident=True,
@@ -220,6 +228,34 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             alertable=True,
             of_incident=True,
             ends=TroubleType.LOW_CAPACITY,
+            good=True,
+        ),
+        EventType.POOL_DOWN: Row(
+            "No node of a pool is eligible, though one was.",
+            _CRITICAL,
+            Scope.POOL,
+            alertable=True,
+            of_incident=True,
+            begins=TroubleType.POOL_DOWN,
+        ),
+        EventType.POOL_DOWN_ENDED: Row(
+            "A node of the pool is eligible again, or none is left that should be.",
+            scope=Scope.POOL,
+            alertable=True,
+            of_incident=True,
+            ends=TroubleType.POOL_DOWN,
+            good=True,
+        ),
+        EventType.TRIAL_STARVED: Row(
+            "A breaker that only calls can heal is half-open, and no call was reported for ten times its trial timeout.",
+            _WARNING,
+            alertable=True,
+            begins=TroubleType.TRIAL_STARVED,
+        ),
+        EventType.TRIAL_STARVED_ENDED: Row(
+            "A call was reported, the breaker left half-open, or checks count as its trials from now on.",
+            alertable=True,
+            ends=TroubleType.TRIAL_STARVED,
             good=True,
         ),
         EventType.CHECKER_ISOLATED: Row(
@@ -266,6 +302,34 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         ),
         EventType.EVENT_GIVEN_UP: Row(
             "The alert rules failed at an event three times; nobody is notified of it.", _CRITICAL, Scope.FLEET, alertable=True
+        ),
+        EventType.DESTINATION_FAILING: Row(
+            "A critical message to a destination was given up, or its oldest message has been due and unaccepted for 5 min.",
+            by_rules,
+            Scope.DESTINATION,
+            alertable=True,
+            begins=TroubleType.DESTINATION_FAILING,
+        ),
+        EventType.DESTINATION_ANSWERS: Row(
+            "It accepted a message, was disabled by a person, or is removed.",
+            scope=Scope.DESTINATION,
+            alertable=True,
+            ends=TroubleType.DESTINATION_FAILING,
+            good=True,
+        ),
+        EventType.DESTINATION_QUIET: Row(
+            "An enabled destination that a rule notifies has accepted no message for 7 days: send it a test message.",
+            _WARNING,
+            Scope.DESTINATION,
+            alertable=True,
+            begins=TroubleType.DESTINATION_QUIET,
+        ),
+        EventType.DESTINATION_QUIET_ENDED: Row(
+            "It accepted a message, is notified by no rule, was disabled, or is removed.",
+            scope=Scope.DESTINATION,
+            alertable=True,
+            ends=TroubleType.DESTINATION_QUIET,
+            good=True,
         ),
         EventType.POOL_UNDECIDED: Row(
             "Nothing could be decided about a pool in three tries and 30 s: a row of it cannot be read, or its policy cannot work.",
