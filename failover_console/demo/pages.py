@@ -64,10 +64,12 @@ class Pages:
     def _messages(self) -> Response:
         shown = [(datetime.fromtimestamp(each.at, UTC), each) for each in reversed(self._receiver.messages)]
         alerts = list(reversed(self._receiver.alerts))
-        return self._page("demo/messages.html", messages=shown, alerts=alerts, mode=self._receiver.mode, modes=list(ReceiverMode))
+        state = {"mode": self._receiver.mode, "modes": list(ReceiverMode), "woken": self._receiver.woken}
+        return self._page("demo/messages.html", messages=shown, alerts=alerts, **state)
 
     def _as_json(self) -> Response:
         body = {
+            "woken": self._receiver.woken,
             "messages": [asdict(each) for each in self._receiver.messages],
             "alerts": [asdict(each) | {"routing_key": "…" + each.routing_key[-4:]} for each in self._receiver.alerts],
         }

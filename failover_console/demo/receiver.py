@@ -47,6 +47,7 @@ class Message:
     title: str
     key: str
     body: dict[str, Any]
+    woke: bool = False  # it opened an alert; one that adds to an open alert wakes nobody
 
     @property
     def raw(self) -> str:
@@ -55,7 +56,7 @@ class Message:
 
 @dataclass
 class Alert:
-    """An alert as PagerDuty keeps it: opened by a trigger, acknowledged, resolved under the key that opened it."""
+    """An alert as PagerDuty keeps it: opened by a trigger, whose summary it keeps, acknowledged, resolved by the key that opened it."""
 
     key: str
     routing_key: str
@@ -110,9 +111,14 @@ class Receiver:
             return self._webhook(request)
         return Response(404, b"not found\n")
 
-    def _keep(self, service: str, action: str, title: str, key: str, body: dict[str, Any]) -> None:
+    @property
+    def woken(self) -> int:
+        """How often the person on call was woken: once for each alert that was opened."""
+        return len(self.alerts)
+
+    def _keep(self, service: str, action: str, title: str, key: str, body: dict[str, Any], *, woke: bool = False) -> None:
         self._count += 1
-        self.messages.append(Message(self._count, time.time(), service, action, title, key, body))
+        self.messages.append(Message(self._count, time.time(), service, action, title, key, body, woke))
 
     def _too_many(self, who: str, burst: int, window: float) -> bool:
         recent, now = self._recent[who], time.monotonic()
@@ -136,9 +142,11 @@ class Receiver:
         if self._too_many(event["routing_key"], PAGERDUTY_BURST, PAGERDUTY_WINDOW):
             return _json(429, {"status": "throttle exceeded", "message": "Requests for this service are arriving too quickly."})
         key = event.get("dedup_key") or hashlib.md5(request.body, usedforsecurity=False).hexdigest()
+        before = self.woken
         self._change_alert(event, key)
         title = event.get("payload", {}).get("summary", "") or next((a.title for a in self.alerts if a.key == key), key)
-        self._keep("pagerduty", event["event_action"], title, key, {**event, "routing_key": "…" + event["routing_key"][-4:]})
+        kept = {**event, "routing_key": "…" + event["routing_key"][-4:]}
+        self._keep("pagerduty", event["event_action"], title, key, kept, woke=self.woken > before)
         return _json(202, {"status": "success", "message": "Event processed", "dedup_key": key})
 
     def _change_alert(self, event: dict[str, Any], key: str) -> None:
@@ -148,7 +156,7 @@ class Receiver:
             case "trigger" if alert is None:
                 self.alerts.append(Alert(key, routing, event["payload"]["summary"], event["payload"]["severity"], time.time()))
             case "trigger" if alert is not None:
-                alert.triggers, alert.severity = alert.triggers + 1, event["payload"]["severity"]
+                alert.triggers += 1
             case "acknowledge" if alert is not None:
                 alert.state = "acknowledged"
             case "resolve" if alert is not None:

@@ -50,6 +50,18 @@ async def test_an_alert_is_opened_acknowledged_and_resolved_under_its_key() -> N
     assert [each.state for each in receiver.alerts] == ["resolved", "triggered"]
 
 
+async def test_the_first_summary_is_kept_and_only_a_new_alert_wakes_somebody() -> None:
+    receiver = Receiver()
+    for summary, severity in (("one node down", "warning"), ("two nodes down", "critical")):
+        await page(receiver, event(payload={**PAYLOAD, "summary": summary, "severity": severity}))
+    (alert,) = receiver.alerts
+    assert (alert.title, alert.severity, receiver.woken) == ("one node down", "warning", 1)
+    assert [message.woke for message in receiver.messages] == [True, False]
+
+    await page(receiver, event(key="incident-1/2"))
+    assert receiver.woken == 2
+
+
 async def test_an_end_without_a_beginning_or_under_another_key_is_dropped() -> None:
     receiver = Receiver()
     await page(receiver, event("trigger"))
