@@ -10,6 +10,7 @@ from alerts.delivery.types import Disable, Outcome, Refused, Reply, RetryAfter
 LONGEST_RETRY_AFTER = 900.0  # s; a Retry-After beyond it is cut
 _SHORTEST_RETRY_AFTER = 1.0  # s
 _BUSY = frozenset({408, 425, 429})
+_FOR_GOOD = frozenset({400, 413, 422})  # for this message; whatever else is no answer of a receiver that works may be mended
 _AMBIGUOUS = frozenset({500, 502, 504})  # something behind the answering server may have taken the message
 _STEPS = (0.0, 2.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)  # s before the n-th attempt
 _LAST_STEP = 3600.0  # s, from then on
@@ -47,13 +48,12 @@ def classify(reply: Reply, now: float) -> Outcome | None:
     if status in _BUSY or status >= 500:
         seconds = retry_after(reply.headers.get("retry-after"), now)
         return RetryAfter(seconds, f"answered {status}", ambiguous=status in _AMBIGUOUS, status=status)
-    if 300 <= status < 400:
-        return Refused(f"answered {status}: redirects are never followed", status=status)
     if status == 410:
         return Refused("answered 410: gone for good", Disable.NOW, status)
-    if status == 404:
-        return Refused("answered 404: nothing is there", Disable.IF_REPEATED, status)
-    return Refused(f"answered {status}", status=status)
+    if status in _FOR_GOOD:
+        return Refused(f"answered {status}", status=status)
+    said = f"answered {status}: redirects are never followed" if 300 <= status < 400 else f"answered {status}"
+    return RetryAfter(retry_after(reply.headers.get("retry-after"), now), said, status=status)
 
 
 def iso(instant: float) -> str:

@@ -10,7 +10,7 @@ from math import inf
 
 from django.conf import settings
 
-from alerts.delivery.types import Refused, Reply, RetryAfter
+from alerts.delivery.types import Reply, RetryAfter
 from nodes.egress import DeliveryError, Egress, EgressRefusedError, NotSentError, open_webhook
 from nodes.sign_of_life import boot_time
 
@@ -41,14 +41,14 @@ def _egress() -> Egress:
     return Egress.for_webhooks(settings.EGRESS_ALLOW)
 
 
-def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply | RetryAfter | Refused:
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Reply | RetryAfter:
     """A `Post`; the address, which may be a secret, is in none of the sentences."""
     try:
         reply = open_webhook(_egress(), url, {**_AGENT, **headers}, body, timeout=TIMEOUT, may_send=_in_time)
     except NotSentError:
         return RetryAfter(None, "not sent: this process stood still, and the message may have become another's", ours=True)
     except EgressRefusedError as error:
-        return Refused(f"not sent: {error}")
+        return RetryAfter(None, f"not sent: {error}", ours=True)  # the setting may be mended
     except DeliveryError as error:
         return RetryAfter(None, str(error), ambiguous=error.ambiguous)
     return Reply(reply.status, reply.headers, reply.body)

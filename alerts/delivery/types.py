@@ -91,7 +91,6 @@ class Disable(StrEnum):
 
     NO = "no"
     NOW = "now"  # it is gone for good
-    IF_REPEATED = "if_repeated"  # once may be a deployment, three times in a row is gone
 
 
 @dataclass(frozen=True, slots=True)

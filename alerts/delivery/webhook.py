@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from alerts.delivery.answers import classify, iso
-from alerts.delivery.types import Accepted, Endpoint, Message, Outcome, Post, Refused, Reply
+from alerts.delivery.types import Accepted, Endpoint, Message, Outcome, Post, Reply, RetryAfter
 from alerts.rules import Action
 
 PREFIX = "whsec_"
@@ -36,7 +36,7 @@ def send(message: Message, endpoint: Endpoint, post: Post, now: float) -> Outcom
     try:
         signature = sign(endpoint.key, message.message_id, stamp, body)
     except SecretMalformedError as error:
-        return Refused(str(error.__doc__))
+        return RetryAfter(None, str(error.__doc__), ours=True)  # the secret may be mended
     reply = post(
         endpoint.address,
         body,

@@ -73,7 +73,11 @@ def answered(kind: Kind, status: int, body: bytes = b"", **headers: str) -> Outc
         (Kind.SLACK, 400, b"invalid_token", Refused("Slack says invalid_token", Disable.NOW, 400)),
         (Kind.SLACK, 404, b"channel_not_found", Refused("Slack says channel_not_found", Disable.NOW, 404)),
         (Kind.SLACK, 410, b"channel_is_archived", Refused("Slack says channel_is_archived", Disable.NOW, 410)),
-        (Kind.SLACK, 404, b"<html>", Refused("answered 404: nothing is there", Disable.IF_REPEATED, 404)),
+        (Kind.SLACK, 404, b"<html>", RetryAfter(None, "answered 404", status=404)),
+        (Kind.PAGERDUTY, 403, b"", RetryAfter(None, "answered 403", status=403)),
+        (Kind.PAGERDUTY, 401, b"", RetryAfter(None, "answered 401", status=401)),
+        (Kind.WEBHOOK, 413, b"", Refused("answered 413", Disable.NO, 413)),
+        (Kind.WEBHOOK, 422, b"", Refused("answered 422", Disable.NO, 422)),
         (Kind.SLACK, 500, b"rollup_error", RetryAfter(None, "answered 500", ambiguous=True, status=500)),
         (Kind.SLACK, 200, b"<html>", RetryAfter(None, "answered 200, but not with Slack's ok", ambiguous=True, status=200)),
         (Kind.PAGERDUTY, 202, b'{"status":"success"}', Accepted(202)),
@@ -82,7 +86,7 @@ def answered(kind: Kind, status: int, body: bytes = b"", **headers: str) -> Outc
         (Kind.PAGERDUTY, 503, b"", RetryAfter(None, "answered 503", status=503)),
         (Kind.PAGERDUTY, 200, b"", RetryAfter(None, "answered 200, PagerDuty answers 202", ambiguous=True, status=200)),
         (Kind.WEBHOOK, 204, b"", Accepted(204)),
-        (Kind.WEBHOOK, 302, b"", Refused("answered 302: redirects are never followed", Disable.NO, 302)),
+        (Kind.WEBHOOK, 302, b"", RetryAfter(None, "answered 302: redirects are never followed", status=302)),
         (Kind.WEBHOOK, 410, b"", Refused("answered 410: gone for good", Disable.NOW, 410)),
         (Kind.WEBHOOK, 408, b"", RetryAfter(None, "answered 408", status=408)),
     ],
@@ -229,7 +233,9 @@ def test_a_malformed_signing_secret_is_refused_before_anything_is_sent(key: str)
         asked.append(url)
         return Reply(200, {}, b"")
 
-    assert isinstance(send(make_message(), Endpoint(Kind.WEBHOOK, "https://x.example/", key), post, NOW), Refused)
+    outcome = send(make_message(), Endpoint(Kind.WEBHOOK, "https://x.example/", key), post, NOW)
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.ours  # the secret may be mended
     assert asked == []
 
 
@@ -298,7 +304,9 @@ def test_a_429_with_seconds_over_a_real_socket(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_redirect_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     moved = answers(reply("307 Temporary Redirect", b"", "Location: http://127.0.0.1:1/"))
-    assert isinstance(deliver(moved, monkeypatch, Kind.WEBHOOK), Refused)
+    outcome = deliver(moved, monkeypatch, Kind.WEBHOOK)
+    assert isinstance(outcome, RetryAfter)
+    assert "never followed" in outcome.reason
 
 
 def test_a_refused_connection_is_not_ambiguous(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,5 +322,5 @@ def test_a_refused_connection_is_not_ambiguous(monkeypatch: pytest.MonkeyPatch) 
 )
 def test_what_the_egress_rules_refuse_is_not_sent(url: str) -> None:
     outcome = send(make_message(), Endpoint(Kind.SLACK, url), transport.post, NOW)
-    assert isinstance(outcome, Refused)
-    assert outcome.disable is Disable.NO
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.ours  # the setting may be mended
