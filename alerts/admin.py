@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.forms import ModelForm
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
 
 from alerts.forms import DestinationForm, RuleForm
-from alerts.models import Attempt, Destination, Notification, Rule
+from alerts.models import Alert, Attempt, Destination, Notification, Rule
 from alerts.services import destinations
-from nodes import operations
+from alerts.services.destinations import OnlyOneError
 from nodes.admin.edits import AnyAdmin, RecordsEdits
 from nodes.admin.read_only import ReadOnly
 from nodes.ledger.clock import database_now
@@ -21,17 +25,6 @@ if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take
     AnyInline = admin.TabularInline[Any, Any]
 else:
     AnyInline = admin.TabularInline
-
-
-@admin.action(description="Remove: send nothing more, forget the secrets, keep the history", permissions=["change"])
-def remove(modeladmin: Any, request: HttpRequest, queryset: QuerySet[Destination]) -> None:
-    actor, now = request.user.get_username(), database_now()
-    removed = 0
-    for destination in queryset:
-        if destinations.remove(destination.pk, now):
-            operations.configuration_saved(destination, actor=actor, before={"removed": "no"}, after={"removed": "yes"})
-            removed += 1
-    messages.success(request, f"Destinations removed: {removed}.")
 
 
 @admin.register(Destination)
@@ -54,10 +47,9 @@ class DestinationAdmin(RecordsEdits):
     list_display = ("name", "kind", "enabled", "disabled_reason", "last_success_at", "last_failure_at", "last_failure")
     list_filter = ("kind", "enabled")
     search_fields = ("name",)
-    actions = (remove,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
-        present: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None)
+        present: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None, leaving_at=None)
         return present
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -65,17 +57,40 @@ class DestinationAdmin(RecordsEdits):
         return self.fields if obj else [name for name in self.fields if name not in self.readonly_fields]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
+        return self.has_change_permission(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions = super().get_actions(request)
+        actions.pop("delete_selected", None)  # one at a time: each removal may leave critical events without a reader
+        return actions
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            raise Http404
+        if not self.has_delete_permission(request, obj):
+            raise PermissionDenied
+        only_one = str(OnlyOneError.__doc__) if destinations.is_only_one(obj.pk) else ""
+        if request.method == "POST" and (not only_one or "although_only" in request.POST):
+            destinations.leave(obj.pk, database_now(), actor=request.user.get_username(), although_only=True)
+            messages.success(request, f"{obj} is removed as soon as it has accepted the last messages; its history is kept.")
+            return HttpResponseRedirect(reverse("admin:alerts_destination_changelist"))
+        still_open = Alert.objects.filter(destination=obj, resolved_at=None).count()
+        context = {
+            **self.admin_site.each_context(request), "opts": self.opts, "object": obj, "title": f"Remove {obj}",
+            "only_one": only_one, "still_open": still_open,
+        }  # fmt: skip  # few lines
+        return TemplateResponse(request, "admin/alerts/remove_destination.html", {**context, **(extra_context or {})})
 
     def save_model(self, request: HttpRequest, obj: Any, form: ModelForm[Any], change: bool) -> None:
         assert isinstance(form, DestinationForm)  # it is the form of this admin
         if change:
             columns = [name for name in form.changed_data if name in ("name", "enabled", "base_url")]
             obj.save(update_fields=[*columns, *form.changed_secrets])
-            if "enabled" in form.changed_data and obj.enabled:
-                destinations.on_enabled(obj.pk, database_now())
-            elif form.changed_secrets or "base_url" in form.changed_data:
-                destinations.on_endpoint_changed(obj.pk)
+            if "enabled" in form.changed_data:
+                (destinations.on_enabled if obj.enabled else destinations.on_disabled)(obj.pk, database_now())
+            if form.changed_secrets or "base_url" in form.changed_data:
+                destinations.on_endpoint_changed(obj.pk, database_now())
         else:
             obj.save()
         if form.made_secret:

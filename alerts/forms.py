@@ -133,14 +133,26 @@ class RuleForm(_RuleForm):
 
     class Meta:
         model = Rule
-        fields = ("name", "enabled", "order", "severities", "event_types", "pool", "tag", "destination_kind", "destinations")
+        fields = (
+            "name",
+            "enabled",
+            "order",
+            "severities",
+            "event_types",
+            "pool",
+            "tag",
+            "destination_kind",
+            "destinations",
+            "wait",
+        )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for name in ("destinations", "pool"):
             field = self.fields.get(name)
             if isinstance(field, forms.ModelChoiceField) and field.queryset is not None:
-                field.queryset = field.queryset.filter(removed_at=None)
+                present = field.queryset.filter(removed_at=None)
+                field.queryset = present.filter(leaving_at=None) if name == "destinations" else present
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -6,6 +6,7 @@ import uuid
 from urllib.parse import urlsplit
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
 
@@ -14,6 +15,7 @@ from nodes.models import Event, EventType, Incident, Pool, Severity
 from nodes.models.encrypted import EncryptedTextField, EncryptedTextUnreadableError
 
 PAGERDUTY_URL = "https://events.pagerduty.com"
+LONGEST_WAIT = 24 * 3600  # s
 SHOWN_LENGTH = 4  # characters of a secret that may be seen
 
 
@@ -76,13 +78,20 @@ class Destination(models.Model):
     )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
-    not_found = models.PositiveSmallIntegerField(default=0, editable=False)  # answers 404 in a row
     next_send_at = models.DateTimeField(null=True, editable=False)  # its rate, what its Retry-After asked, or its open circuit
     breaker = models.JSONField(null=True, editable=False)  # a snapshot of nodes.circuit; null: closed and new
     last_success_at = models.DateTimeField(null=True, editable=False)
     last_failure_at = models.DateTimeField(null=True, editable=False)
     last_failure = models.CharField(max_length=300, blank=True, default="", editable=False)
+    failing_since = models.DateTimeField(null=True, editable=False)  # told that it accepts nothing, see services.destination_watch
+    failing_why = models.CharField(max_length=300, default="", db_default="", editable=False)
+    quiet_told = models.BooleanField(default=False, db_default=False, editable=False)  # told that it has accepted nothing for days
+    # host -> connection errors in a row, and when the last one was (s): see services.precedence
+    unreachable_from = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()), editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
+    edited_at = models.DateTimeField(null=True, editable=False)  # its address, key or switch
+    leaving_at = models.DateTimeField(null=True, editable=False)  # it gets resolves alone, and is removed then
+    leaving_by = models.CharField(max_length=150, default="", db_default="", editable=False)
     removed_at = models.DateTimeField(null=True, editable=False)
 
     objects = _WithoutSecrets()
@@ -134,6 +143,12 @@ class Rule(models.Model):
         help_text="Every enabled destination of this kind, when none is chosen below.",
     )
     destinations = models.ManyToManyField(Destination, blank=True, related_name="rules")
+    wait = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        validators=[MaxValueValidator(LONGEST_WAIT)],
+        help_text="Seconds from the beginning of a trouble to its first message; one that ends sooner sends nothing.",
+    )
 
     class Meta:
         ordering = ("order", "name")
@@ -144,28 +159,37 @@ class Rule(models.Model):
     @property
     def notifies(self) -> str:
         """Its destinations in words."""
-        named = list(self.destinations.filter(removed_at=None).values_list("name", flat=True))
+        named = list(self.destinations.filter(removed_at=None, leaving_at=None).values_list("name", flat=True))
         return ", ".join(named) or f"every enabled destination of the kind {self.get_destination_kind_display()}"
 
 
 class Alert(models.Model):
-    """What one destination was sent about one subject (an incident, a lasting trouble), so that each trigger gets its resolve."""
+    """What one destination was told by one key, so that each trigger gets its resolve; the rows mirror `alerts.keys.Key`."""
 
     destination = models.ForeignKey(Destination, on_delete=models.PROTECT, related_name="alerts")
     incident = models.ForeignKey(Incident, on_delete=models.PROTECT, null=True, related_name="alerts")
-    subject = models.CharField(max_length=100)
+    subject = models.CharField(max_length=100)  # the trouble that opened it
     dedup_key = models.CharField(max_length=255)
+    number = models.PositiveIntegerField(default=1, db_default=1)  # among the keys of its incident
     severity = models.CharField(max_length=8, choices=AlertSeverity.choices)
-    nodes = ArrayField(models.BigIntegerField(), default=list)  # those whose failures it was notified of
+    # the troubles on it, each with the instant of its end (s) or null
+    troubles = models.JSONField(default=dict, db_default=models.Value({}, models.JSONField()))
+    nodes = ArrayField(models.BigIntegerField(), default=list)  # those whose loss of a share it was told of
     triggers = models.PositiveIntegerField(default=0)
+    acknowledgements = models.PositiveIntegerField(default=0, db_default=0)
+    resolves = models.PositiveIntegerField(default=0, db_default=0)
     acknowledged = models.BooleanField(default=False)
+    not_before = models.DateTimeField(null=True)  # its first message waits until then
     opened_with = EncryptedTextField(blank=True, default="")  # the key that opened it: PagerDuty drops what comes by another
     opened_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True)  # when its resolve was written
 
     class Meta:
         db_table = "alerts_page"  # as it was first called: a table in use is not renamed under what still reads it
-        indexes = (models.Index(fields=("subject",), name="alert_subject"),)
+        indexes = (
+            models.Index(fields=("subject",), name="alert_subject"),
+            models.Index(fields=("destination",), condition=models.Q(resolved_at=None), name="alert_open"),
+        )
         constraints = (models.UniqueConstraint(fields=("destination", "dedup_key"), name="one_alert_per_key"),)
 
     def __str__(self) -> str:

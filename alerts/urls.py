@@ -13,6 +13,7 @@ urlpatterns = [
     path("<int:pk>/", views.notification, name="notification"),
     path("<int:pk>/resend/", views.resend_notification, name="resend"),
     path("incident/<int:pk>/", views.incident_notifications, name="incident_notifications"),
+    path("banner/", views.banner, name="banner"),
     path("destinations/", views.destinations, name="destinations"),
     path("destinations/<int:pk>/test/", views.test_send, name="test_send"),
 ]

@@ -71,6 +71,16 @@ def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @require_GET
+def banner(request: HttpRequest) -> HttpResponse:
+    """The fragment for the dashboard: destinations that accept nothing, in case no other could be told of it."""
+    failing = Destination.objects.filter(removed_at=None).exclude(failing_since=None)
+    response = render(request, "alerts/banner.html", {"failing": failing})
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+@login_required
+@require_GET
 def destinations(request: HttpRequest) -> HttpResponse:
     """Where alerts go, the state of each destination, and the severities that no rule brings to one."""
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
@@ -89,7 +99,7 @@ def destinations(request: HttpRequest) -> HttpResponse:
 
 def _unrouted() -> list[str]:
     """Severities that no rule brings to an enabled destination, whatever the pool."""
-    enabled = Destination.objects.filter(enabled=True, removed_at=None, kind__in=Kind.values)
+    enabled = Destination.objects.filter(enabled=True, removed_at=None, leaving_at=None, kind__in=Kind.values)
     routed: set[str] = set()
     for rule in Rule.objects.filter(enabled=True, pool=None, tag="", event_types=[]):
         chosen = rule.destinations.values_list("pk", flat=True)

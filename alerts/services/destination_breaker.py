@@ -27,8 +27,8 @@ from nodes.circuit import BreakerPolicy, CallRejectedError, CircuitBreaker, Stat
 
 _log = logging.getLogger(__name__)
 
-# The wait doubles with each trial that fails, up to a minute, for the alert behind it may be urgent; one success closes it.
-POLICY = BreakerPolicy(failure_threshold=5, success_threshold=1, timeout=15.0, timeout_multiplier=2.0, max_timeout=60.0)
+# The wait stays short, for the alert behind it may be urgent; one success closes it.
+POLICY = BreakerPolicy(failure_threshold=5, success_threshold=1, timeout=10.0, max_timeout=10.0)
 _RATE_LIMITED = frozenset({425, 429})
 
 

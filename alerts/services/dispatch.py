@@ -1,29 +1,26 @@
-"""Leases due messages, one per destination, and records the outcome of each.
+"""Leases due messages, one per destination, and sends them; `outcomes` records what became of each.
 
-Input: notifications that wait, outcomes of sends.  Output: leased messages with their endpoints; attempts and new states.
+Input: notifications that wait.  Output: leased messages with their endpoints.
 Locks: the destination's row, then the notification's.  The sending itself happens outside any transaction, between
-`claim` and `record`; a process that dies there leaves a lease, and when it ends the message goes out again under the same
+`claim` and `outcomes.record`; a process that dies there leaves a lease, and when it ends the message goes out again under the same
 id, counted as a repeat.  Within one key messages keep their order: a resolve waits for its trigger.
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from alerts.delivery import SPACING, Accepted, Disable, Endpoint, Message, Outcome, Payload, Post, Refused, RetryAfter, send
-from alerts.delivery.answers import HORIZON, backoff
+from alerts.delivery import SPACING, Endpoint, Message, Outcome, Payload, Post, RetryAfter, send
+from alerts.delivery.answers import HORIZON
 from alerts.delivery.transport import starting_by
 from alerts.models import Alert, Attempt, Destination, Notification
 from alerts.rules import Action, Kind
-from alerts.services import destination_breaker, destinations
-from alerts.services.destination_breaker import Transition
-from alerts.services.payloads import humanize
+from alerts.services import destination_breaker, precedence
 from alerts.services.unreadable import of_destination
 from nodes.models.encrypted import EncryptedTextUnreadableError
 from nodes.sign_of_life import boot_time
@@ -31,11 +28,7 @@ from nodes.sign_of_life import boot_time
 LEASE = 12.0  # s; resolving, sending and reading end after 8
 START = 2.0  # s after its lease began in which a message must be on its way to the sender
 FIRST_BYTE = 8.0  # s after its lease began by which its first byte must be out: nobody else has it so soon
-NOT_FOUND_LIMIT = 3  # answers 404 in a row that disable a destination
 _log = logging.getLogger(__name__)
-
-_OPENING = ["trigger", "test"]
-_OF_A_RESOLVE = ("destination_id", "alert_id", "incident_id", "event_id", "action", "dedup_key", "severity", "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +40,22 @@ class Leased:
     message: Message
     endpoint: Endpoint | None  # None: its secrets cannot be read
     unreadable: str = ""  # why they cannot
+    host: str = ""  # that sends it
     taken_at: float = field(default_factory=boot_time)  # by the boot-time clock, before the lease was committed
 
 
-# A trigger that was never sent and whose resolve is written, or a message that a later one of the same key replaces.
+# A trigger that was never sent and whose resolve is written, or a message that a later one of the same key replaces.  A receiver
+# that knows keys is not sent again what may have arrived and is over: its resolve is enough, and another trigger would ring.
 # Rows that another process leases at this moment are left to it.
 _SUPERSEDED = """
-UPDATE alerts_notification SET status = 'superseded', outcome = 'superseded before it was sent' WHERE id IN (
-    SELECT n.id FROM alerts_notification n
-    WHERE n.status = 'pending' AND NOT n.may_have_arrived AND n.action IN ('trigger', 'acknowledge')
+UPDATE alerts_notification SET status = 'superseded', outcome = 'superseded by a later message' WHERE id IN (
+    SELECT n.id FROM alerts_notification n JOIN alerts_destination d ON d.id = n.destination_id
+    WHERE n.status = 'pending' AND n.action IN ('trigger', 'acknowledge')
       AND EXISTS (SELECT 1 FROM alerts_notification later
                   WHERE later.destination_id = n.destination_id AND later.dedup_key = n.dedup_key AND later.id > n.id
                     AND later.status = 'pending'
-                    AND (later.action = 'resolve' OR (n.action = 'trigger' AND later.action = 'trigger')))
+                    AND ((later.action = 'resolve' AND (NOT n.may_have_arrived OR d.kind <> 'slack'))
+                         OR (n.action = 'trigger' AND later.action = 'trigger' AND NOT n.may_have_arrived)))
     FOR UPDATE OF n SKIP LOCKED)
 """
 # A resolve or an acknowledgement of something of which nothing can have arrived.
@@ -120,12 +116,16 @@ def expire_superseded(now: datetime) -> int:
     return ended
 
 
-def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
-    """Lease the next due message of each free destination whose circuit lets it through, `room` of them at the most."""
+def claim(now: datetime, *, room: int, owner: uuid.UUID, host: str = "") -> list[Leased]:
+    """Lease the next due message of each free destination whose circuit lets it through, `room` of them at the most.
+
+    What `host` could not reach is left to another one that may.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(_READY, {"now": now, "room": room})
-            ready = destination_breaker.admit([row[0] for row in cursor.fetchall()], now)
+            free = _of_this_host([row[0] for row in cursor.fetchall()], host, now)
+            ready = destination_breaker.admit(free, now)
             if not ready:
                 return []
             # Asked after the lock, so that a lease that another dispatcher has just committed is seen.
@@ -135,7 +135,17 @@ def claim(now: datetime, *, room: int, owner: uuid.UUID) -> list[Leased]:
             pk__in=following, status__in=("pending", "leased")
         )
         tried = [_try_to_lease(notification, now, owner) for notification in unfinished.order_by("pk")]
-        return [leased for leased in tried if leased is not None]
+        return [replace(leased, host=host) for leased in tried if leased is not None]
+
+
+def _of_this_host(destinations: list[int], host: str, now: datetime) -> list[int]:
+    """Those that this host does not leave to another."""
+    remembered = Destination.objects.filter(pk__in=destinations).exclude(unreachable_from={})
+    unreachable = dict(remembered.values_list("pk", "unreachable_from"))
+    if not unreachable:
+        return destinations
+    living = precedence.living_hosts()
+    return [pk for pk in destinations if not precedence.gives_way(unreachable.get(pk, {}), host, living, now.timestamp())]
 
 
 def _try_to_lease(notification: Notification, now: datetime, owner: uuid.UUID) -> Leased | None:
@@ -205,132 +215,3 @@ def send_leased(leased: Leased, post: Post, now: float) -> Outcome:
         return RetryAfter(None, "not sent: this process stood still, and the message may have become another's", ours=True)
     with starting_by(leased.taken_at + FIRST_BYTE):
         return send(leased.message, leased.endpoint, post, now)
-
-
-def record(leased: Leased, outcome: Outcome, *, began: datetime, duration: float, now: datetime) -> int | None:
-    """Write what became of a message; returns the pool of its incident, to hint the browsers about."""
-    with transaction.atomic():
-        # The destination first, as in `claim`: one order of locks.
-        destination_id = Notification.objects.values_list("destination_id", flat=True).get(pk=leased.notification)
-        destination = Destination.objects.select_for_update().get(pk=destination_id)
-        notification = Notification.objects.select_for_update().get(pk=leased.notification)
-        still_leased = notification.status == Notification.Status.LEASED and notification.lease_owner == leased.owner
-        _record_attempt(notification, outcome, began, duration)
-        if still_leased:
-            _apply_outcome(notification, destination, outcome, now)
-        elif isinstance(outcome, Accepted) and notification.action in _OPENING:
-            _resolve_again(notification, now)
-        incident = notification.incident
-        return incident.pool_id if incident else None
-
-
-def _resolve_again(late: Notification, now: datetime) -> None:
-    """A trigger that was accepted after its lease was over may have opened again what was resolved meanwhile."""
-    same = Notification.objects.filter(destination_id=late.destination_id, dedup_key=late.dedup_key, action=Action.RESOLVE)
-    resolve = same.order_by("-sequence").first()
-    if resolve is None or same.filter(status=Notification.Status.PENDING).exists():
-        return  # none is written, or the one that is comes after this
-    same_words = {name: getattr(resolve, name) for name in _OF_A_RESOLVE}
-    Notification.objects.create(**same_words, sequence=resolve.sequence + 1, due_at=now, created_at=now)
-
-
-def _record_attempt(notification: Notification, outcome: Outcome, began: datetime, duration: float) -> None:
-    Attempt.objects.create(
-        notification=notification,
-        at=began,
-        outcome=_attempt_outcome(outcome),
-        ambiguous=isinstance(outcome, RetryAfter) and outcome.ambiguous,
-        status_code=outcome.status,
-        message="" if isinstance(outcome, Accepted) else outcome.reason[:300],
-        duration=duration,
-    )
-
-
-def _attempt_outcome(outcome: Outcome) -> str:
-    if isinstance(outcome, Accepted):
-        return Attempt.Outcome.ACCEPTED
-    return Attempt.Outcome.RETRY if isinstance(outcome, RetryAfter) else Attempt.Outcome.REFUSED
-
-
-def _apply_outcome(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
-    notification.attempts += 1
-    notification.lease_owner = notification.lease_until = None
-    notification.outcome = "accepted" if isinstance(outcome, Accepted) else outcome.reason[:300]
-    if isinstance(outcome, Accepted):
-        notification.status, notification.delivered_at = Notification.Status.DELIVERED, now
-        destination.last_success_at, destination.not_found = now, 0
-    elif isinstance(outcome, RetryAfter):
-        _postpone(notification, destination, outcome, now)
-    else:
-        _refuse(notification, destination, outcome, now)
-    if notification.status != Notification.Status.DELIVERED:
-        destination.last_failure_at, destination.last_failure = now, notification.outcome
-        _forget_key(notification)
-    _count_outcome(notification, destination, outcome, now)
-    notification.save(
-        update_fields=["attempts", "lease_owner", "lease_until", "outcome", "status", "delivered_at", "due_at", "may_have_arrived"]
-    )
-    destination.save(
-        update_fields=[
-            "last_success_at",
-            "last_failure_at",
-            "last_failure",
-            "not_found",
-            "next_send_at",
-            "breaker",
-            "enabled",
-            "disabled_reason",
-        ]
-    )
-
-
-def _postpone(notification: Notification, destination: Destination, outcome: RetryAfter, now: datetime) -> None:
-    pause = backoff(notification.attempts, random.random()) if outcome.seconds is None else outcome.seconds
-    notification.may_have_arrived |= outcome.ambiguous
-    notification.due_at = now + timedelta(seconds=pause)
-    if outcome.seconds is not None or outcome.status == 429:  # it limits the rate, whatever the message
-        destination.next_send_at = notification.due_at
-    if notification.due_at - notification.created_at > timedelta(seconds=HORIZON) or notification.action == Action.TEST:
-        notification.status = Notification.Status.DEAD
-    else:
-        notification.status = Notification.Status.PENDING
-
-
-def _refuse(notification: Notification, destination: Destination, outcome: Refused, now: datetime) -> None:
-    if outcome.disable is Disable.IF_REPEATED and notification.action != Action.TEST:
-        destination.not_found += 1
-        if destination.not_found < NOT_FOUND_LIMIT:
-            _postpone(notification, destination, RetryAfter(None, outcome.reason, status=outcome.status), now)
-            return
-    notification.status = Notification.Status.DEAD
-    gone = outcome.disable is Disable.NOW or (outcome.disable is Disable.IF_REPEATED and destination.not_found >= NOT_FOUND_LIMIT)
-    if gone and destination.enabled:
-        destination.enabled, destination.disabled_reason = False, outcome.reason[:300]
-        text = f"Alerts to {destination.name} are disabled: {outcome.reason}"
-        destinations.record_event(text, destination, now, silent=True)
-
-
-def _count_outcome(notification: Notification, destination: Destination, outcome: Outcome, now: datetime) -> None:
-    """Count the outcome in the destination's breaker, and record an event when its circuit opens, another when it closes."""
-    opened_at = destination_breaker.circuit_of(destination.breaker, now).opened_at
-    transition = destination_breaker.count_outcome(destination, outcome, now, by_hand=notification.action == Action.TEST)
-    if not destination.enabled:  # an event says already why nothing goes there
-        return
-    if transition is Transition.OPENED:
-        failed = f"{destination_breaker.POLICY.failure_threshold} sends in a row failed, the last: {notification.outcome}"
-        text = f"Alerts to {destination.name} wait: {failed}. Next try in {destination_breaker.POLICY.timeout:.0f} s"
-        destinations.record_event(text, destination, now, silent=True)
-    elif transition is Transition.CLOSED:
-        destination.next_send_at = now + timedelta(seconds=SPACING[Kind(destination.kind)])
-        destinations.make_due(destination.pk)
-        text = f"Alerts to {destination.name} go out again: it answered after {humanize(now, opened_at or now)}"
-        destinations.record_event(text, destination, now, silent=False)
-
-
-def _forget_key(notification: Notification) -> None:
-    """Forget a key by which nothing can have arrived: a corrected one is used at the next attempt."""
-    if notification.alert_id is None or notification.may_have_arrived:
-        return
-    opening = Notification.objects.filter(alert_id=notification.alert_id, action__in=_OPENING).exclude(pk=notification.pk)
-    if not opening.filter(delivered_at__isnull=False).exists() and not opening.filter(may_have_arrived=True).exists():
-        Alert.objects.filter(pk=notification.alert_id).update(opened_with="")

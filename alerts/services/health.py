@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import connection
-from django.db.models import Q
 from psycopg.rows import dict_row
 
-from alerts.models import Destination, Notification, Rule
-from alerts.services.destination_breaker import circuit_of
+from alerts.models import Destination, Notification
+from alerts.services import in_force
 from nodes.engine.enums import Severity
 from nodes.engine.silence import QUIET
 from nodes.ledger.clock import database_now
@@ -19,7 +18,6 @@ from nodes.ledger.silence import look_for_silence
 
 LONGEST_ROUTING = 60.0  # s an event may wait
 LONGEST_CRITICAL = timedelta(seconds=120)  # that a critical message may wait, unless another destination may take its place
-FAILING = timedelta(minutes=5)  # of an open circuit, after which a destination is failing
 LONGEST_OVERDUE = 60.0  # s that a check may be overdue
 
 _LOOK = f"""
@@ -67,27 +65,13 @@ def _critical_waits(now: datetime) -> bool:
             status__in=(Notification.Status.PENDING, Notification.Status.LEASED),
             severity=Severity.CRITICAL.value,
             created_at__lt=now - LONGEST_CRITICAL,
+            due_at__lt=now + LONGEST_CRITICAL,  # not one that its rule lets wait
             destination__enabled=True,
             destination__removed_at=None,
         ).values_list("destination_id", flat=True)
     )
     if not waiting:
         return False
-    enabled = Destination.objects.filter(enabled=True, removed_at=None).values_list("pk", "breaker")
-    failing = {pk for pk, breaker in enabled if _is_failing(breaker, now)}
-    return not waiting <= failing or not _of_critical_rules() - failing
-
-
-def _is_failing(breaker: dict[str, object] | None, now: datetime) -> bool:
-    opened_at = circuit_of(breaker, now).opened_at
-    return opened_at is not None and opened_at <= now - FAILING
-
-
-def _of_critical_rules() -> set[int]:
-    """The enabled destinations that some rule sends critical messages to."""
-    found: set[int] = set()
-    for rule in Rule.objects.filter(enabled=True, severities__contains=[Severity.CRITICAL.value]).prefetch_related("destinations"):
-        named = Q(pk__in=[each.pk for each in rule.destinations.all()])
-        chosen = named if rule.destinations.all() else Q(kind=rule.destination_kind)
-        found |= set(Destination.objects.filter(chosen, enabled=True, removed_at=None).values_list("pk", flat=True))
-    return found
+    failing = set(Destination.objects.exclude(failing_since=None).values_list("pk", flat=True))
+    rules = in_force.load()
+    return not waiting <= failing or not (rules.of_critical_rules() & rules.enabled.keys()) - failing

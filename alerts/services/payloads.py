@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,10 +17,12 @@ from nodes.models import Event, Failover, Incident
 
 _MINUTE = 60  # s
 _HOUR = 60 * _MINUTE
+_MOST_SENTENCES = 5
 
 
-def payload_of(event: Event, action: Action, severity: str) -> Payload:
-    """The payload about an event, worded as the opening, the acknowledgement or the end of its alert."""
+def payload_of(told: Sequence[Event], action: Action, severity: str) -> Payload:
+    """The payload about these events, the gravest first, worded as the opening, the acknowledgement or the end of a key."""
+    event = told[0]
     incident = event.incident
     pool = event.pool
     common: dict[str, Any] = {
@@ -35,7 +38,39 @@ def payload_of(event: Event, action: Action, severity: str) -> Payload:
     }
     if incident is not None:
         common |= {"incident": incident.pk, "since": iso(incident.opened_at.timestamp())}
-    return _worded(event, incident, action, common)
+    if action is Action.RESOLVE:
+        return _ended(event, incident, common)
+    if action is Action.ACKNOWLEDGE and incident is not None:
+        note, by = incident.acknowledgement, incident.acknowledged_by or event.actor
+        return Payload(title=incident.summary, text=event.message, by=by, note=note, **common)
+    return Payload(title=incident.summary if incident else event.message, text=_news(told), did=what_was_done(event), **common)
+
+
+def _news(told: Sequence[Event]) -> str:
+    """What happened, a sentence an event, in the order in which it did."""
+    said = list(dict.fromkeys(event.message for event in sorted(told, key=lambda event: event.pk)))
+    more = [f"and {len(said) - _MOST_SENTENCES} more"] if len(said) > _MOST_SENTENCES else []
+    return "; ".join(said[:_MOST_SENTENCES] + more)
+
+
+def _ended(event: Event, incident: Incident | None, common: dict[str, Any]) -> Payload:
+    """The end of what a key told; of an incident that goes on, or of its last failure."""
+    if incident is None or incident.closed_at is None:
+        return Payload(title=event.message, text=incident.summary if incident else event.message, **common)
+    text = f"Over after {humanize(incident.closed_at, incident.opened_at)}. Last: {event.message}"
+    return Payload(title=incident.summary, text=text, until=iso(incident.closed_at.timestamp()), **common)
+
+
+def leaving_payload(name: str, now: datetime, severity: str) -> Payload:
+    """What a destination is told of each open key when it is removed."""
+    return Payload(
+        title="No longer reported here",
+        text=f"{name} is removed from the failover console; this may go on, look at the console.",
+        severity=severity,
+        at=iso(now.timestamp()),
+        url=settings.PUBLIC_URL + reverse("nodes:dashboard"),
+        console=settings.PUBLIC_URL,
+    )
 
 
 def plain_payload(event: Event, severity: str) -> Payload:
@@ -50,20 +85,6 @@ def plain_payload(event: Event, severity: str) -> Payload:
         type=event.type,
         event=event.pk,
     )
-
-
-def _worded(event: Event, incident: Incident | None, action: Action, common: dict[str, Any]) -> Payload:
-    if action is Action.RESOLVE:
-        if incident is None:
-            return Payload(title=event.message, text=event.message, **common)
-        ended = incident.closed_at or event.at
-        text = f"Over after {humanize(ended, incident.opened_at)}. Last: {event.message}"
-        return Payload(title=incident.summary, text=text, until=iso(ended.timestamp()), **common)
-    if action is Action.ACKNOWLEDGE and incident is not None:
-        note, by = incident.acknowledgement, incident.acknowledged_by or event.actor
-        return Payload(title=incident.summary, text=event.message, by=by, note=note, **common)
-    text = incident.summary if incident else event.message
-    return Payload(title=event.message, text=text, did=what_was_done(event), **common)
 
 
 def humanize(end: datetime, start: datetime) -> str:

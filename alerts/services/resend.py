@@ -23,7 +23,12 @@ def resend(notification_id: int, *, actor: str, now: datetime) -> None:
         # The destination first, as everywhere: one order of locks.
         destination_id = Notification.objects.values_list("destination_id", flat=True).get(pk=notification_id)
         destination = Destination.objects.select_for_update().get(pk=destination_id)
-        notification = Notification.objects.select_for_update(of=("self",)).select_related("incident").get(pk=notification_id)
+        notification = (
+            Notification.objects.select_for_update(of=("self",))
+            .select_related("incident", "alert")
+            .defer("alert__opened_with")
+            .get(pk=notification_id)
+        )
         if reason := _refusal(notification, destination):
             raise NotResentError(reason)
         notification.status, notification.due_at, notification.created_at = Notification.Status.PENDING, now, now
@@ -37,10 +42,12 @@ def _refusal(notification: Notification, destination: Destination) -> str:
         return f"It was not given up: it is {notification.get_status_display()}."
     if notification.action == Action.TEST:
         return "Send a new test message from the page of destinations."
-    if destination.removed_at is not None:
+    if destination.removed_at is not None or destination.leaving_at is not None:
         return f"{destination.name} was removed."
     if not destination.enabled:
         return f"{destination.name} is disabled: enable it in the admin first."
+    if notification.action == Action.TRIGGER and notification.alert is not None and notification.alert.resolved_at is not None:
+        return "Its key is resolved and is not used again; what goes on is told by a new key within a minute."
     over = notification.incident is not None and notification.incident.closed_at is not None
     if over and notification.action == Action.TRIGGER:
         return "Its incident is over; an alert now would wake somebody for nothing."

@@ -25,7 +25,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 
 from alerts.delivery import Outcome, Post, RetryAfter
-from alerts.services import dispatch, routing
+from alerts.services import destination_watch, destinations, dispatch, outcomes, reconcile, routing
 from alerts.services.dead_mans_switch import LEASE, STOP_TIMEOUT, Caller
 from alerts.services.dispatch import Leased
 from nodes import live
@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 MOST_IN_FLIGHT = 32
 POLL = 0.2  # s
 _CHORES_EVERY = 1.0  # s: the row of this runner, clock, superseded messages, successor
+_LOOK_AGAIN_EVERY = 60.0  # s: reconciliation
 _RECONNECT = 0.25  # s
 SET_BACK = 2.0  # s by which the database's clock was set back, from which what waits is due at once
 
@@ -57,8 +58,8 @@ class _Sent:
 class Dispatcher:
     """Routes, leases, sends and records; `round` is one turn of it."""
 
-    def __init__(self, post: Post) -> None:
-        self._post = post
+    def __init__(self, post: Post, host: str = "") -> None:
+        self._post, self._host = post, host
         self._owner = uuid.uuid4()
         self._answers: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._unrecorded: list[_Sent] = []
@@ -73,7 +74,7 @@ class Dispatcher:
         if routed:
             dispatch.expire_superseded(now)
         room = MOST_IN_FLIGHT - self.in_flight
-        leased = dispatch.claim(now, room=room, owner=self._owner) if room else []
+        leased = dispatch.claim(now, room=room, owner=self._owner, host=self._host) if room else []
         for each in leased:
             self.in_flight += 1
             threading.Thread(target=self._send, args=(each, now), name=f"send {each.notification}", daemon=True).start()
@@ -100,7 +101,7 @@ class Dispatcher:
         recorded = 0
         while self._unrecorded:  # kept when the database is away, so that nothing is sent twice for it
             sent = self._unrecorded[0]
-            pool = dispatch.record(sent.leased, sent.outcome, began=sent.began, duration=sent.duration, now=now)
+            pool = outcomes.record(sent.leased, sent.outcome, began=sent.began, duration=sent.duration, now=now)
             self._unrecorded.pop(0)
             self.in_flight -= 1
             recorded += 1
@@ -132,13 +133,14 @@ def serve(stopping: Callable[[], bool], post: Post) -> str:
     """Work a term in this host's slot; returns at once when it is taken.  The answer says which."""
     try:
         slot = connect("failover alerts slot")
-        keeper = LeaseKeeper.take(slot, Slot("alerts", socket.gethostname()))
+        slot_host = socket.gethostname()
+        keeper = LeaseKeeper.take(slot, Slot("alerts", slot_host))
     except psycopg.OperationalError:
         return "the database is away"  # the next tick asks again
     if keeper is None:
         slot.close()
         return "the slot is taken"
-    dispatcher = Dispatcher(post)
+    dispatcher = Dispatcher(post, slot_host)
     term = _Term(keeper, slot)
     try:
         _work(dispatcher, term, stopping)
@@ -181,7 +183,7 @@ class _Term:
         self._sign_of_life = SignOfLife()
         self._silence = SilenceSweep()
         self._switch = Caller(keeper.slot.host)
-        self._next_chores = self._next_switch = 0.0
+        self._next_chores = self._next_switch = self._next_look = 0.0
         self._signed = False
         self.clock_offset = timedelta()
         self._boot_at = -math.inf
@@ -202,9 +204,19 @@ class _Term:
             self._connection = connect("failover alerts slot")
         self._look_at_the_clock()
         self._silence.each_second(self._connection)
-        dispatch.expire_superseded(timezone.now() + self.clock_offset)
+        self._watch(timezone.now() + self.clock_offset)
         self._sign()
         self._keeper.hand_over(self._connection)
+
+    def _watch(self, now: datetime) -> None:
+        """What nobody waits for: messages that are over, destinations that fail or leave, and each minute all that was told."""
+        dispatch.expire_superseded(now)
+        destination_watch.watch(now)
+        destinations.finish_leaving(now)
+        if time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + _LOOK_AGAIN_EVERY
+            destination_watch.watch_quiet(now)
+            reconcile.reconcile(now)
 
     def after_full_turn(self) -> None:
         """Called when a turn has routed, leased and recorded: the dead man's switch, once a second."""

@@ -1,6 +1,6 @@
 """Sends a test message: a notification like any other, sent while the person who asked for it waits.
 
-Locks: those of `dispatch.record`; none while it sends.
+Locks: those of `outcomes.record`; none while it sends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from alerts.delivery import Payload, Post
 from alerts.delivery.answers import iso
 from alerts.models import Destination, Installation, Notification
 from alerts.rules import Action, Kind
-from alerts.services import dispatch
+from alerts.services import dispatch, outcomes
 
 LIMIT = 10  # tests a minute and user
 _WINDOW = timedelta(minutes=1)
@@ -38,7 +38,7 @@ def send_test(destination: Destination, *, actor: str, now: datetime, post: Post
     began = time.monotonic()
     outcome = dispatch.send_leased(leased, post, now.timestamp())
     duration = time.monotonic() - began
-    dispatch.record(leased, outcome, began=now, duration=duration, now=now + timedelta(seconds=duration))
+    outcomes.record(leased, outcome, began=now, duration=duration, now=now + timedelta(seconds=duration))
     notification = Notification.objects.get(pk=leased.notification)
     if notification.status == Notification.Status.DELIVERED and destination.kind == Kind.PAGERDUTY:
         _resolve(notification)

@@ -129,7 +129,7 @@ def _lead_destinations_to(receiver: str) -> None:
 def _save(changed: Node | Check | Destination, field: str, before: str, after: str) -> None:
     changed.save(update_fields=[field])
     if isinstance(changed, Destination):
-        destinations.on_endpoint_changed(changed.pk)
+        destinations.on_endpoint_changed(changed.pk, timezone.now())
     operations.configuration_saved(changed, actor=ACTOR, before={field: before} if before else {}, after={field: after})
 
 
@@ -153,4 +153,4 @@ def remove(actor: str = ACTOR) -> None:
             operations.remove_pool(pool.pk, actor=actor)
     ApiToken.objects.filter(name=CALLERS).delete()
     for destination in Destination.objects.filter(name__in=DESTINATIONS, removed_at=None):
-        destinations.remove(destination.pk, timezone.now())
+        destinations.leave(destination.pk, timezone.now(), actor=actor, although_only=True)

@@ -176,10 +176,10 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         EventType.RECOVERY_STARTED: Row("A failing node passed its first check, or its first trial began.", updates=_FAILURE),
         EventType.RECOVERY_FAILED: Row("A recovering node failed again.", updates=_FAILURE),
         EventType.RECOVERY_COMPLETED: Row(
-            "A failing node is eligible again.", ends=_FAILURE, good=True, decisions=frozenset({_RECOVERY})
+            "A failing node is eligible again.", alertable=True, ends=_FAILURE, good=True, decisions=frozenset({_RECOVERY})
         ),
         EventType.FAILURE_ENDED: Row(
-            "A failure ended without recovery: its node was removed, disabled or put in maintenance.", ends=_FAILURE
+            "A failure ended without recovery: its node was removed, disabled or put in maintenance.", alertable=True, ends=_FAILURE
         ),
         EventType.INCIDENT_CLOSED: Row(
             "The last failure of an incident ended.",

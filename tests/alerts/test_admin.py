@@ -11,7 +11,8 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from alerts.models import Destination, Notification, Rule
-from alerts.services import routing
+from alerts.services import destinations, dispatch, routing
+from nodes.ledger.clock import database_now
 from nodes.models import Event
 from tests.alerts import history
 from tests.alerts.history import at, fail, make_pool, open_incident
@@ -69,7 +70,16 @@ def test_an_edit_is_an_event_that_names_no_secret(admin: Client) -> None:
 
 
 def rule_form(**given: Any) -> dict[str, Any]:
-    return {"name": "night", "enabled": "on", "order": 1, "severities": ["critical"], "tag": "", "destination_kind": "", **given}
+    return {
+        "name": "night",
+        "enabled": "on",
+        "order": 1,
+        "wait": 0,
+        "severities": ["critical"],
+        "tag": "",
+        "destination_kind": "",
+        **given,
+    }
 
 
 def test_an_edit_of_a_rule_names_its_destinations_before_and_after(admin: Client) -> None:
@@ -132,10 +142,10 @@ def test_enabling_a_destination_again_clears_the_reason_and_sends_what_waits(adm
     fail(open_incident(make_pool()))
     routing.route(at(0))
     Notification.objects.update(due_at="2100-01-01T00:00Z")
-    Destination.objects.update(enabled=False, disabled_reason="answered 410", not_found=3)
+    Destination.objects.update(enabled=False, disabled_reason="answered 410")
     admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty"))
     made.refresh_from_db()
-    assert (made.enabled, made.disabled_reason, made.not_found) == (True, "", 0)
+    assert (made.enabled, made.disabled_reason) == (True, "")
     assert Notification.objects.get().due_at.year < 2100
 
 
@@ -156,21 +166,37 @@ def test_a_lost_encryption_key_can_be_repaired_in_the_admin(admin: Client, setti
     assert Destination.objects.values_list("key", flat=True).get(pk=made.pk) == "N" * 32
 
 
-def test_removing_a_destination_forgets_its_secrets_and_keeps_its_history(admin: Client) -> None:
+REMOVE = "admin:alerts_destination_delete"
+
+
+def test_removing_the_only_destination_of_critical_events_asks_for_a_tick(admin: Client) -> None:
     made = history.slack()
+    assert b"the only enabled destination" in admin.get(reverse(REMOVE, args=[made.pk])).content
+    admin.post(reverse(REMOVE, args=[made.pk]))
+    made.refresh_from_db()
+    assert made.leaving_at is None
+    admin.post(reverse(REMOVE, args=[made.pk]), {"although_only": "on"})
+    made.refresh_from_db()
+    assert made.leaving_at is not None
+
+
+def test_removing_a_destination_forgets_its_secrets_and_keeps_its_history(admin: Client) -> None:
+    made, _ = history.slack(), history.pagerduty()
     fail(open_incident(make_pool()))
     routing.route(at(0))
-    act = {"action": "remove", "_selected_action": [made.pk]}
-    admin.post(reverse("admin:alerts_destination_changelist"), act)
+    admin.post(reverse(REMOVE, args=[made.pk]))
+    dispatch.expire_superseded(at(1))
+    destinations.finish_leaving(database_now())
     made.refresh_from_db()
     assert made.removed_at is not None
     assert made.address == ""
-    assert Notification.objects.get().status == "dead"
+    assert set(Notification.objects.filter(destination=made).values_list("status", flat=True)) == {"superseded"}
+    admin.get(reverse("alerts:destinations"))  # with the message of the removal
     assert "ops" not in admin.get(reverse("alerts:destinations")).content.decode()
 
 
 def test_a_rule_that_notifies_no_destination_is_refused(admin: Client) -> None:
-    rule = {"name": "silent", "enabled": "on", "order": 5, "severities": ["critical"], "tag": "", "destination_kind": ""}
+    rule = {"name": "silent", "enabled": "on", "order": 5, "severities": ["critical"], "tag": "", "destination_kind": "", "wait": 0}
     answer = admin.post(reverse("admin:alerts_rule_add"), rule)
     assert b"A rule notifies at least one destination" in answer.content
     admin.post(reverse("admin:alerts_rule_add"), {**rule, "destination_kind": "webhook", "event_types": ["failover_failed"]})

@@ -9,7 +9,7 @@ from django.db import ProgrammingError, connection
 from django.test import Client
 
 from alerts.models import Destination, Notification, Rule
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Failover, Incident, Outbox
 from tests.alerts import history
@@ -40,7 +40,7 @@ def send(receiver: Receiver, *seconds: float) -> None:
         routing.route(at(second))
         for leased in dispatch.claim(at(second), room=9, owner=new_id()):
             outcome = dispatch.send_leased(leased, receiver, at(second).timestamp())
-            dispatch.record(leased, outcome, began=at(second), duration=0.1, now=at(second))
+            outcomes.record(leased, outcome, began=at(second), duration=0.1, now=at(second))
 
 
 def test_an_event_of_an_unknown_type_delays_no_other(incident: Incident, pager: Destination) -> None:

@@ -11,7 +11,7 @@ from django.urls import reverse
 from alerts import views
 from alerts.delivery import Reply
 from alerts.models import Destination, Notification
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from alerts.services.test_message import LIMIT
 from nodes.models import Incident
 from tests.alerts import history
@@ -47,9 +47,9 @@ def test_every_page_asks_for_a_login(client: Client) -> None:
 def test_the_list_shows_each_message_and_filters(incident: Incident, viewer: Client) -> None:
     chat = Destination.objects.get(kind="slack")
     Notification.objects.filter(destination=chat).update(status="delivered")
-    assert viewer.get(reverse("alerts:notifications")).content.count(b"node marked failed") == 2
-    assert viewer.get(reverse("alerts:notifications"), {"status": "delivered"}).content.count(b"node marked failed") == 1
-    assert viewer.get(reverse("alerts:notifications"), {"destination": chat.pk}).content.count(b"node marked failed") == 1
+    assert viewer.get(reverse("alerts:notifications")).content.count(b"api: a failed") == 2
+    assert viewer.get(reverse("alerts:notifications"), {"status": "delivered"}).content.count(b"api: a failed") == 1
+    assert viewer.get(reverse("alerts:notifications"), {"destination": chat.pk}).content.count(b"api: a failed") == 1
     assert b"No notification fits" in viewer.get(reverse("alerts:notifications"), {"status": "dead"}).content
     assert viewer.get(reverse("alerts:notifications"), {"status": "nonsense", "destination": "x", "page": "999"}).status_code == 200
 
@@ -59,7 +59,7 @@ def test_a_notification_shows_its_attempts_and_its_message(incident: Incident, v
         each for each in dispatch.claim(at(0), room=9, owner=history.new_id()) if each.endpoint and each.endpoint.kind == "slack"
     )
     down = Receiver(lambda: Reply(503, {}, b""))
-    dispatch.record(leased, dispatch.send_leased(leased, down, at(0).timestamp()), began=at(0), duration=0.2, now=at(0))
+    outcomes.record(leased, dispatch.send_leased(leased, down, at(0).timestamp()), began=at(0), duration=0.2, now=at(0))
     page = viewer.get(reverse("alerts:notification", args=[leased.notification])).content.decode()
     assert "answered 503" in page
     assert "https://runbooks.example/api" in page

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from alerts.models import Destination, Notification
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from alerts.services.resend import NotResentError, resend
 from nodes.models import Incident
 from tests.alerts import history
@@ -39,7 +39,7 @@ def test_a_message_given_up_goes_out_under_the_same_key(dead: Notification) -> N
     assert dispatch.expire_superseded(at(2 * 86400 + 61)) == 0
     (leased,) = dispatch.claim(at(2 * 86400 + 61), room=9, owner=history.new_id())
     receiver = Receiver()
-    dispatch.record(leased, dispatch.send_leased(leased, receiver, 0.0), began=at(0), duration=0.1, now=at(2 * 86400 + 62))
+    outcomes.record(leased, dispatch.send_leased(leased, receiver, 0.0), began=at(0), duration=0.1, now=at(2 * 86400 + 62))
     sent = Notification.objects.get(pk=dead.pk)
     assert (sent.status, sent.requested_by) == ("delivered", "ada")
     assert [each["dedup_key"] for each in receiver.arrived] == [dead.dedup_key]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from alerts.delivery import Accepted, Outcome, Refused, RetryAfter
 from alerts.models import Destination
 from alerts.rules import Kind
-from alerts.services import destinations, dispatch, routing
+from alerts.services import destinations, dispatch, outcomes, routing
 from nodes import operations
 from nodes.engine.enums import AdminState, ChangeKind, Guard, Mode, Verdict
 from nodes.engine.types import Observation
@@ -108,7 +108,7 @@ class Life:
             self.now += timedelta(seconds=5)
             for leased in dispatch.claim(self.now, room=4, owner=uuid.uuid4()):
                 outcome = next(self._outcomes)
-                dispatch.record(leased, outcome, began=self.now, duration=0.1, now=self.now)
+                outcomes.record(leased, outcome, began=self.now, duration=0.1, now=self.now)
 
     def lose_a_sender(self) -> None:
         """A message is leased and never recorded."""
@@ -118,7 +118,8 @@ class Life:
 
     def remove_destination(self) -> None:
         for each in Destination.objects.filter(kind="slack", removed_at=None):
-            destinations.remove(each.pk, self.now)
+            destinations.leave(each.pk, self.now, actor="ada", although_only=True)
+            destinations.finish_leaving(self.now + destinations.LONGEST_LEAVING)
 
     def clock_goes_back(self) -> None:
         self.now -= timedelta(minutes=10)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import psycopg
 from django.db.models import F
 
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from nodes.ledger.clock import database_now
 from nodes.ledger.rows import Row
 from nodes.ledger.silence_sweep import SilenceSweep
@@ -102,4 +102,4 @@ def send(receiver: history.Receiver) -> None:
     for after in range(0, 60, 2):
         at = now + timedelta(seconds=after)
         for leased in dispatch.claim(at, room=9, owner=history.new_id()):
-            dispatch.record(leased, dispatch.send_leased(leased, receiver, at.timestamp()), began=at, duration=0.1, now=at)
+            outcomes.record(leased, dispatch.send_leased(leased, receiver, at.timestamp()), began=at, duration=0.1, now=at)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from alerts.models import Notification
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from nodes import operations
 from nodes.ledger.rows import Row
 from nodes.models import FailoverPolicy, Incident, Pool
@@ -35,7 +35,7 @@ def deliver(receiver: Receiver, now: float) -> None:
         routing.route(moment)
         dispatch.expire_superseded(moment)
         for each in dispatch.claim(moment, room=9, owner=ME):
-            dispatch.record(each, dispatch.send_leased(each, receiver, now), began=moment, duration=0.1, now=moment)
+            outcomes.record(each, dispatch.send_leased(each, receiver, now), began=moment, duration=0.1, now=moment)
 
 
 def test_a_node_that_dies_and_comes_back_is_one_alert_that_is_resolved(connection: psycopg.Connection[Row], pool: Pool) -> None:

@@ -14,7 +14,7 @@ from django.db import close_old_connections
 from django.db.models import F
 
 from alerts.models import Alert
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from nodes import operations, runner
 from nodes.ledger import pools_needing_attention
 from nodes.ledger.clock import database_now
@@ -196,4 +196,4 @@ def send(receiver: history.Receiver) -> None:
     for later in range(0, 12, 2):
         at = now + timedelta(seconds=later)
         for leased in dispatch.claim(at, room=9, owner=history.new_id()):
-            dispatch.record(leased, dispatch.send_leased(leased, receiver, at.timestamp()), began=at, duration=0.1, now=at)
+            outcomes.record(leased, dispatch.send_leased(leased, receiver, at.timestamp()), began=at, duration=0.1, now=at)

@@ -12,7 +12,7 @@ from django.db import connection
 from psycopg.rows import dict_row
 
 from alerts.delivery import Reply
-from alerts.services import dispatch, routing
+from alerts.services import dispatch, outcomes, routing
 from nodes.engine.enums import Verdict
 from nodes.engine.types import Observation
 from nodes.ledger import Result, advance, claim, store_results
@@ -76,4 +76,4 @@ class Alerts:
             for leased in dispatch.claim(self.now, room=32, owner=uuid.uuid4()):
                 pages = leased.endpoint is not None and leased.endpoint.kind == "pagerduty"
                 outcome = dispatch.send_leased(leased, self.pager if pages else self.receiver, self.now.timestamp())
-                dispatch.record(leased, outcome, began=self.now, duration=0.01, now=self.now)
+                outcomes.record(leased, outcome, began=self.now, duration=0.01, now=self.now)

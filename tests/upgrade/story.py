@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from alerts.delivery import Reply
 from alerts.models import Destination
-from alerts.services import destinations, dispatch, routing, test_message
+from alerts.services import destinations, dispatch, outcomes, routing, test_message
 from nodes import operations, rollups
 from nodes.engine.enums import AdminState, EventType, Mode, Verdict
 from nodes.engine.event_types import event
@@ -105,7 +105,7 @@ class Console:
             leased = dispatch.claim(self.now, room=32, owner=uuid.uuid4())
             for each in leased:
                 outcome = dispatch.send_leased(each, self._post, self.now.timestamp())
-                dispatch.record(each, outcome, began=self.now, duration=0.04, now=self.now + timedelta(seconds=0.04))
+                outcomes.record(each, outcome, began=self.now, duration=0.04, now=self.now + timedelta(seconds=0.04))
             self.route()
             dispatch.expire_superseded(self.now)
 

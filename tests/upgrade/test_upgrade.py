@@ -52,9 +52,19 @@ def named_today(table: str, row: dict[str, Any]) -> dict[str, Any]:
     """The columns of a row of the dump that have another word today."""
     if table == "nodes_event":
         return {"type": type_today(row)}
-    if table == "alerts_page" and row["subject"] == "checker_isolated" and row["resolved_at"] is None:
-        return {"subject": "checker_isolated/checker/checker-1"}  # as the waiting event that ends it names it
+    if table == "alerts_page" and row["resolved_at"] is None:
+        return {"subject": subject_today(row["subject"])}
     return {}
+
+
+def subject_today(subject: str) -> str:
+    """The trouble that an open page of the dump is about, as it is named today."""
+    kind, _, about = subject.partition("/")
+    if kind in ("incident", "event"):
+        return subject
+    if kind == "checker_isolated":
+        return f"checker/checker-1/{kind}"  # as the waiting event that ends it names it
+    return f"{about}/{kind}" if about else f"fleet/{kind}"
 
 
 def ended_subjects(event: dict[str, Any]) -> set[str]:
@@ -215,7 +225,7 @@ def test_events_that_waited_for_the_alerts_end_the_pages_that_they_ended(upgrade
 
 def test_an_old_trouble_that_came_again_opens_a_page_of_its_own(upgraded: Upgraded) -> None:
     Alerts(upgraded.then).route()
-    again = Alert.objects.filter(subject="checks_late").exclude(pk__in=upgraded.old("alerts_page"))
+    again = Alert.objects.filter(subject="fleet/checks_late").exclude(pk__in=upgraded.old("alerts_page"))
     assert again.count() == 3
     assert not again.filter(resolved_at=None).exists()  # late checks are told of each checker from now on
 

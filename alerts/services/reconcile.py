@@ -1,0 +1,208 @@
+"""Looks again, each minute, at what lasts and at what was told: what is over is resolved, what was never told is told.
+
+A message can be lost in ways that no single step sees: given up, written for a destination that was disabled, about an event that
+could not be routed, with a rule that was added later.  Input: what lasts, the keys.  Output: keys and notifications.
+Locks: the router's.  What an event in the outbox may still change is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from psycopg.rows import dict_row
+
+from alerts.delivery import Payload
+from alerts.delivery.answers import iso
+from alerts.keys import Intent
+from alerts.models import Alert, Attempt, Destination, Notification
+from alerts.rules import Action, Event, incident_trouble, is_alertable, is_failure, selected, trouble_of
+from alerts.services import in_force
+from alerts.services.in_force import InForce
+from alerts.services.routing import lock
+from alerts.services.telling import event_of, write
+from nodes.engine.enums import Severity
+from nodes.engine.event_types import TABLE, TroubleType, rank
+from nodes.ledger.lasting import lasting
+from nodes.ledger.rows import Cursor
+from nodes.models import Event as EventRow
+from nodes.models import Incident, Outbox
+
+OLD_ENOUGH = timedelta(seconds=60)
+_LOOKS_BACK = timedelta(days=30)  # for the event that began what lasts
+_MOST_BEGINNINGS = 5000
+
+_BEGINNINGS = [kind.value for kind, row in TABLE.items() if row.begins is not None and row.begins is not TroubleType.FAILURE]
+_ON_THE_WAY = (Notification.Status.PENDING, Notification.Status.LEASED, Notification.Status.DELIVERED)
+
+
+def reconcile(now: datetime) -> int:
+    """Resolve and tell; returns how many messages that made."""
+    with transaction.atomic():
+        if not lock():
+            return 0
+        lasts = _lasting() | {
+            f"destination/{pk}/{kind}"
+            for kind, found in (
+                (TroubleType.DESTINATION_FAILING, Destination.objects.exclude(failing_since=None)),
+                (TroubleType.DESTINATION_QUIET, Destination.objects.filter(quiet_told=True)),
+            )
+            for pk in found.values_list("pk", flat=True)
+        }
+        unrouted = _pools_with_unrouted_events()
+        rules = in_force.load()
+        return _resolve_what_is_over(lasts, unrouted, rules, now) + _tell_what_lasts(lasts, unrouted, rules, now)
+
+
+def _lasting() -> frozenset[str]:
+    with connection.cursor() as wrapper:
+        cursor: Cursor = wrapper.cursor
+        cursor.row_factory = dict_row
+        return lasting(cursor)
+
+
+def _pools_with_unrouted_events() -> set[int | None]:
+    return set(Outbox.objects.filter(given_up_at=None).values_list("event__pool_id", flat=True))
+
+
+# What is over ---------------------------------------------------------------------------------------------------------
+
+
+def _resolve_what_is_over(lasts: frozenset[str], unrouted: set[int | None], rules: InForce, now: datetime) -> int:
+    unresolved = Alert.objects.filter(resolved_at=None, opened_at__lt=now - OLD_ENOUGH, destination__in=rules.kinds)
+    ended = [
+        alert
+        for alert in unresolved.select_related("incident").defer("opened_with").order_by("pk")
+        if not _still(alert) & lasts and _pool_of(alert) not in unrouted and _ended_long_enough(alert, now)
+    ]
+    for alert in ended:
+        _resolve(alert, now)
+    return len(ended)
+
+
+def _still(alert: Alert) -> set[str]:
+    """What lasts by the key itself; one of another version holds its subject alone."""
+    named = alert.troubles or {alert.subject: None}
+    return {trouble for trouble, ended in named.items() if ended is None}
+
+
+def _ended_long_enough(alert: Alert, now: datetime) -> bool:
+    closed_at = alert.incident.closed_at if alert.incident else None
+    return closed_at is None or closed_at < now - OLD_ENOUGH
+
+
+def _pool_of(alert: Alert) -> int | None:
+    if alert.incident is not None:
+        return alert.incident.pool_id
+    told = alert.notifications.exclude(event=None).select_related("event").first()
+    return told.event.pool_id if told and told.event else None
+
+
+def _resolve(alert: Alert, now: datetime) -> None:
+    first = alert.notifications.order_by("pk").first()
+    before = Payload.load(first.payload if first else {})
+    title = alert.incident.summary if alert.incident else before.title
+    payload = replace(before, title=title, text="It is over.", did="", until=iso(now.timestamp()))
+    alert.troubles = {trouble: now.timestamp() if ended is None else ended for trouble, ended in alert.troubles.items()}
+    alert.resolved_at, alert.resolves = now, alert.resolves + 1
+    alert.save(update_fields=["troubles", "resolved_at", "resolves"])
+    Notification.objects.create(
+        destination_id=alert.destination_id,
+        alert=alert,
+        incident=alert.incident,
+        action=Action.RESOLVE,
+        sequence=alert.resolves,
+        dedup_key=alert.dedup_key,
+        severity=alert.severity,
+        payload=payload.stored(),
+        due_at=now,
+        created_at=now,
+    )
+
+
+# What was never told --------------------------------------------------------------------------------------------------
+
+
+def _tell_what_lasts(lasts: frozenset[str], unrouted: set[int | None], rules: InForce, now: datetime) -> int:
+    told = 0
+    for row in _beginnings(lasts, now):
+        if row.pool_id in unrouted:
+            continue
+        event = event_of(row)
+        for destination in sorted(selected(event, rules.rules, rules.enabled)):
+            told += _tell_once(destination, row, event, rules, now)
+    return told
+
+
+def _beginnings(lasts: frozenset[str], now: datetime) -> Iterator[EventRow]:
+    """The event by which each trouble is told: of an incident its gravest, else the last that began it."""
+    events = EventRow.objects.select_related("pool", "node", "incident", "failover")
+    for incident in Incident.objects.filter(closed_at=None, detected_at__lt=now - OLD_ENOUGH).order_by("pk"):
+        severe = [row for row in events.filter(incident=incident).exclude(severity=Severity.INFO).order_by("pk") if _tellable(row)]
+        if severe:
+            yield max(severe, key=lambda row: rank(Severity(row.severity)))
+    since = now - _LOOKS_BACK
+    seen: set[str] = set()
+    begun = events.filter(type__in=_BEGINNINGS, at__gt=since, at__lt=now - OLD_ENOUGH, incident=None).order_by("-at", "-pk")
+    outside = {name for name in lasts if not name.startswith("incident/") and not is_failure(name)}
+    for row in begun[:_MOST_BEGINNINGS] if outside else ():
+        if not _tellable(row):
+            continue
+        trouble = trouble_of(event_of(row))
+        if trouble in outside and trouble not in seen:
+            seen.add(trouble)
+            yield row
+        if seen == outside:
+            return
+
+
+def _tellable(row: EventRow) -> bool:
+    try:
+        return is_alertable(event_of(row))
+    except ValueError:  # of another version
+        return False
+
+
+def _tell_once(destination: int, row: EventRow, event: Event, rules: InForce, now: datetime) -> int:
+    """Open a new key, unless a message about this was accepted, waits, or was refused for good and nothing changed since."""
+    trouble = incident_trouble(event.incident) if event.incident is not None else trouble_of(event)
+    about = Q(incident=event.incident) if event.incident is not None else Q(troubles__has_key=trouble, resolved_at=None)
+    before = list(Alert.objects.filter(about, destination=destination).defer("opened_with").order_by("number"))
+    messages = Notification.objects.filter(alert__in=before, action=Action.TRIGGER)
+    if messages.filter(status__in=_ON_THE_WAY).exists() or _is_refused_still(destination, messages):
+        return 0
+    for alert in before:
+        if alert.resolved_at is None:
+            alert.resolved_at = now  # nothing arrived by it
+            alert.save(update_fields=["resolved_at"])
+    number = max((alert.number for alert in before), default=0) + 1
+    name = trouble if event.incident is not None and number == 1 else f"{trouble}/{number if event.incident else event.number}"
+    if event.incident is None and before:
+        name = f"{name}/{number}"
+    alert = Alert.objects.create(
+        destination_id=destination,
+        incident_id=event.incident,
+        subject=trouble[:100],
+        dedup_key=rules.prefix + name,
+        number=number,
+        severity=event.severity.value,
+        troubles={trouble: None},
+        nodes=[],
+        triggers=1,
+        opened_at=now,
+    )
+    write(Intent(destination, Action.TRIGGER, name, 1, event.severity, (event.number,)), [row], alert, rules, now)
+    return 1
+
+
+def _is_refused_still(destination_id: int, messages: QuerySet[Notification]) -> bool:
+    """Whether the last of these messages was refused for good, and the destination accepted nothing and was not edited since."""
+    refused = Attempt.objects.filter(notification__in=messages, outcome=Attempt.Outcome.REFUSED).order_by("-at").first()
+    if refused is None:
+        return False
+    destination = Destination.objects.get(pk=destination_id)
+    changed = max(filter(None, (destination.last_success_at, destination.edited_at)), default=datetime.min.replace(tzinfo=UTC))
+    return changed <= refused.at

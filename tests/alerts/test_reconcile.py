@@ -1,0 +1,124 @@
+"""Each minute what lasts is held against what was told: what is over is resolved, what was never told is told."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from alerts.delivery import Refused, Reply
+from alerts.models import Alert, Destination, Notification, Rule
+from alerts.services import dispatch, outcomes, routing
+from alerts.services.reconcile import reconcile
+from nodes.engine.enums import EventType, Severity
+from nodes.models import Incident, Outbox, PoolState
+from tests.alerts import history
+from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db]
+
+
+@pytest.fixture
+def incident() -> Incident:
+    return open_incident(make_pool())
+
+
+@pytest.fixture
+def pager() -> Destination:
+    return history.pagerduty()
+
+
+def send(receiver: Receiver, second: float) -> None:
+    routing.route(at(second))
+    dispatch.expire_superseded(at(second))
+    for each in dispatch.claim(at(second), room=9, owner=uuid.uuid4()):
+        outcome = dispatch.send_leased(each, receiver, at(second).timestamp())
+        outcomes.record(each, outcome, began=at(second), duration=0.1, now=at(second))
+
+
+def keys(receiver: Receiver) -> list[tuple[str, str]]:
+    return [(each["event_action"], each["dedup_key"].partition("/")[2].partition("/")[2]) for each in receiver.arrived]
+
+
+def test_an_incident_whose_end_was_lost_is_resolved(incident: Incident, pager: Destination) -> None:
+    receiver = Receiver()
+    fail(incident)
+    send(receiver, 0)
+    Incident.objects.update(closed_at=at(50))
+    assert [reconcile(at(second)) for second in (70, 100, 111, 200)] == [0, 0, 1, 0]
+    send(receiver, 201)
+    assert receiver.actions == ["trigger", "resolve"]
+
+
+def test_what_goes_on_and_what_an_event_may_still_change_is_left_alone(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    send(Receiver(), 0)
+    assert reconcile(at(500)) == 0
+    Incident.objects.update(closed_at=at(50))
+    add_event(EventType.INCIDENT_CLOSED, incident=incident)
+    assert reconcile(at(500)) == 0
+
+
+def test_a_trouble_of_a_pool_whose_end_was_lost_is_resolved(pager: Destination) -> None:
+    pool = make_pool()
+    state = PoolState.objects.create(pool=pool, low_capacity=True)
+    event = add_event(EventType.LOW_CAPACITY, Severity.CRITICAL)
+    type(event).objects.filter(pk=event.pk).update(pool=pool)
+    receiver = Receiver()
+    send(receiver, 0)
+    assert reconcile(at(100)) == 0
+    state.low_capacity = False
+    state.save()
+    assert reconcile(at(100)) == 1
+    send(receiver, 101)
+    name = f"pool/{pool.pk}/low_capacity/{event.pk}"
+    assert keys(receiver) == [("trigger", name), ("resolve", name)]
+
+
+def test_an_incident_that_a_lost_event_never_told_is_told(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    Outbox.objects.all().delete()
+    receiver = Receiver()
+    assert [reconcile(at(second)) for second in (30, 61, 62)] == [0, 1, 0]
+    send(receiver, 63)
+    assert keys(receiver) == [("trigger", f"incident/{incident.pk}")]
+
+
+def test_a_destination_that_is_added_meanwhile_is_told_of_what_lasts(incident: Incident) -> None:
+    fail(incident)
+    send(Receiver(), 0)
+    history.pagerduty()
+    receiver = Receiver()
+    reconcile(at(70))
+    send(receiver, 71)
+    assert receiver.actions == ["trigger"]
+
+
+def test_what_no_rule_selects_is_not_told(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    Rule.objects.all().delete()
+    Outbox.objects.all().delete()
+    assert reconcile(at(100)) == 0
+
+
+def test_after_a_refusal_for_good_only_an_acceptance_or_an_edit_makes_it_told_again(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    send(Receiver(lambda: Refused("answered 400", status=400)), 0)
+    assert [reconcile(at(second)) for second in (70, 3700)] == [0, 0]
+    Destination.objects.update(last_success_at=at(3800))
+    assert [reconcile(at(second)) for second in (3801, 3802)] == [1, 0]
+    receiver = Receiver()
+    send(receiver, 3803)
+    assert keys(receiver) == [("trigger", f"incident/{incident.pk}/2")]
+
+
+def test_what_was_given_up_for_its_age_is_told_by_a_new_key(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    send(Receiver(lambda: Reply(503, {}, b"")), 0)
+    dispatch.expire_superseded(at(86400 + 1))
+    assert Notification.objects.get().status == "dead"
+    assert reconcile(at(86400 + 2)) == 1
+    receiver = Receiver()
+    send(receiver, 86400 + 12)
+    assert keys(receiver) == [("trigger", f"incident/{incident.pk}/2")]
+    assert [alert.resolved_at is None for alert in Alert.objects.order_by("pk")] == [False, True]
