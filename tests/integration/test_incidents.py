@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
+from random import Random
 
 import psycopg
 import pytest
@@ -150,6 +152,31 @@ def test_maintenance_ends_the_failure_and_begins_the_quiet_time(
     assert flaps("b").summary.endswith("in maintenance now")
     pass_time(connection, pool, time.time() + 601)
     assert flaps("b").closed_at is not None
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_the_nodes_do_each_incident_ends_once_and_holds_its_own_failures(
+    connection: psycopg.Connection[Row], pool: Pool, seed: int
+) -> None:
+    FailoverPolicy.objects.update(failure_threshold=1, recovery_threshold=1, flapping_within=100.0)
+    chance, now = Random(seed), time.time() - 10_000
+    for _ in range(50):
+        now += chance.choice([5, 20, 20, 60, 99, 100, 300])
+        see(connection, pool, {name: chance.choice(["pass", "pass", "fail"]) for name in "abc"}, now)
+    for _ in range(2):
+        now += 100
+        see_all(connection, pool, now)
+
+    assert Incident.objects.exclude(node=None).exists()
+    assert not Incident.objects.filter(closed_at=None).exists()
+    for incident in Incident.objects.all():
+        assert Event.objects.filter(incident=incident, type="incident_closed").count() == 1
+        assert incident.failures.exists()
+        if incident.node is not None:
+            assert set(incident.failures.values_list("node", flat=True)) == {incident.node_id}
+            about = Event.objects.filter(incident=incident).exclude(node=None)
+            assert set(about.values_list("node", flat=True)) == {incident.node_id}
+            assert incident.closed_at - incident.failures.latest("recovered_at").recovered_at >= timedelta(seconds=100)
 
 
 def test_a_title_says_who_was_down_once_it_is_over(connection: psycopg.Connection[Row], pool: Pool) -> None:
