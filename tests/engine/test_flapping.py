@@ -74,7 +74,7 @@ def test_further_failures_are_counted(flapping: Driver) -> None:
     recover(flapping)
     fail(flapping, after=WITHIN - 1)
     assert flapping.node("B").flapping is not None
-    assert flapping.node("B").flapping.failures == 3
+    assert (flapping.node("B").flapping.failures, flapping.node("B").flapping.quiet_since) == (3, None)
 
 
 def test_it_ends_after_a_quiet_time_at_the_instant_that_it_is_woken_for(flapping: Driver) -> None:
