@@ -226,7 +226,7 @@ def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
             raise Refused("This incident is closed.")
         if incident.acknowledged_at is not None:
             raise Refused(f"{incident.acknowledged_by} acknowledged this incident already.")
-        _act(incident.pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note))
+        _act(incident.pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note, incident.node_id))
         incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = database_now(), actor, note[:500]
         incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
 

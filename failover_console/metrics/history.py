@@ -33,7 +33,7 @@ def families() -> Iterator[Metric]:
     yield incidents
     yield histogram(
         "failover_incident_duration_seconds",
-        "from the first bad check of an incident until its last failure ended",
+        "from the first bad check of an incident until it was over",
         INCIDENT_BOUNDS,
         "SELECT closed_at - opened_at AS took FROM nodes_incident WHERE closed_at IS NOT NULL",
     )

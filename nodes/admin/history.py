@@ -45,8 +45,8 @@ class EventAdmin(SeverityAdmin):
 
 @admin.register(Incident)
 class IncidentAdmin(SeverityAdmin):
-    list_display = ("pk", "pool", "severity_badge", "summary", "opened_at", "closed_at", "acknowledged_by")
-    list_select_related = ("pool",)
+    list_display = ("pk", "pool", "node", "severity_badge", "summary", "opened_at", "closed_at", "acknowledged_by")
+    list_select_related = ("pool", "node")
     list_filter = ("severity", ("closed_at", admin.EmptyFieldListFilter), ("pool", admin.RelatedOnlyFieldListFilter))
     search_fields = ("summary",)
 

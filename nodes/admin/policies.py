@@ -98,4 +98,5 @@ class FailoverPolicyAdmin(CountsPools):
             },
         ),
         ("Recovery", {"fields": ("slow_start", "failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
+        ("Incidents", {"fields": ("flapping_within",)}),
     )

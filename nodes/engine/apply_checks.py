@@ -11,7 +11,7 @@ from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outc
 from nodes.engine.event_types import event
 from nodes.engine.types import Breaker, Event, Fleet, HealthState, Member, Observation
 
-REOPENINGS_TOLD = 10  # the first reopening is told, then every tenth
+REOPENINGS_TOLD = 10  # the first trial and reopening are told, then every tenth
 
 _ALONE = Fleet()
 
@@ -152,6 +152,8 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change) 
             said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"
             return event(EventType.BREAKER_OPENED, said, node.id, detail | {"opened_by": breaker.opened_by})
         case Shift.HALF_OPENED:
+            if change.reopened % REOPENINGS_TOLD:
+                return None
             return event(EventType.BREAKER_HALF_OPENED, f"{name}: the breaker lets a trial through", node.id)
         case Shift.CLOSED:
             took = change.at - (first_opened_at if first_opened_at is not None else change.at)

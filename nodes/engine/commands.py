@@ -218,9 +218,11 @@ def resume(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     return settle(step, pool, fleet, now)
 
 
-def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str) -> Step:
-    """Somebody is at it: lifts the cool-down."""
-    said = f"{actor} acknowledged the incident of {pool.name}{_because(note)}"
+def acknowledge(pool: Pool, fleet: Fleet, now: float, actor: str, note: str, flapping: int | None = None) -> Step:
+    """Somebody is at the pool's incident, or at that of its flapping node: lifts the cool-down."""
+    name = next((node.name for node in pool.members if node.id == flapping), "a removed node")
+    about = f"the incident of {pool.name}" if flapping is None else f"the flapping of {name} in {pool.name}"
+    said = f"{actor} acknowledged {about}{_because(note)}"
     step = begin(replace(pool, cooldown_lifted_at=now), fleet, now)
-    step = step.tell(event(EventType.ACKNOWLEDGED, said, detail={"note": note}, actor=actor))
+    step = step.tell(event(EventType.ACKNOWLEDGED, said, flapping, detail={"note": note}, actor=actor))
     return settle(step, pool, fleet, now)

@@ -48,3 +48,4 @@ class Decision:
     actor: str = "engine"
     active_tier: int | None = None
     continues: int | None = None  # epoch of the recovery of which this is a further step
+    trial: bool = False  # gives a share for a trial, or takes it back

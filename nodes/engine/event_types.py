@@ -96,7 +96,8 @@ SeverityRule = Callable[[Stakes], Severity]
 class Row:
     """What one type of event means.
 
-    An event about a node whose failure is open, or ends with it, belongs to its pool's incident; so does any one `of_incident`.
+    An event about a node whose failure is open, or ends with it, belongs to its pool's incident, or to the node's own while it
+    flaps; so does any one `of_incident`.
     """
 
     sentence: str
@@ -182,7 +183,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "A failure ended without recovery: its node was removed, disabled or put in maintenance.", alertable=True, ends=_FAILURE
         ),
         EventType.INCIDENT_CLOSED: Row(
-            "The last failure of an incident ended.",
+            "The last failure of an incident ended, or a flapping node was quiet for long enough or removed.",
             scope=Scope.POOL,
             alertable=True,
             of_incident=True,

@@ -14,6 +14,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from nodes.engine.apply_checks import REOPENINGS_TOLD
 from nodes.engine.breaker import effective
 from nodes.engine.decide import run_of, witnesses
 from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, State, Verdict
@@ -219,12 +220,18 @@ def _follow(step: Step, node: Member, before: Member, fleet: Fleet, observation:
     failed = _turned(before.health.status, node.health.status, Health.FAILED)
     if node.failure.recovering and (failed or node.breaker.reopened > before.breaker.reopened):
         said = event(EventType.RECOVERY_FAILED, f"{node.name} failed again while recovering", node.id)
-        return turn(step, node, Signal.ATTEMPT_FAILED, Cause(now), {said.type: said})
+        told = failed or node.breaker.reopened % REOPENINGS_TOLD == 1
+        return _tell_if(told, turn(step, node, Signal.ATTEMPT_FAILED, Cause(now), {said.type: said}))
     if failed and before.health.status != Health.RECOVERING:
         return step.tell(_marked(node, fleet, observation))  # its breaker had opened before its health gave up
     if began and not node.failure.recovering and not recovered(node):
-        return _start_recovery(step, node, now)
+        return _tell_if(left_failed or node.breaker.reopened % REOPENINGS_TOLD == 0, _start_recovery(step, node, now))
     return step
+
+
+def _tell_if(told: bool, step: Step) -> Step:
+    """Of the trials that calls fail the first is told, then every tenth."""
+    return step if told else replace(step, events=step.events[:-1])
 
 
 def _start_recovery(step: Step, node: Member, now: float) -> Step:

@@ -2,8 +2,8 @@
 
 All healths and breakers take the batch first (`begin`).  Then `settle`, from top to bottom: failures are marked and followed,
 failures end, earlier failovers are verified, shares leave nodes that may not serve, shares go back to those that may again, tiers
-and weights are put right, lasting troubles begin and end.  Each part takes the step so far and gives the next; it looks at what is,
-not at what changed, so that a restart between any two batches comes to the same end.
+and weights are put right, lasting troubles begin and end, nodes flap or are quiet.  Each part takes the step so far and gives the
+next; it looks at what is, not at what changed, so that a restart between any two batches comes to the same end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from nodes.engine.decision import Decision, GuardAnswer
 from nodes.engine.enums import UNWATCHED, ChangeKind, EventType, Failback, Guard, Health, Mode, Strategy
 from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, Stakes, event
 from nodes.engine.failure_lifecycle import Cause, Signal, end_failures, mark_failures, turn, verify
+from nodes.engine.flapping import ends_at, watch_flapping
 from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.set_back import follow_clock
 from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
@@ -51,6 +52,7 @@ def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Map
     done = _rebalance(done, fleet, now)
     done = _watch_loads(done)
     done = _watch_capacity(done)
+    done = watch_flapping(done, before, now)
     return replace(done, wake_at=wake_at(done.pool, fleet, now))
 
 
@@ -266,6 +268,8 @@ def _node_instants(node: Member, pool: Pool) -> list[float]:
         instants.append(due)
     if node.failure is not None and node.failure.verify_until is not None:
         instants.append(node.failure.verify_until)
+    if (quiet_at := ends_at(node, pool.policy)) is not None:
+        instants.append(quiet_at)
     return instants
 
 

@@ -2,7 +2,7 @@
 
 A node that passes its checks and fails its callers is healed by calls alone, and calls reach it by its share alone; so
 it holds a little while its breaker is half-open.  The trial's share, the steps and the last of them are one recovery:
-further steps name the epoch of the first.
+further steps name the epoch of the first.  All trials of one failure are one recovery as well, which counts them.
 """
 
 from __future__ import annotations
@@ -111,8 +111,10 @@ def _try_out(step: Step, now: float, answers: tuple[GuardAnswer, ...]) -> Step:
         if after[node.id] == 0:
             continue
         reason = f"{node.name} is on trial: only calls can heal its breaker"
-        step = step.carry_out(change(step.pool, ChangeKind.RECOVERY, now, after, node=node, reason=reason, answers=answers))
-        step = step.put(replace(step.member(node.id), ramp=Ramp(step.pool.epoch, now)))
+        decision = change(step.pool, ChangeKind.RECOVERY, now, after, node=node, reason=reason, answers=answers)
+        step = step.carry_out(replace(decision, continues=node.trials_epoch, trial=True))
+        first = node.trials_epoch if node.trials_epoch is not None else step.pool.epoch
+        step = step.put(replace(step.member(node.id), ramp=Ramp(first, now), trials_epoch=first))
         if node.breaker.reopened % REOPENINGS_TOLD:
             continue
         said = f"{reason}, so it gets {after[node.id] / 100:g} % of {step.pool.name}"
@@ -137,7 +139,7 @@ def withdraw(step: Step, fleet: Fleet, node: Member, now: float) -> Step | None:
     decision = decide_failover(step.pool, fleet, node, now, kind=ChangeKind.RECOVERY, reason=reason, override=_NOT_FOR_TRIALS)
     if decision.refused_by is not None:
         return None
-    step = step.carry_out(replace(decision, continues=node.ramp.epoch))
+    step = step.carry_out(replace(decision, continues=node.ramp.epoch, trial=True))
     if node.breaker.reopened % REOPENINGS_TOLD != 1:
         return step
     said = f"{reason}: its {node.share / 100:g} % of {step.pool.name} went back"
@@ -145,13 +147,15 @@ def withdraw(step: Step, fleet: Fleet, node: Member, now: float) -> Step | None:
 
 
 def end_ramps(step: Step) -> Step:
-    """A node that may no longer serve is no longer on its way back."""
+    """A node that may no longer serve is no longer on its way back; the trials of a failure that is over are counted no further."""
     over = [
         replace(node, ramp=None)
         for node in step.pool.members
         if node.ramp is not None and not eligible(node) and not on_trial(node) and not only_stale(node)
     ]
-    return step.put(*over) if over else step
+    step = step.put(*over) if over else step
+    counted = [replace(node, trials_epoch=None) for node in step.pool.members if node.trials_epoch is not None and not node.failure]
+    return step.put(*counted) if counted else step
 
 
 def _place_first(step: Step) -> Step:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from nodes.engine import flapping
 from nodes.engine.health import confirmation, fast_interval
 from nodes.engine.types import Breaker, Failure, HealthPolicy, HealthState, Member, Pool
 
@@ -53,7 +54,7 @@ def _member(node: Member, now: float) -> Member:
         and max(failure.marked_at, failure.first_bad_at, failure.moved_at or 0.0, failure.verify_after or 0.0) > now
     ):
         node = replace(node, failure=_failure(failure, now))
-    return node
+    return flapping.follow_clock(node, now)
 
 
 def _longest_confirmation(policy: HealthPolicy) -> float:

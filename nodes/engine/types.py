@@ -78,6 +78,7 @@ class PoolPolicy:
     auto_rebalance: bool = True
     rebalance_interval: float = 300.0
     slow_start: float = 0.0  # over which a node that became eligible gets its share back, in ten steps
+    flapping_within: float = 600.0  # a failure so soon after the same node's recovery makes it flap, so long a quiet ends that
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,24 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class LastFailure:
+    """A node's last failure that ended by recovery."""
+
+    first_bad_at: float
+    recovered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """A node that keeps failing soon after it has recovered; the rules are in `flapping.py`."""
+
+    since: float  # first bad check of the failure that it had recovered from when the next came too soon
+    failed_at: float  # first bad check of the latest failure
+    failures: int  # since then, with that one
+    quiet_since: float | None = None  # since when no failure of it is open
+
+
+@dataclass(frozen=True, slots=True)
 class Ramp:
     """A share on its way back: a little for trials (step 0), then tenths of the ideal."""
 
@@ -228,6 +247,9 @@ class Member:
     ramp: Ramp | None = None
     capacity: float | None = None
     load: Load | None = None
+    last_failure: LastFailure | None = None
+    flapping: Flapping | None = None
+    trials_epoch: int | None = None  # of the decision that counts the trials of its open failure
 
 
 @dataclass(frozen=True, slots=True)

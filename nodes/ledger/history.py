@@ -3,48 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from nodes.engine import types
 from nodes.engine.decision import Decision, GuardAnswer
-from nodes.engine.enums import ChangeKind, EventType, Severity
-from nodes.engine.event_types import TABLE, TroubleType, event, rank, worst
+from nodes.engine.enums import ChangeKind, EventType
+from nodes.engine.event_types import TABLE, TroubleType
 from nodes.engine.shares import eligible
 from nodes.engine.step import Step
+from nodes.ledger import incidents
+from nodes.ledger.incidents import OpenState
 from nodes.ledger.rows import Cursor, moment
 
 _MESSAGE_LENGTH = 500
 
 
-@dataclass(frozen=True, slots=True)
-class OpenState:
-    """The pool's open incident with its severity, and its nodes' open failures, by the ids of their rows."""
-
-    incident: int | None
-    severity: Severity | None
-    failures: Mapping[int, int]  # node id -> id of its open Failure row
-
-
 def write_history(cursor: Cursor, before: types.Pool, step: Step, was: OpenState, now: float) -> OpenState:
-    """Write the step's failures, incident, decisions and events; returns what is open after it.  The pool's row is locked."""
-    old = {m.id: m.failure for m in before.members if m.failure}
-    new = {m.id: m.failure for m in step.pool.members if m.failure}
-    touched = old.keys() | new.keys()
-    events = [(e, e.node in touched or TABLE[e.type].of_incident) for e in step.events]
-    told = [e for e, belongs in events if belongs]
-    incident = _incident(cursor, step.pool, was, new, told, now)
-    failures = _failures(cursor, was, incident, old, new, told, now)
-    changes = [_change(cursor, step.pool, decision, incident, new, now) for decision in step.decisions]
+    """Write the step's failures, incidents, decisions and events; returns what is open after it.  The pool's row is locked."""
+    change = incidents.Change(before, step, was, now)
+    during = incidents.follow(cursor, change)
+    failures = _failures(cursor, change, during)
+    changes = [_decide(cursor, decision, change, during) for decision in step.decisions]
     _end_ramps(cursor, before, step.pool, now)
-    for each, belongs in events:
+    for each in step.events:
         failover = _failover_of(cursor, each, step, changes, now)
-        append(cursor, each, now, pool=before.id, incident=incident if belongs else None, failover=failover)
-    if incident is not None and not new:
-        _close(cursor, incident, step, now)
-    return OpenState(incident if new else None, None, failures)
+        append(cursor, each, now, pool=before.id, incident=change.id_of(each, during), failover=failover)
+    left, closed = incidents.close(cursor, change, during)
+    for each, incident in closed:
+        append(cursor, each, now, pool=before.id, incident=incident)
+    return replace(left, failures=failures)
 
 
 def append(
@@ -69,67 +59,15 @@ def append(
     )  # fmt: skip  # one line of values for one line of columns
 
 
-def _incident(
-    cursor: Cursor,
-    pool: types.Pool,
-    was: OpenState,
-    failing: Mapping[int, types.Failure],
-    told: list[types.Event],
-    now: float,
-) -> int | None:
-    """Open the pool's incident with its first failure, dated back to the first bad check; raise it when worse comes."""
-    gravest = worst(*(e.severity for e in told)) if told else Severity.WARNING
-    if was.incident is not None:
-        if was.severity is not None and rank(gravest) > rank(was.severity):
-            cursor.execute("UPDATE nodes_incident SET severity = %s WHERE id = %s", (gravest.value, was.incident))
-        return was.incident
-    if not failing:
-        return None
-    first = min(failing.values(), key=lambda failure: failure.first_bad_at)
-    loud = [e.message for e in told if e.severity == gravest] or [f"{pool.name}: {len(failing)} nodes failing"]
-    cursor.execute(
-        """INSERT INTO nodes_incident (pool_id, opened_at, detected_at, severity, summary, acknowledged_by, acknowledgement)
-           VALUES (%s, %s, %s, %s, %s, '', '') RETURNING id""",
-        (
-            pool.id,
-            moment(min(first.first_bad_at, now)),
-            moment(now),
-            worst(gravest, Severity.WARNING).value,
-            loud[0][:300],
-        ),
-    )
-    row = cursor.fetchone()
-    assert row is not None  # RETURNING always answers
-    return int(row["id"])
-
-
-def _failures(
-    cursor: Cursor,
-    was: OpenState,
-    incident: int | None,
-    old: Mapping[int, types.Failure],
-    new: Mapping[int, types.Failure],
-    told: list[types.Event],
-    now: float,
-) -> dict[int, int]:
+def _failures(cursor: Cursor, change: incidents.Change, during: OpenState) -> dict[int, int]:
     """Open, move and close the rows of the nodes' failures."""
-    rows = dict(was.failures)
+    old, new, now = change.failed, change.failing, change.now
+    rows = dict(change.was.failures)
     for node in old.keys() - new.keys():
         cursor.execute("UPDATE nodes_failure SET recovered_at = %s WHERE id = %s", (moment(now), rows.pop(node)))
     for node, failure in new.items():
         if node not in rows:
-            said = next((e.message for e in told if e.node == node and TABLE[e.type].begins is TroubleType.FAILURE), "")
-            cursor.execute(
-                """INSERT INTO nodes_failure (node_id, incident_id, cause, message, had_share, first_bad_at, marked_at, moved_at)
-                   VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
-                (
-                    node, incident, failure.cause, said[:200], failure.had_share,
-                    moment(failure.first_bad_at), moment(failure.marked_at), moment(failure.moved_at),
-                ),
-            )  # fmt: skip  # as above
-            row = cursor.fetchone()
-            assert row is not None  # RETURNING always answers
-            rows[node] = int(row["id"])
+            rows[node] = _begin(cursor, change, node, failure, incidents.row_of(during, change.owner_of(node)))
         elif failure.moved_at != old[node].moved_at or failure.had_share != old[node].had_share:
             cursor.execute(
                 "UPDATE nodes_failure SET moved_at = %s, had_share = %s WHERE id = %s",
@@ -138,20 +76,29 @@ def _failures(
     return rows
 
 
+def _begin(cursor: Cursor, change: incidents.Change, node: int, failure: types.Failure, incident: int | None) -> int:
+    begun = (e.message for e in change.step.events if e.node == node and TABLE[e.type].begins is TroubleType.FAILURE)
+    cursor.execute(
+        """INSERT INTO nodes_failure (node_id, incident_id, cause, message, had_share, first_bad_at, marked_at, moved_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+        (
+            node, incident, failure.cause, next(begun, "")[:200], failure.had_share,
+            moment(failure.first_bad_at), moment(failure.marked_at), moment(failure.moved_at),
+        ),
+    )  # fmt: skip  # one line of values for one line of columns
+    row = cursor.fetchone()
+    assert row is not None  # RETURNING always answers
+    return int(row["id"])
+
+
 def _answer(answer: GuardAnswer) -> dict[str, Any]:
     """As it is stored: `holds` is the word of the first release for what blocks."""
     return {("holds" if field == "blocks" else field): value for field, value in answer._asdict().items()}
 
 
-def _change(
-    cursor: Cursor,
-    pool: types.Pool,
-    decision: Decision,
-    incident: int | None,
-    failing: Mapping[int, types.Failure],
-    now: float,
-) -> int:
+def _decide(cursor: Cursor, decision: Decision, change: incidents.Change, during: OpenState) -> int:
     """Write one decision with its record, or a further step to the record of the first."""
+    pool, now = change.step.pool, change.now
     if decision.continues is not None and (row_id := _further(cursor, pool, decision, now)) is not None:
         return row_id
     status = _status(pool, decision)
@@ -159,24 +106,29 @@ def _change(
         "seen": decision.reason,
         "considered": [each._asdict() for each in decision.considered],
         "guards": [_answer(each) for each in decision.guards],
-        "steps": _steps(decision, failing.get(decision.node or 0)),
+        "steps": _steps(decision, change.failing.get(decision.node or 0)),
     }
     caused = decision.kind in (ChangeKind.FAILOVER, ChangeKind.RECOVERY)
+    owner = None if decision.node is None else change.owner_of(decision.node)
     cursor.execute(
         """INSERT INTO nodes_failover (kind, status, pool_id, node_id, incident_id, epoch, at, completed_at, actor, reason,
-                                       refused_by, lifts_at, shares_before, shares_after, record)
-           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
+                                       refused_by, lifts_at, shares_before, shares_after, record, trials, last_trial_at)
+           VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id""",
         (
-            decision.kind.value, status, pool.id, decision.node, incident if caused else None, decision.epoch, moment(now),
-            moment(now) if status == "completed" else None, decision.actor[:150], decision.reason[:_MESSAGE_LENGTH],
-            decision.refused_by.value if decision.refused_by else "", moment(decision.lifts_at),
-            Jsonb({str(k): v for k, v in decision.before.items()}), Jsonb({str(k): v for k, v in decision.after.items()}),
-            Jsonb(record),
+            decision.kind.value, status, pool.id, decision.node, incidents.row_of(during, owner) if caused else None,
+            decision.epoch, moment(now), moment(now) if status == "completed" else None, decision.actor[:150],
+            decision.reason[:_MESSAGE_LENGTH], decision.refused_by.value if decision.refused_by else "",
+            moment(decision.lifts_at), _by_node(decision.before), _by_node(decision.after), Jsonb(record),
+            int(decision.trial), moment(now) if decision.trial else None,
         ),
     )  # fmt: skip  # as above
     row = cursor.fetchone()
     assert row is not None  # RETURNING always answers
     return int(row["id"])
+
+
+def _by_node(shares: Mapping[int, int]) -> Jsonb:
+    return Jsonb({str(node): share for node, share in shares.items()})
 
 
 def _status(pool: types.Pool, decision: Decision) -> str:
@@ -190,19 +142,27 @@ def _status(pool: types.Pool, decision: Decision) -> str:
 
 
 def _further(cursor: Cursor, pool: types.Pool, decision: Decision, now: float) -> int | None:
-    """Add a step to the recovery that began at an earlier epoch; None when that row is no longer there."""
-    cursor.execute(
-        """UPDATE nodes_failover SET shares_after = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
-           WHERE pool_id = %s AND epoch = %s RETURNING id""",
-        (
-            Jsonb({str(k): v for k, v in decision.after.items()}),
-            Jsonb([{"at": now, "text": f"{decision.reason}, {_held(decision)}, epoch {decision.epoch}"}]),
-            pool.id,
-            decision.continues,
-        ),
-    )
+    """Add a step to the recovery that began at an earlier epoch; None when that row is no longer there.
+
+    A further trial is counted in that row, and adds no step to it.
+    """
+    step = Jsonb([{"at": now, "text": f"{decision.reason}, {_held(decision)}, epoch {decision.epoch}"}])
+    key = (pool.id, decision.continues)
+    if not decision.trial:
+        cursor.execute(f"{_FURTHER}, record = {_ADD_STEP} {_OF_EPOCH}", (_by_node(decision.after), step, *key))
+    elif decision.after.get(decision.node or 0, 0):
+        counted = ", status = 'ramping', completed_at = NULL, trials = trials + 1, last_trial_at = %s"
+        cursor.execute(f"{_FURTHER} {counted} {_OF_EPOCH}", (_by_node(decision.after), moment(now), *key))
+    else:
+        first = f", record = CASE WHEN trials > 1 THEN record ELSE {_ADD_STEP} END"
+        cursor.execute(f"{_FURTHER} {first} {_OF_EPOCH}", (_by_node(decision.after), step, *key))
     row = cursor.fetchone()
     return None if row is None else int(row["id"])
+
+
+_ADD_STEP = "jsonb_set(record, '{steps}', record->'steps' || %s)"
+_FURTHER = "UPDATE nodes_failover SET shares_after = %s"
+_OF_EPOCH = "WHERE pool_id = %s AND epoch = %s RETURNING id"
 
 
 def _held(decision: Decision) -> str:
@@ -220,9 +180,11 @@ def _end_ramps(cursor: Cursor, before: types.Pool, after: types.Pool, now: float
         text = "the node holds its share again" if back else "the node may no longer serve, its return is over"
         cursor.execute(
             """UPDATE nodes_failover
-               SET status = %s, completed_at = %s, record = jsonb_set(record, '{steps}', record->'steps' || %s)
+               SET status = %s, completed_at = %s,
+                   record = CASE WHEN trials > 1 AND NOT %s THEN record
+                                 ELSE jsonb_set(record, '{steps}', record->'steps' || %s) END
                WHERE pool_id = %s AND epoch = %s AND status = 'ramping'""",
-            ("completed" if back else "failed", moment(now), Jsonb([{"at": now, "text": text}]), after.id, old.ramp.epoch),
+            ("completed" if back else "failed", moment(now), back, Jsonb([{"at": now, "text": text}]), after.id, old.ramp.epoch),
         )
 
 
@@ -256,12 +218,3 @@ def _failover_of(cursor: Cursor, event: types.Event, step: Step, changes: list[i
         if refused and decision.kind in meaning.decisions and decision.node == event.node:
             return change
     return None
-
-
-def _close(cursor: Cursor, incident: int, step: Step, now: float) -> None:
-    """End the incident; the event that says so is what resolves its alerts."""
-    cursor.execute("UPDATE nodes_incident SET closed_at = %s WHERE id = %s AND closed_at IS NULL", (moment(now), incident))
-    last = next((each for each in reversed(step.events) if TABLE[each.type].ends is TroubleType.FAILURE), None)
-    said = f"{last.message}; the incident of {step.pool.name} is over" if last else f"The incident of {step.pool.name} is over"
-    closed = event(EventType.INCIDENT_CLOSED, said, last.node if last else None)
-    append(cursor, closed, now, pool=step.pool.id, incident=incident)

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from nodes.engine import enums, types
+from nodes.engine import types
 from nodes.engine.health import interval_in_force
 from nodes.engine.pool_step import busy, step
 from nodes.engine.step import Step
 from nodes.ledger import rows, undecided
-from nodes.ledger.history import OpenState, write_history
+from nodes.ledger.history import write_history
+from nodes.ledger.incidents import OpenState, open_state, row_of
 from nodes.ledger.letters import LETTERS
 from nodes.ledger.rows import Cursor, Row, moment
 
@@ -89,13 +90,9 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float | None = None
     before = rows.pool(pool_row, tuple(rows.member(row) for row in node_rows.values()))
     fresh = {r.node: r for r in results if r.node in node_rows and node_rows[r.node]["token"] == r.term_number}
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()}, now)
-    was = OpenState(
-        pool_row["incident_id"],
-        enums.Severity(pool_row["incident_severity"]) if pool_row["incident_severity"] else None,
-        {node: rows.plain(row["failure"])["id"] for node, row in node_rows.items() if row["failure"] is not None},
-    )
+    was = open_state(cursor, pool_row, node_rows)
     after = write_history(cursor, before, step, was, now)
-    _write_nodes(cursor, before, step.pool, after.failures, fresh, now)
+    _write_nodes(cursor, before, step.pool, after, fresh, now)
     _write_pool(cursor, pool_row, before, step, after, now)
     undecided.over(cursor, pool_id, pool_row, now)
     return Applied(step, tuple(r.node for r in results if r.node not in fresh))
@@ -133,12 +130,11 @@ def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict
 
 _POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
-       f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity,
+       f.auto_rebalance, f.rebalance_interval, f.slow_start, f.flapping_within,
        extract(epoch FROM clock_timestamp())::float8 AS now
 FROM nodes_poolstate s
 JOIN nodes_pool p ON p.id = s.pool_id
 JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id
-LEFT JOIN nodes_incident i ON i.id = s.incident_id
 WHERE s.pool_id = %s AND p.removed_at IS NULL
 """
 
@@ -188,7 +184,7 @@ def _write_nodes(
     cursor: Cursor,
     before: types.Pool,
     after: types.Pool,
-    failures: Mapping[int, int],
+    left: OpenState,
     fresh: Mapping[int, Result],
     now: float,
 ) -> None:
@@ -202,7 +198,9 @@ def _write_nodes(
             was = rows.columns(known) if known else {}
             changes = {name: value for name, value in rows.columns(node).items() if was.get(name, _ABSENT) != value}
             if known is None or node.failure != known.failure:
-                changes["failure"] = _failure_json(node, failures)
+                changes["failure"] = _failure_json(node, left)
+            if node.flapping != (known.flapping if known else None):
+                changes["flapping"] = _flapping_json(node, left)
         expressions: dict[str, sql.Composable] = {}
         if node.id in fresh:
             observation = fresh[node.id].observation
@@ -214,7 +212,12 @@ def _write_nodes(
         if changes or expressions:
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
-        _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None}, {})
+        _update(
+            cursor,
+            gone,
+            {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None, "flapping": None},
+            {},
+        )
 
 
 def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool:
@@ -226,11 +229,15 @@ def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool
 _ABSENT = object()
 
 
-def _failure_json(node: types.Member, failures: Mapping[int, int]) -> Jsonb | None:
+def _flapping_json(node: types.Member, left: OpenState) -> Jsonb | None:
+    return None if node.flapping is None else Jsonb(asdict(node.flapping) | {"id": left.flapping[node.id].id})
+
+
+def _failure_json(node: types.Member, left: OpenState) -> Jsonb | None:
     if node.failure is None:
         return None
     fields: dict[str, Any] = {name: getattr(node.failure, name) for name in types.Failure.__dataclass_fields__}
-    return Jsonb(fields | {"id": failures[node.id]})
+    return Jsonb(fields | {"id": left.failures[node.id]})
 
 
 def _seen(node: types.Member, observation: types.Observation, due: float) -> dict[str, Any]:
@@ -263,8 +270,8 @@ def _write_pool(cursor: Cursor, row: Row, before: types.Pool, step: Step, left: 
         changes["epoch_at"] = moment(now)
     if after.paused != before.paused:
         changes["paused"] = rows.as_json(after.paused)
-    if left.incident != row["incident_id"]:
-        changes["incident_id"] = left.incident
+    if (incident := row_of(left, None)) != row["incident_id"]:
+        changes["incident_id"] = incident
     if (wake_at := moment(step.wake_at)) != row["wake_at"]:
         changes["wake_at"] = wake_at
     if (awaited := busy(after)) != row["busy"]:

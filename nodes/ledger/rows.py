@@ -64,6 +64,11 @@ def failure(value: Any) -> types.Failure | None:
     return types.Failure(**fields)
 
 
+def flapping(value: Any) -> types.Flapping | None:
+    loaded = plain(value)
+    return None if loaded is None else types.Flapping(**{name: part for name, part in loaded.items() if name != "id"})
+
+
 def member(row: Mapping[str, Any]) -> types.Member:
     """One node as the engine sees it, from the join of its configuration, its policies and its hot row."""
     return types.Member(
@@ -93,6 +98,9 @@ def member(row: Mapping[str, Any]) -> types.Member:
         ramp=_loaded(types.Ramp, row["ramp"]),
         capacity=row["capacity"],
         load=_loaded(types.Load, row["load"]),
+        last_failure=_loaded(types.LastFailure, row["last_failure"]),
+        flapping=flapping(row["flapping"]),
+        trials_epoch=row["trials_epoch"],
     )
 
 
@@ -198,6 +206,8 @@ def columns(node: types.Member) -> Row:
         "share": node.share,
         "ramp": asdict(node.ramp) if node.ramp else None,
         "load": asdict(node.load) if node.load else None,
+        "last_failure": asdict(node.last_failure) if node.last_failure else None,
+        "trials_epoch": node.trials_epoch,
     }
 
 
@@ -265,6 +275,7 @@ def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Poo
             auto_rebalance=row["auto_rebalance"],
             rebalance_interval=row["rebalance_interval"],
             slow_start=row["slow_start"],
+            flapping_within=row["flapping_within"],
         ),
         epoch=row["epoch"],
         active_tier=row["active_tier"],

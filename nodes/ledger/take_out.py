@@ -17,8 +17,8 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     cursor.execute("SELECT id, name FROM nodes_node WHERE pool_id = %s AND removed_at IS NULL ORDER BY id", (pool_id,))
     nodes = {row["id"]: row["name"] for row in cursor.fetchall()}
     cursor.execute(
-        """UPDATE nodes_nodestate SET share = 0, admin_state = 'disabled', failure = NULL, ramp = NULL, owner = NULL,
-                  version = version + 1 WHERE node_id = ANY(%s)""",
+        """UPDATE nodes_nodestate SET share = 0, admin_state = 'disabled', failure = NULL, flapping = NULL, ramp = NULL,
+                  owner = NULL, version = version + 1 WHERE node_id = ANY(%s)""",
         (list(nodes),),
     )
     for node, called in nodes.items():

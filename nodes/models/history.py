@@ -15,9 +15,13 @@ ChangeKind = models.TextChoices("ChangeKind", [(k.name, (k.value, k.value)) for 
 
 
 class Incident(models.Model):
-    """A pool's failures taken together, from the first failure (dated back to the first bad check) until its last failure ends."""
+    """A pool's failures taken together, from the first failure (dated back to the first bad check) until its last failure ends.
+
+    The failures of a flapping node are an incident of that node, until it has been quiet for as long as its policy says.
+    """
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="incidents", db_index=False)
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, null=True, related_name="incidents", db_index=False)  # it flaps
     opened_at = models.DateTimeField()  # first bad check
     detected_at = models.DateTimeField()  # first failure marked
     closed_at = models.DateTimeField(null=True)
@@ -31,7 +35,12 @@ class Incident(models.Model):
         ordering = ("-opened_at",)
         indexes = (models.Index(fields=("pool", "-opened_at"), name="incident_pool_opened"),)
         constraints = (
-            models.UniqueConstraint(fields=("pool",), condition=models.Q(closed_at=None), name="one_open_incident_per_pool"),
+            models.UniqueConstraint(
+                fields=("pool",), condition=models.Q(closed_at=None, node=None), name="one_open_incident_per_pool"
+            ),
+            models.UniqueConstraint(
+                fields=("node",), condition=models.Q(closed_at=None, node__isnull=False), name="one_open_incident_per_flapping_node"
+            ),
         )
 
     def __str__(self) -> str:
@@ -85,6 +94,8 @@ class Failover(models.Model):
     lifts_at = models.DateTimeField(null=True)
     shares_before = models.JSONField()  # {node id: basis points}
     shares_after = models.JSONField()
+    trials = models.IntegerField(default=0, db_default=0)  # that this recovery gave a share for
+    last_trial_at = models.DateTimeField(null=True)
     record = models.JSONField()  # {"considered": [...], "guards": [...], "steps": [...]}, see nodes.ledger
 
     class Meta:

@@ -163,6 +163,12 @@ class FailoverPolicy(models.Model):
         validators=[_NOT_NEGATIVE],
         help_text="Seconds over which a node that became eligible gets its share back, in ten steps. 0: at once.",
     )
+    flapping_within = models.FloatField(
+        default=600.0,
+        db_default=600.0,
+        validators=[_NOT_NEGATIVE],
+        help_text="Seconds: a node that fails so soon after its recovery flaps, until it was quiet for as long. 0: off.",
+    )
 
     class Meta:
         verbose_name_plural = "failover policies"

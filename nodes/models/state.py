@@ -84,6 +84,9 @@ class NodeState(models.Model):
     failure = models.JSONField(null=True)  # engine Failure, and "id" of its row
     ramp = models.JSONField(null=True)  # engine Ramp
     load = models.JSONField(null=True)  # engine Load
+    last_failure = models.JSONField(null=True)  # engine LastFailure
+    flapping = models.JSONField(null=True)  # engine Flapping, and "id" of its open incident
+    trials_epoch = models.BigIntegerField(null=True)  # of the decision that counts the trials of the open failure
     # circuit breaker, the engine's Breaker and BreakerStats
     breaker_state = models.CharField(max_length=9, choices=BreakerState, default=BreakerState.CLOSED)
     breaker_generation = models.BigIntegerField(default=0)
@@ -162,7 +165,7 @@ class PoolState(models.Model):
     missing_told = models.BooleanField(default=False, db_default=False)  # most nodes are silent, and that was notified
     stale_told = ArrayField(models.BigIntegerField(), default=list, db_default=[])  # nodes of whose silence was notified
     watched_since = models.DateTimeField(null=True)  # engine Told
-    incident_id = models.BigIntegerField(null=True)  # the open one
+    incident_id = models.BigIntegerField(null=True)  # its own open one; those of flapping nodes are beside it
     wake_at = models.DateTimeField(null=True)  # when time alone changes something
     busy = models.BooleanField(default=False)  # something is failing, pending or unsure: every check takes the locked way
     # while it cannot be decided, see `nodes.ledger.undecided`

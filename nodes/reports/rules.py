@@ -68,7 +68,8 @@ RULES = (
         "incidents",
         "Incidents",
         "count",
-        "Incidents of the pool detected inside the range. Node: incidents that one of its failures belongs to.",
+        "Incidents of the pool detected inside the range, those of its flapping nodes too. "
+        "Node: incidents that one of its failures belongs to.",
     ),
     Figure(
         "failovers",
@@ -123,7 +124,8 @@ RULES = (
         "Recovery success",
         "percent",
         "recovery_completed ÷ recovery_started events in the range; empty without an attempt. "
-        "An attempt that began before the range can make it exceed 100 %.",
+        "An attempt that began before the range can make it exceed 100 %. "
+        "Of the trials of an open breaker the first and every tenth count.",
     ),
     Figure(
         "breaker_opens",

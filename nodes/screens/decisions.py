@@ -94,6 +94,8 @@ class DecisionRecord:
     considered: tuple[NodeLine, ...]
     guards: tuple[GuardLine, ...]
     steps: tuple[StepLine, ...]
+    trials: int  # that it counts; 0: it gave a share for none
+    last_trial_at: datetime | None
 
     @property
     def title(self) -> str:
@@ -164,6 +166,8 @@ def _record(failover: Failover) -> DecisionRecord:
             for each in record.get("guards", ())
         ),
         steps=_steps(record.get("steps", ())),
+        trials=failover.trials,
+        last_trial_at=failover.last_trial_at,
     )
 
 

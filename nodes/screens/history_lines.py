@@ -110,6 +110,8 @@ class IncidentRow:
     acknowledged_by: str
     acknowledgement: str
     last_action: str  # of the engine about it
+    flapping: str  # the node whose flapping it is, if it is one
+    flapping_id: int | None
 
     @property
     def tone(self) -> str:
@@ -128,7 +130,7 @@ class IncidentRow:
 def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
     """Incidents with the engine's last action on each, in one query; the caller orders and cuts."""
     last_action = Event.objects.filter(incident=OuterRef("pk"), type__in=_DONE).order_by("-at", "-pk").values("message")[:1]
-    found: Iterable[Incident] = incidents.select_related("pool").annotate(last_action=Subquery(last_action))
+    found: Iterable[Incident] = incidents.select_related("pool", "node").annotate(last_action=Subquery(last_action))
     return tuple(
         IncidentRow(
             id=each.pk,
@@ -142,6 +144,8 @@ def incident_rows(incidents: QuerySet[Incident]) -> tuple[IncidentRow, ...]:
             acknowledged_by=each.acknowledged_by,
             acknowledgement=each.acknowledgement,
             last_action=getattr(each, "last_action", None) or "",
+            flapping=each.node.name if each.node else "",
+            flapping_id=each.node_id,
         )
         for each in found
     )
@@ -169,7 +173,7 @@ class FailureLine:
     def moved_words(self) -> str:
         """How long after the mark its share had moved."""
         if self.moved_at is None:
-            return "not yet" if self.had_share else "held nothing"
+            return "held nothing" if not self.had_share else "not yet" if self.recovered_at is None else "never"
         seconds = (self.moved_at - self.marked_at).total_seconds()
         return "at once" if seconds < AT_ONCE else f"{seconds:.1f} s"
 
