@@ -39,6 +39,7 @@ def event_of(row: EventRow) -> Event:
         checker=_checker(row.detail),
         destination=_destination(row.detail),
         at=row.at.timestamp(),
+        flapping=row.incident is not None and row.incident.node_id is not None,
     )
 
 

@@ -56,7 +56,7 @@ class Message:
 
 @dataclass
 class Alert:
-    """An alert as PagerDuty keeps it: opened by a trigger, whose summary it keeps, acknowledged, resolved by the key that opened it."""
+    """An alert as PagerDuty keeps it: opened by a trigger, whose summary it keeps, then acknowledged, resolved under that key."""
 
     key: str
     routing_key: str
