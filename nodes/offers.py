@@ -48,6 +48,7 @@ class Offer:
     consequences: tuple[Consequence, ...] = ()
     refusal: str = ""
     overriding: Consequence | None = None
+    nothing_to_do: bool = False  # which is no refusal of a wish
 
     @property
     def can_be(self) -> bool:
@@ -81,7 +82,7 @@ def _offer(pool: Pool, fleet: Fleet, now: float, command: Command, widest: Comma
     try:
         most = what_if(widest, pool, fleet, now)
     except Refused as refused:
-        return Offer(refusal=str(refused))
+        return Offer(refusal=str(refused), nothing_to_do=isinstance(refused, NothingToDo))
     try:
         return Offer(most.version, (what_if(command, pool, fleet, now),))
     except Refused as refused:
