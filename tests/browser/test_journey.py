@@ -92,9 +92,8 @@ def test_an_action_that_comes_to_nothing_says_so(page: Page, product: Product) -
     with psycopg.connect(database_url(product.directory)) as keeper:
         keeper.execute("SELECT 1 FROM nodes_fleetstate FOR UPDATE")
         other.get_by_role("button", name="Pause all automation").click()
-        expect(other.locator("#messages")).to_contain_text("The database did not answer in time", timeout=PATIENCE)
-    other.locator("#action-pause").click()
-    other.get_by_label("Reason").fill("a freeze")
+        expect(other.locator("dialog[open]")).to_contain_text("nothing was done; try again", timeout=PATIENCE)
+    expect(other.get_by_label("Reason")).to_have_value("a freeze")
     page.context.set_offline(True)
     other.get_by_role("button", name="Pause all automation").click()
     expect(other.locator("#messages")).to_contain_text("The console did not answer: see whether it was done", timeout=PATIENCE)
