@@ -110,6 +110,8 @@ def offer_for_fleet(change: FleetChange) -> Offer:
 
 
 def _offer_for_fleet(cursor: Cursor, change: FleetChange) -> Offer:
+    if change is as_it_is:
+        return Offer(digest(()))  # nothing to compute, and nobody who pauses waits for it
     now = clock.now(cursor)
     found: list[Consequence] = []
     for pool_id in PoolModel.objects.filter(removed_at=None).order_by("pk").values_list("pk", flat=True):
