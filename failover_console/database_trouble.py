@@ -14,6 +14,7 @@ from django.db import InterfaceError, InternalError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
+from django_htmx.http import reswap, retarget
 from psycopg_pool import PoolTimeout
 
 RETRY_AFTER = 2  # s
@@ -40,5 +41,6 @@ class DatabaseTrouble(MiddlewareMixin):
             return JsonResponse({"error": SENTENCE}, status=503, headers=headers)
         if getattr(request, "htmx", False):  # the page stays, and says so
             said = Message(ERROR, f"{SENTENCE[0].upper()}{SENTENCE[1:]}.")
-            return HttpResponse(render_to_string("messages.html", {"messages": [said]}), status=503, headers=headers)
+            answer = HttpResponse(render_to_string("messages.html", {"messages": [said]}), status=503, headers=headers)
+            return reswap(retarget(answer, "#messages"), "innerHTML")
         return HttpResponse(render_to_string("503.html"), status=503, headers=headers)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,27 +26,34 @@ from nodes.engine.reporting import Report
 from nodes.engine.step import Refused, Step
 from nodes.engine.types import Event, Fleet, Hold, Member
 from nodes.engine.types import Pool as PoolValue
+from nodes.engine.what_if import Command
 from nodes.ledger import PoolGoneError, checkers, clock, fleet, pull_in_due_times, transact, undecided
 from nodes.ledger.clock import database_now
 from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
-from nodes.ledger.pools import advance
+from nodes.ledger.pools import advance, lock_fleet
 from nodes.ledger.rows import Cursor
 from nodes.ledger.take_out import take_out
-from nodes.models import BreakerPolicy, Check, FailoverPolicy, Incident, Node, NodeState, Pool, PoolState
+from nodes.models import BreakerPolicy, Check, Checker, FailoverPolicy, FleetState, Incident, Node, NodeState, Pool, PoolState
 from nodes.models.inventory import push_digest
 
 __all__ = [
     "Refused",
     "acknowledge",
+    "automation_refusal",
+    "before_edit",
+    "belief_refusal",
     "believe_checker",
+    "carry_out",
     "check_now",
     "configuration_saved",
     "fail_back",
     "fail_over",
     "force_breaker",
     "heartbeat",
+    "ledger",
     "pause",
+    "pool_of",
     "rebalance",
     "release_breaker",
     "remove_node",
@@ -68,7 +75,7 @@ class UndecidedError(Refused):
 
 
 @contextmanager
-def _ledger() -> Iterator[Cursor]:
+def ledger() -> Iterator[Cursor]:
     """A transaction on Django's connection, with the psycopg cursor that the ledger takes."""
     with transaction.atomic(), connection.cursor() as wrapper:
         cursor: Cursor = wrapper.cursor
@@ -76,11 +83,20 @@ def _ledger() -> Iterator[Cursor]:
         yield cursor
 
 
-def _act(pool_id: int, decide: Callable[[PoolValue, Fleet, float], Step]) -> Step:
-    """One act of a person on one pool; the hint goes out after the commit."""
+def carry_out(pool_id: int, command: Command) -> Step:
+    """One command of a person on one pool; who is enabled by it is checked at once, and the hint goes out after the commit."""
+    enabled: set[int] = set()
+
+    def decide(pool: PoolValue, held: Fleet, now: float) -> Step:
+        step = command(pool, held, now)
+        enabled.update(_enabled(step.pool) - _enabled(pool))
+        return step
+
     try:
-        with _ledger() as cursor:
+        with ledger() as cursor:
             applied = transact(cursor, pool_id, lambda pool, held, _, now: decide(pool, held, now))
+            if enabled:
+                _due_now(enabled)
     except PoolGoneError as error:
         raise Refused(str(error)) from None
     except (Refused, psycopg.Error):
@@ -92,7 +108,12 @@ def _act(pool_id: int, decide: Callable[[PoolValue, Fleet, float], Step]) -> Ste
     return applied.step
 
 
-def _pool_of(node_id: int) -> int:
+def _enabled(pool: PoolValue) -> set[int]:
+    return {node.id for node in pool.members if node.admin == AdminState.ENABLED}
+
+
+def pool_of(node_id: int) -> int:
+    """The pool of a node; raises `Refused` when it was removed."""
     found = Node.objects.filter(pk=node_id, removed_at=None).values_list("pool_id", flat=True).first()
     if found is None:
         raise Refused("This node was removed; its history is kept.")
@@ -103,16 +124,14 @@ def set_admin_state(
     node_id: int, state: AdminState, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS
 ) -> None:
     """Drain, put in maintenance, disable or enable a node; its share moves at once."""
-    _act(_pool_of(node_id), lambda p, f, now: commands.set_admin(p, f, now, node_id, state, actor, reason, override=override))
-    if state == AdminState.ENABLED:
-        _due_now([node_id])
+    carry_out(pool_of(node_id), lambda p, f, now: commands.set_admin(p, f, now, node_id, state, actor, reason, override=override))
 
 
 def remove_node(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
     """Take a node out for good; its name is free again, its history stays."""
-    pool_id = _pool_of(node_id)
+    pool_id = pool_of(node_id)
     with transaction.atomic():
-        _act(pool_id, lambda p, f, now: commands.remove(p, f, now, node_id, actor, reason, override=override))
+        carry_out(pool_id, lambda p, f, now: commands.remove(p, f, now, node_id, actor, reason, override=override))
         Node.objects.filter(pk=node_id).update(removed_at=database_now())
 
 
@@ -123,7 +142,7 @@ def remove_pool(pool_id: int, *, actor: str) -> None:
         raise Refused("This pool was removed already.")
     with transaction.atomic():
         _remove_nodes(pool, actor)
-        with _ledger() as cursor:
+        with ledger() as cursor:
             undecided.removed(cursor, pool_id)
         mark = f"removed-{pool.pk}"
         Pool.objects.filter(pk=pool_id).update(
@@ -138,7 +157,7 @@ def _remove_nodes(pool: Pool, actor: str) -> None:
             for node in nodes.order_by("pk"):
                 remove_node(node.pk, actor=actor, reason=f"pool {pool.name} removed", override=frozenset(Guard))
     except UndecidedError:
-        with _ledger() as cursor:
+        with ledger() as cursor:
             take_out(cursor, pool.pk, pool.name, actor=actor, now=clock.now(cursor))
         nodes.update(removed_at=database_now())
 
@@ -146,32 +165,32 @@ def _remove_nodes(pool: Pool, actor: str) -> None:
 def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
     """Take the breaker out of automatic mode, for good or until an instant."""
     ends = until.timestamp() if until else None
-    _act(_pool_of(node_id), lambda p, f, now: commands.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
+    carry_out(pool_of(node_id), lambda p, f, now: commands.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
 
 
 def release_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     """Give the breaker back to its own counts."""
-    _act(_pool_of(node_id), lambda p, f, now: commands.release_breaker(p, f, now, node_id, actor, reason))
+    carry_out(pool_of(node_id), lambda p, f, now: commands.release_breaker(p, f, now, node_id, actor, reason))
 
 
 def reset_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     """Close the breaker and forget its counts."""
-    _act(_pool_of(node_id), lambda p, f, now: commands.reset_breaker(p, f, now, node_id, actor, reason))
+    carry_out(pool_of(node_id), lambda p, f, now: commands.reset_breaker(p, f, now, node_id, actor, reason))
 
 
 def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
     """Move an eligible node's share away now, by draining it."""
-    _act(_pool_of(node_id), lambda p, f, now: commands.fail_over(p, f, now, node_id, actor, reason, override=override))
+    carry_out(pool_of(node_id), lambda p, f, now: commands.fail_over(p, f, now, node_id, actor, reason, override=override))
 
 
 def fail_back(node_id: int, *, actor: str, reason: str = "") -> None:
     """Bring a drained node back, or traffic back to the node's better tier."""
-    _act(_pool_of(node_id), lambda p, f, now: commands.fail_back(p, f, now, node_id, actor, reason))
+    carry_out(pool_of(node_id), lambda p, f, now: commands.fail_back(p, f, now, node_id, actor, reason))
 
 
 def rebalance(pool_id: int, *, actor: str) -> None:
     """Bring the shares of a pool back to its weights."""
-    _act(pool_id, lambda p, f, now: commands.rebalance(p, f, now, actor))
+    carry_out(pool_id, lambda p, f, now: commands.rebalance(p, f, now, actor))
 
 
 def check_now(node_ids: Iterable[int], *, actor: str) -> int:
@@ -190,18 +209,31 @@ def pause(pool_id: int | None, *, actor: str, reason: str, until: datetime | Non
     """Hold automation back, in one pool or (None) everywhere."""
     ends = until.timestamp() if until else None
     if pool_id is not None:
-        _act(pool_id, lambda p, f, at: commands.pause(p, f, at, actor, reason, ends))
+        carry_out(pool_id, lambda p, f, at: commands.pause(p, f, at, actor, reason, ends))
         return
-    with _ledger() as cursor:
+    with ledger() as cursor:
         now = clock.now(cursor)
         if not fleet.pause(cursor, Hold(reason, owner=actor, since=now, until=ends), now):
             raise Refused("All automation is paused already.")
     transaction.on_commit(partial(live.hint, []))
 
 
+def automation_refusal(*, paused: bool) -> str:
+    """Why all automation cannot be paused, or resumed, as it stands now; empty when it can be."""
+    held = FleetState.objects.filter(paused__isnull=False).exists()
+    return "" if held != paused else "All automation is paused already." if paused else "Automation is not paused."
+
+
+def belief_refusal(host: str) -> str:
+    """Why this checker cannot be believed; empty when it is isolated."""
+    if "\0" not in host and Checker.objects.filter(host=host).exclude(doubt="").exists():
+        return ""
+    return f"Checker {host[:60] or '(none)'} is not isolated; reload the page."
+
+
 def believe_checker(host: str, *, actor: str) -> None:
     """Believe an isolated checker in spite of what speaks against it; what failed meanwhile counts from now on."""
-    with _ledger() as cursor:
+    with ledger() as cursor:
         if not checkers.believe(cursor, host, actor):
             raise Refused(f"Checker {host[:60] or '(none)'} is not isolated; reload the page.")
     transaction.on_commit(partial(live.hint, []))
@@ -210,25 +242,35 @@ def believe_checker(host: str, *, actor: str) -> None:
 def resume(pool_id: int | None, *, actor: str) -> None:
     """Let automation act again, in one pool or (None) everywhere."""
     if pool_id is not None:
-        _act(pool_id, lambda p, f, now: commands.resume(p, f, now, actor))
+        carry_out(pool_id, lambda p, f, now: commands.resume(p, f, now, actor))
         return
-    with _ledger() as cursor:
+    with ledger() as cursor:
         if not fleet.resume(cursor, actor, clock.now(cursor)):
             raise Refused("Automation is not paused.")
     transaction.on_commit(partial(live.hint, []))
 
 
 def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
-    """Say that somebody is at it; lifts the pool's cool-down.  The first acknowledgement stays."""
+    """Say that somebody is at it; lifts the pool's cool-down.  The first acknowledgement stays.
+
+    Locks: the pool, then the incident, as whoever closes it does.
+    """
+    pool_id, flapping = Incident.objects.values_list("pool_id", "node_id").get(pk=incident_id)
     with transaction.atomic():
+        carry_out(pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note, flapping))
         incident = Incident.objects.select_for_update().get(pk=incident_id)
-        if incident.closed_at is not None:
-            raise Refused("This incident is closed.")
         if incident.acknowledged_at is not None:
             raise Refused(f"{incident.acknowledged_by} acknowledged this incident already.")
-        _act(incident.pool_id, lambda p, f, now: commands.acknowledge(p, f, now, actor, note, incident.node_id))
+        if incident.closed_at is not None:
+            raise Refused("This incident is closed.")
         incident.acknowledged_at, incident.acknowledged_by, incident.acknowledgement = database_now(), actor, note[:500]
         incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
+
+
+def before_edit() -> None:
+    """Call it first in the transaction that saves configuration: the fleet is locked before rows that events refer to."""
+    with ledger() as cursor:
+        lock_fleet(cursor, exclusive=True)
 
 
 def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
@@ -241,7 +283,7 @@ def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[s
     for pool_id in pools:
         PoolState.objects.get_or_create(pool_id=pool_id)
         _add_missing_nodes(pool_id, actor, now)
-    with _ledger() as cursor:
+    with ledger() as cursor:
         fleet.edited(cursor)
         if before or after:
             append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
@@ -301,7 +343,7 @@ def _add_missing_nodes(pool_id: int, actor: str, now: datetime) -> None:
             node=node, pool_id=pool_id, due_at=now + timedelta(seconds=random.random() * min(interval, 10.0)), health_since=now
         )
         added = event(EventType.NODE_ADDED, f"{node.name} added to {node.pool.name}", node=node.pk, actor=actor)
-        with _ledger() as cursor:
+        with ledger() as cursor:
             append(cursor, added, now.timestamp(), pool=pool_id)
 
 
@@ -320,7 +362,7 @@ def _change_event(instance: models.Model, actor: str, before: Mapping[str, str],
 
 def report_outcomes(node_id: int, told: Report) -> Member:
     """Take reported calls and load of a node; returns the node after them."""
-    step = _act(_pool_of(node_id), lambda p, f, now: reporting.report(p, f, now, node_id, told, jitter=random.random()))
+    step = carry_out(pool_of(node_id), lambda p, f, now: reporting.report(p, f, now, node_id, told, jitter=random.random()))
     return next(node for node in step.pool.members if node.id == node_id)
 
 
@@ -329,6 +371,6 @@ def heartbeat(node_id: int, secret: str) -> bool:
     stored = Check.objects.filter(node_id=node_id, kind="push", node__removed_at=None).values_list("push_digest", flat=True).first()
     if not stored or not compare_digest(stored, push_digest(secret)):
         return False
-    with _ledger() as cursor:
+    with ledger() as cursor:
         note_heartbeat(cursor, node_id)
     return True

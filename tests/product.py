@@ -102,6 +102,11 @@ class Product:
         with psycopg.connect(self.database or database_url(self.directory), row_factory=dict_row) as connection:
             return connection.execute(query, values).fetchall()  # type: ignore[arg-type]  # our own queries
 
+    def do(self, statement: str, *values: Any) -> None:
+        """Change the database behind the console's back."""
+        with psycopg.connect(self.database or database_url(self.directory)) as connection:
+            connection.execute(statement, values)  # type: ignore[arg-type]  # our own statements
+
     def switch(self, node: str, mode: str) -> None:
         """Turn a switch of the demo fleet."""
         urllib.request.urlopen(f"{self.demo}/nodes/{node}", data=f"mode={mode}".encode(), timeout=5).close()

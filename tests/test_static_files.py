@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.test import AsyncClient, Client
 
@@ -22,3 +24,8 @@ async def test_an_event_loop_serves_files_and_passes_on_the_rest() -> None:
     answer.close()
     assert (answer.status_code, answer["Content-Type"]) == (200, 'text/css; charset="utf-8"')
     assert (await AsyncClient().get("/static/nothing.css")).status_code == 404
+
+
+def test_our_scripts_stay_small() -> None:
+    scripts = Path(__file__).resolve().parent.parent / "failover_console" / "static"
+    assert sum(script.stat().st_size for script in scripts.glob("*.js")) < 12_288

@@ -142,6 +142,12 @@ def traffic_token() -> str:
     return issued
 
 
+def inventory_of() -> tuple[list[str], list[str]]:
+    """The names of the demo's nodes, and of the pools that they are in."""
+    nodes = _nodes().order_by("pool_id", "pk")
+    return list(nodes.values_list("name", flat=True)), sorted(set(nodes.values_list("pool__name", flat=True)))
+
+
 def remove(actor: str = ACTOR) -> None:
     """Take the demo out; its history stays."""
     pools = Pool.objects.filter(nodes__tags__contains=[TAG], removed_at=None).distinct()

@@ -1,4 +1,4 @@
-// What htmx does not cover: counting times, saying when the page is stale, polling while there is no socket, keeping the focus.
+// What htmx does not cover: counting times, saying when the page is stale, polling while there is no socket.
 (function () {
   "use strict";
   const STALE_AFTER = 10000; // ms without a message from the server
@@ -8,7 +8,6 @@
   let live = false; // a socket is open
   let ahead = 0; // ms by which the server's clock is ahead of ours
   let announced = null; // the headline that was last read out
-  let focused = null; // id of the element that had the focus before a swap
 
   htmx.config.wsReconnectDelay = function (tries) {
     return Math.random() * Math.min(10000, 1000 * Math.pow(2, Math.min(tries, 4)));
@@ -24,10 +23,16 @@
   }
 
   function write(node, text) {
-    if (node.textContent !== text) node.textContent = text;
+    if (node.textContent === text) return;
+    if (node.childNodes.length === 1 && node.firstChild.nodeType === Node.TEXT_NODE) node.firstChild.nodeValue = text;
+    else node.textContent = text;
   }
 
   function count() {
+    window.keeping(countAll);
+  }
+
+  function countAll() {
     const now = Date.now() + ahead;
     document.querySelectorAll("time[data-since]").forEach(function (node) {
       write(node, span(now - Date.parse(node.dateTime)));
@@ -81,14 +86,7 @@
     heardAt = performance.now();
   }
 
-  function keepFocus() {
-    focused = document.activeElement && document.activeElement.id;
-  }
-
-  function restore() {
-    const node = focused && document.getElementById(focused);
-    if (node && node !== document.activeElement) node.focus({ preventScroll: true });
-    focused = null;
+  function changed() {
     serverTime();
     count();
     showFreshness();
@@ -105,49 +103,12 @@
     polledAt = performance.now() - POLL_EVERY / 2;
     showFreshness();
   });
-  document.addEventListener("htmx:wsBeforeMessage", function () {
-    heard();
-    keepFocus();
-  });
-  document.addEventListener("htmx:wsAfterMessage", restore);
-  document.addEventListener("htmx:beforeSwap", keepFocus);
-  document.addEventListener("htmx:afterSettle", restore);
+  document.addEventListener("htmx:wsBeforeMessage", heard);
+  document.addEventListener("htmx:wsAfterMessage", changed);
+  document.addEventListener("htmx:afterSettle", changed);
   document.addEventListener("htmx:afterOnLoad", function (event) {
     if (event.detail.successful && event.detail.elt.id === "live") heard();
   });
-  // An action that failed without an answer for people is never silent.
-  function sayFailed(event) {
-    const place = document.getElementById("messages");
-    if (!place || event.detail.requestConfig.verb === "get") return;
-    const said = document.createElement("p");
-    said.className = "message error";
-    const status = event.detail.xhr && event.detail.xhr.status;
-    said.textContent = (status ? "The console answered " + status : "The console did not answer") + ": see whether it was done before you ask again.";
-    place.replaceChildren(said);
-  }
-  document.addEventListener("htmx:responseError", sayFailed);
-  document.addEventListener("htmx:sendError", sayFailed);
-  document.addEventListener("htmx:timeout", sayFailed);
-
-  // htmx reads hx-confirm from the form that sends; here each button of a form has a question of its own.
-  document.addEventListener("htmx:confirm", function (event) {
-    const cause = event.detail.triggeringEvent;
-    const question = cause && cause.submitter && cause.submitter.getAttribute("hx-confirm");
-    if (!question) return;
-    event.preventDefault();
-    if (window.confirm(question)) event.detail.issueRequest(true);
-  });
-  // What somebody is typing is never swapped away; disclosures stay as they are.
-  document.addEventListener("htmx:oobBeforeSwap", function (event) {
-    const target = event.detail.target;
-    const busy = document.activeElement;
-    if (busy && target.contains(busy) && busy.matches("input:not([type=checkbox]), textarea, select")) event.preventDefault();
-    target.querySelectorAll("details[id][open]").forEach(function (open) {
-      const fresh = event.detail.fragment.querySelector("#" + CSS.escape(open.id));
-      if (fresh) fresh.open = true;
-    });
-  });
-
   document.addEventListener("visibilitychange", function () {
     if (!document.hidden) {
       count();

@@ -33,6 +33,7 @@ class RecordsEdits(AnyAdmin):
     secret_fields: Mapping[str, str] = {}  # form field -> its name in the event
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
+        operations.before_edit()
         if not change:
             obj.save()
         elif changed := [name for name in form.changed_data if name in _columns(obj)]:
@@ -51,6 +52,7 @@ class RecordsEdits(AnyAdmin):
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         """Recorded first: afterwards the row has no number any more."""
+        operations.before_edit()
         _record(request, obj, [("name", str(obj), "deleted")])
         super().delete_model(request, obj)
 

@@ -15,7 +15,7 @@ from nodes.engine.failure_lifecycle import abandon
 from nodes.engine.pool_step import begin, climb, end_high_load, move_share, put_right, settle
 from nodes.engine.recovery import give_back
 from nodes.engine.shares import active_tier, awaiting_share, failover_pending, off_ideal, receivers
-from nodes.engine.step import Refused, Step, member_of
+from nodes.engine.step import NothingToDo, Refused, Step, member_of
 from nodes.engine.types import Event, Fleet, HealthState, Hold, Member, Pool
 
 
@@ -192,7 +192,7 @@ def rebalance(pool: Pool, fleet: Fleet, now: float, actor: str) -> Step:
     if not receivers(step.pool):
         raise Refused(f"No node of {pool.name} is eligible; there is nobody to give a share to.")
     if not off_ideal(step.pool):
-        raise Refused(f"The shares of {pool.name} are at their weights already.")
+        raise NothingToDo(f"The shares of {pool.name} are at their weights already.")
     return settle(put_right(step, now, actor=actor, reason=f"{actor} asked for it"), pool, fleet, now)
 
 

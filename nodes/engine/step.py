@@ -13,6 +13,10 @@ class Refused(Exception):  # noqa: N818 - the word of the page
     """An act that cannot be; the sentence says why and what to do."""
 
 
+class NothingToDo(Refused):
+    """What is asked for is so already."""
+
+
 def member_of(pool: Pool, node_id: int) -> Member:
     """The node of this id; raises `Refused` when it was removed."""
     found = next((node for node in pool.members if node.id == node_id), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,36 +11,29 @@ from django import forms
 from nodes.engine.enums import Guard
 
 DURATIONS = (("", "until somebody ends it"), ("900", "15 minutes"), ("3600", "1 hour"), ("14400", "4 hours"), ("86400", "1 day"))
-NODE_ACTIONS = (
-    ("enable", "Enable"), ("drain", "Drain"), ("maintenance", "Maintenance"), ("disable", "Disable"), ("check_now", "Check now"),
-    ("fail_over", "Fail over now"), ("fail_back", "Fail back"), ("force_open", "Force open"), ("force_closed", "Force closed"),
-    ("metrics_only", "Metrics only"), ("release", "Release"), ("reset", "Reset"),
-)  # fmt: skip  # a table
-POOL_ACTIONS = (
-    ("pause", "Pause automation"),
-    ("resume", "Resume automation"),
-    ("rebalance", "Rebalance"),
-    ("fail_back", "Fail back"),
-)
-AUTOMATION_ACTIONS = (("pause", "Pause all automation"), ("resume", "Resume all automation"))
-_NEED_REASON = frozenset({"force_open", "force_closed", "metrics_only", "pause"})
 
 
 class ActionForm(forms.Form):
-    """An action with its reason, its duration and the guards it overrides.  `actions`: name and label of those the page has."""
+    """An action with its reason, its duration and the guards it overrides, and the version of the offer that is accepted.
+
+    `actions`: names of those that there are; `need_reason`: of those that are not done without one.
+    """
 
     action = forms.ChoiceField()
     reason = forms.CharField(max_length=200, required=False)
     duration = forms.TypedChoiceField(choices=DURATIONS, coerce=int, required=False, empty_value=None)
     override = forms.TypedMultipleChoiceField(choices=[(guard.value, guard.value) for guard in Guard], coerce=Guard, required=False)
 
-    def __init__(self, *args: Any, actions: tuple[tuple[str, str], ...], **kwargs: Any) -> None:
+    offered = forms.CharField(max_length=16, required=False)
+
+    def __init__(self, *args: Any, actions: Iterable[str], need_reason: Container[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["action"].choices = actions  # type: ignore[attr-defined]  # the stubs know only Field
+        self.fields["action"].choices = [(name, name) for name in actions]  # type: ignore[attr-defined]  # the stubs know only Field
+        self._need_reason = need_reason
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("action") in _NEED_REASON and not cleaned.get("reason"):
+        if cleaned.get("action") in self._need_reason and not cleaned.get("reason"):
             self.add_error("reason", "Give a reason: the others read it beside your name.")
         return cleaned
 

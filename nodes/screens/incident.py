@@ -1,16 +1,31 @@
-"""An incident's page: what failed, what was decided and why, in the order in which it happened."""
+"""An incident's page: what failed, what was decided and why, the newest first."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from nodes.models import Event, Failover, Failure, Incident
 from nodes.screens.decisions import decision_records
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import event_lines, failure_lines, incident_rows
 
-EVENTS_SHOWN = 500
+EVENTS_SHOWN = 50
 DECISIONS_SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest rows of an incident's list that may be longer."""
+
+    incident: int
+    shown: tuple[Any, ...]
+    total: int
+
+    @property
+    def are_more(self) -> bool:
+        return self.total > len(self.shown)
 
 
 def incident(incident_id: int, now: datetime) -> Screen | None:
@@ -19,9 +34,10 @@ def incident(incident_id: int, now: datetime) -> Screen | None:
     if found is None:
         return None
     row = incident_rows(Incident.objects.filter(pk=incident_id))[0]
-    decisions = decision_records(Failover.objects.filter(incident=found).order_by("at", "pk")[:DECISIONS_SHOWN])
+    made, told = Failover.objects.filter(incident=found), Event.objects.filter(incident=found)
+    decisions = Newest(incident_id, tuple(decision_records(made.order_by("-at", "-pk")[:DECISIONS_SHOWN])), made.count())
     failures = failure_lines(Failure.objects.filter(incident=found).order_by("first_bad_at", "pk"))
-    events = event_lines(Event.objects.filter(incident=found).order_by("at", "pk")[:EVENTS_SHOWN])
+    events = Newest(incident_id, event_lines(told.order_by("-at", "-pk")[:EVENTS_SHOWN]), told.count())
     page = "nodes/incident.html"
     fragments = by_id(
         Fragment("status", f"{page}#status", "incident", row),

@@ -1,165 +1,149 @@
-"""Actions of operators on nodes, pools, automation and incidents: each goes through `nodes.operations` and answers a sentence."""
+"""Actions of operators on nodes and pools, and acknowledging.
+
+GET answers the dialog that asks, with what would happen; POST does it when that is still what would happen, and answers a sentence.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods, require_POST
 
-from nodes import operations
-from nodes.engine.enums import AdminState, Mode
-from nodes.forms.actions import AUTOMATION_ACTIONS, NODE_ACTIONS, POOL_ACTIONS, AcknowledgeForm, ActionForm
+from nodes import offers, operations
+from nodes.engine.enums import Guard
+from nodes.engine.types import Member
+from nodes.engine.types import Pool as PoolValue
+from nodes.engine.what_if import Command
+from nodes.forms.actions import AcknowledgeForm, ActionForm
 from nodes.ledger.clock import database_now
 from nodes.models import Incident, Node, Pool
+from nodes.offers import Carried, NothingToDo, OutdatedError
 from nodes.operations import Refused
+from nodes.views.catalogue import NODE, POOL, Action, Asked, undoes_node, undoes_pool
+from nodes.views.dialog import CHANGED, Dialog, ask
 from nodes.views.responses import after_action, for_operators
 
-Action = Callable[
-    [int, ActionForm, str, datetime], str
-]  # of node or pool id, form, actor, now; returns the state it led to, in words
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The node or pool of an action, and where its actions and its page are."""
+
+    subject: int
+    pool: int
+    name: str
+    address: str
+    back_to: str
+    node: bool
+
+    def undo(self, carried: Carried) -> str:
+        """The address of the action that undoes this one; empty when there is none."""
+        name = undoes_pool(carried.before, carried.after)
+        if self.node:
+            before, after = (_member(pool, self.subject) for pool in (carried.before, carried.after))
+            name = undoes_node(before, after)
+        return f"{self.address}?{urlencode({'action': name})}" if name else ""
+
+    def moved(self, carried: Carried) -> str:
+        """What became of the node's share, to be put behind what was done."""
+        if not self.node:
+            return ""
+        before, after = (_member(pool, self.subject) for pool in (carried.before, carried.after))
+        return ": its share has moved" if after.share < before.share else ""
 
 
-def _admin(state: AdminState, outcome: str) -> Action:
-    def action(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-        operations.set_admin_state(node, state, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
-        return outcome
-
-    return action
-
-
-def _force(mode: Mode, outcome: str) -> Action:
-    def action(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-        operations.force_breaker(node, mode, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
-        return outcome
-
-    return action
-
-
-def _release(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.release_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
-    return "The breaker is automatic again."
-
-
-def _reset(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.reset_breaker(node, actor=actor, reason=form.cleaned_data["reason"])
-    return "The breaker is closed, its counts are cleared."
-
-
-def _check_now(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-    if not operations.check_now([node], actor=actor):
-        raise Refused("A disabled node is not checked; enable it first.")
-    return "The next check starts now."
-
-
-def _fail_over(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.fail_over(node, actor=actor, reason=form.cleaned_data["reason"], override=form.overrides())
-    return "Its share has moved; the node is drained until somebody fails back."
-
-
-def _fail_back(node: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.fail_back(node, actor=actor, reason=form.cleaned_data["reason"])
-    return "Failing back."
-
-
-_NODE: dict[str, Action] = {
-    "enable": _admin(AdminState.ENABLED, "Enabled; it takes its share as soon as it is eligible."),
-    "drain": _admin(AdminState.DRAINING, "Draining: its share has moved, it is still checked."),
-    "maintenance": _admin(AdminState.MAINTENANCE, "In maintenance: its share has moved, it never alerts."),
-    "disable": _admin(AdminState.DISABLED, "Disabled: its share has moved, it is no longer checked."),
-    "fail_over": _fail_over,
-    "fail_back": _fail_back,
-    "check_now": _check_now,
-    "force_open": _force(Mode.FORCED_OPEN, "The breaker is forced open."),
-    "force_closed": _force(Mode.FORCED_CLOSED, "The breaker is forced closed."),
-    "metrics_only": _force(Mode.METRICS_ONLY, "The breaker is in metrics-only mode."),
-    "release": _release,
-    "reset": _reset,
-}
-
-
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_operators
 def node_action(request: HttpRequest, pk: int) -> HttpResponse:
     node = get_object_or_404(Node, pk=pk)
-    return _response(request, ActionForm(request.POST, actions=NODE_ACTIONS), _NODE, pk, node.get_absolute_url(), node.name)
+    page = node.get_absolute_url()
+    if request.method == "POST" and request.POST.get("action") == "check_now":
+        return _check_now(request, node)
+    if node.removed_at is not None:
+        return after_action(request, page, refused="This node was removed; its history is kept.")
+    target = _Target(pk, node.pool_id, node.name, reverse("nodes:node_action", args=[pk]), page, node=True)
+    return _answer(request, target, NODE)
 
 
-def _pause(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.pause(pool, actor=actor, reason=form.cleaned_data["reason"], until=form.until(now))
-    return "Automation is paused for this pool; people can still act."
-
-
-def _resume(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.resume(pool, actor=actor)
-    return "Automation is resumed."
-
-
-def _rebalance(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
-    operations.rebalance(pool, actor=actor)
-    return "The shares follow the weights again."
-
-
-def _fail_pool_back(pool: int, form: ActionForm, actor: str, now: datetime) -> str:
-    """Fail back to the best tier: by its first node, since the engine moves the tier as a whole."""
-    best = Node.objects.filter(pool_id=pool, removed_at=None).order_by("priority", "pk").first()
-    if best is None:
-        raise Refused("This pool has no node.")
-    return _fail_back(best.pk, form, actor, now)
-
-
-_POOL: dict[str, Action] = {"pause": _pause, "resume": _resume, "rebalance": _rebalance, "fail_back": _fail_pool_back}
-
-
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @for_operators
 def pool_action(request: HttpRequest, slug: str) -> HttpResponse:
     pool = get_object_or_404(Pool, slug=slug, removed_at=None)
-    return _response(request, ActionForm(request.POST, actions=POOL_ACTIONS), _POOL, pool.pk, pool.get_absolute_url(), pool.name)
+    address = reverse("nodes:pool_action", args=[slug])
+    return _answer(request, _Target(pool.pk, pool.pk, pool.name, address, pool.get_absolute_url(), node=False), POOL)
 
 
-def _response(request: HttpRequest, form: ActionForm, actions: dict[str, Action], pk: int, back_to: str, name: str) -> HttpResponse:
-    if not form.is_valid():
-        return after_action(request, back_to, refused=form.error_text())
+def _check_now(request: HttpRequest, node: Node) -> HttpResponse:
+    if not operations.check_now([node.pk], actor=request.user.get_username()):
+        return after_action(request, node.get_absolute_url(), refused="A disabled node is not checked; enable it first.")
+    return after_action(request, node.get_absolute_url(), done=f"{node.name}: The next check starts now.")
+
+
+def _answer(request: HttpRequest, target: _Target, actions: Mapping[str, Action]) -> HttpResponse:
+    """Ask, or do what was asked for."""
+    need_reason = [name for name, action in actions.items() if action.needs_reason]
+    form = ActionForm(request.POST or request.GET, actions=actions, need_reason=need_reason if request.method == "POST" else ())
+    if not form.is_valid() and "action" in form.errors:
+        return after_action(request, target.back_to, refused=form.error_text())
+    name: str = form.cleaned_data["action"]
+    action = actions[name]
+    if request.method == "POST" and form.is_valid():
+        return _do(request, form, target, name, action)
+    return _ask(request, form, target, name, action, problem=form.error_text())
+
+
+def _do(request: HttpRequest, form: ActionForm, target: _Target, name: str, action: Action) -> HttpResponse:
+    until = form.until(database_now()) if action.has_duration else None
+    asked = Asked(
+        target.subject,
+        request.user.get_username(),
+        form.cleaned_data["reason"],
+        form.overrides() if action.can_override else frozenset(),
+        until.timestamp() if until else None,
+    )
+    version: str = form.cleaned_data["offered"]
     try:
-        done = actions[form.cleaned_data["action"]](pk, form, request.user.get_username(), database_now())
-    except Refused as refusal:
-        return after_action(request, back_to, refused=str(refusal))
-    return after_action(request, back_to, done=f"{name}: {done}")
+        if not version:
+            raise OutdatedError("Look at what would happen first, then press the button.")
+        carried = offers.accept(target.pool, action.command(asked), version, overriding=_widest(action, asked))
+    except NothingToDo as nothing:
+        return after_action(request, target.back_to, noted=str(nothing))
+    except Refused as refused:
+        return _ask(request, form, target, name, action, problem=str(refused))
+    done = action.done.format(name=target.name, moved=target.moved(carried))
+    return after_action(request, target.back_to, done=f"{target.name}: {done}", undo=target.undo(carried))
 
 
-@require_POST
-@for_operators
-def automation_action(request: HttpRequest) -> HttpResponse:
-    """Pause or resume all automation."""
-    back_to = reverse("nodes:dashboard")
-    form = ActionForm(request.POST, actions=AUTOMATION_ACTIONS)
-    if not form.is_valid():
-        return after_action(request, back_to, refused=form.error_text())
-    actor, reason = request.user.get_username(), form.cleaned_data["reason"]
-    try:
-        if form.cleaned_data["action"] == "pause":
-            operations.pause(None, actor=actor, reason=reason, until=form.until(database_now()))
-            return after_action(request, back_to, done="All automation is paused; people can still act.")
-        operations.resume(None, actor=actor)
-    except Refused as refusal:
-        return after_action(request, back_to, refused=str(refusal))
-    return after_action(request, back_to, done="All automation is resumed.")
+def _ask(request: HttpRequest, form: ActionForm, target: _Target, name: str, action: Action, *, problem: str) -> HttpResponse:
+    asked = Asked(target.subject, request.user.get_username(), "…")
+    found = offers.offer(target.pool, action.command(asked), overriding=_widest(action, asked))
+    dialog = Dialog(
+        title=action.question.format(name=target.name),
+        effect=action.effect,
+        label=action.label,
+        tone=action.tone,
+        address=target.address,
+        fields=(("action", name),),
+        back_to=target.back_to,
+        offer=found,
+        has_reason=True,
+        needs_reason=action.needs_reason,
+        has_duration=action.has_duration,
+    )
+    return ask(request, dialog, typed=form.data, problem=CHANGED if problem == OutdatedError.__doc__ else problem)
 
 
-@require_POST
-@for_operators
-def believe_checker(request: HttpRequest) -> HttpResponse:
-    """Believe an isolated checker in spite of what speaks against it."""
-    back_to, host = reverse("nodes:dashboard"), request.POST.get("host", "")
-    try:
-        operations.believe_checker(host, actor=request.user.get_username())
-    except Refused as refusal:
-        return after_action(request, back_to, refused=str(refusal))
-    return after_action(request, back_to, done=f"{host} is believed; what it saw fail counts from now on.")
+def _widest(action: Action, asked: Asked) -> Command | None:
+    """The command with every guard overridden, if it can override any."""
+    return action.command(replace(asked, override=frozenset(Guard))) if action.can_override else None
+
+
+def _member(pool: PoolValue, node_id: int) -> Member:
+    return next(node for node in pool.members if node.id == node_id)
 
 
 @require_POST
@@ -170,8 +154,9 @@ def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     form = AcknowledgeForm(request.POST)
     if not form.is_valid():
         return after_action(request, incident.get_absolute_url(), refused="A note has at most 500 characters.")
+    actor, note = request.user.get_username(), form.cleaned_data["note"]
     try:
-        operations.acknowledge(pk, actor=request.user.get_username(), note=form.cleaned_data["note"])
+        offers.retried(lambda: operations.acknowledge(pk, actor=actor, note=note))
     except Refused as refusal:
         return after_action(request, incident.get_absolute_url(), refused=str(refusal))
     return after_action(request, incident.get_absolute_url(), done="Acknowledged; the pool's cool-down is lifted.")

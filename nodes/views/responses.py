@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.cache import patch_vary_headers
-from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
+from django_htmx.http import HttpResponseClientRedirect, reswap, retarget, trigger_client_event
 
 Given = ParamSpec("Given")
 View = Callable[Concatenate[HttpRequest, Given], HttpResponse]
@@ -63,15 +63,23 @@ def page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> Htt
     return render(request, template, {**context, "operator": request.user.has_perm("nodes.operate")})
 
 
-def after_action(request: HttpRequest, back_to: str, *, done: str = "", refused: str = "") -> HttpResponse:
-    """The message with the outcome of an action: on the page itself, or after a redirect for a browser without script."""
+def after_action(
+    request: HttpRequest, back_to: str, *, done: str = "", noted: str = "", refused: str = "", undo: str = ""
+) -> HttpResponse:
+    """The message with the outcome of an action: on the page itself, or after a redirect for a browser without script.
+
+    `undo` is the address that asks whether to undo what was done; `noted` says that there was nothing to do.
+    """
     if done:
-        messages.success(request, done)
+        messages.success(request, done, extra_tags=undo)
+    if noted:
+        messages.info(request, noted)
     if refused:
         messages.error(request, refused)
     if not is_fragment(request):
         return redirect(back_to)
-    response = render(request, "messages.html", status=409 if refused else 200)
+    response = retarget(render(request, "messages.html", status=409 if refused else 200), "#messages")
+    reswap(response, "innerHTML")
     # On the body: the form that asked may be gone by now, replaced by what the socket sent.
     return response if refused else trigger_client_event(response, "acted", {"target": "body"})
 

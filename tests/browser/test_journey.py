@@ -6,7 +6,7 @@ import re
 
 import psycopg
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Page, expect
 
 from failover_console.addresses import database_url
 from tests.product import Product, eventually
@@ -61,25 +61,16 @@ def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: 
 
 def test_draining_from_the_node_page_moves_the_share_and_says_who(page: Page, product: Product) -> None:
     page.get_by_role("link", name="model-a", exact=True).first.click()
+    page.get_by_role("button", name="Drain…").click()
+    expect(page.locator("dialog[open]")).to_contain_text("from model-a")
     page.get_by_label("Reason").fill("new kernel")
-    questions: list[str] = []
-
-    def answer(dialog: Dialog) -> None:
-        questions.append(dialog.message)
-        if len(questions) == 1:
-            dialog.dismiss()
-        else:
-            dialog.accept()
-
-    page.on("dialog", answer)
     page.get_by_role("button", name="Drain", exact=True).click()
-    page.get_by_role("button", name="Drain", exact=True).click()
-    assert questions == ["Drain? Its share moves to the other nodes; it is still checked."] * 2
 
     expect(page.get_by_text("admin set model-a from enabled to draining: new kernel").first).to_be_visible(timeout=PATIENCE)
     share = "SELECT share FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id WHERE n.name = 'model-a'"
     assert product.rows(share)[0]["share"] == 0
 
+    page.get_by_role("button", name="Enable…").click()
     page.get_by_role("button", name="Enable", exact=True).click()
     expect(page.locator("#messages")).to_contain_text("model-a: Enabled", timeout=PATIENCE)
     eventually(lambda: product.rows(share)[0]["share"] > 3000, 20, "the share is back")
@@ -96,12 +87,13 @@ def test_no_page_scrolls_sideways(page: Page, product: Product, width: int) -> N
 def test_an_action_that_comes_to_nothing_says_so(page: Page, product: Product) -> None:
     other = page.context.new_page()  # what Chromium itself logs of a refused answer is no fault here
     other.goto(product.address)
-    other.locator("#pause summary").click()
-    other.locator("#pause-reason").fill("a freeze")
+    other.locator("#action-pause").click()
+    other.get_by_label("Reason").fill("a freeze")
     with psycopg.connect(database_url(product.directory)) as keeper:
         keeper.execute("SELECT 1 FROM nodes_fleetstate FOR UPDATE")
         other.get_by_role("button", name="Pause all automation").click()
-        expect(other.locator("#messages")).to_contain_text("The database did not answer in time", timeout=PATIENCE)
+        expect(other.locator("dialog[open]")).to_contain_text("nothing was done; try again", timeout=PATIENCE)
+    expect(other.get_by_label("Reason")).to_have_value("a freeze")
     page.context.set_offline(True)
     other.get_by_role("button", name="Pause all automation").click()
     expect(other.locator("#messages")).to_contain_text("The console did not answer: see whether it was done", timeout=PATIENCE)

@@ -16,6 +16,7 @@ from failover_console.demo import inventory, ports
 from failover_console.demo.identity import identity
 from failover_console.demo.layout import SLACK_PATH
 from nodes.models import Check, Event, Node, Pool
+from tests.pressing import press
 
 pytestmark = pytest.mark.django_db
 
@@ -62,7 +63,7 @@ def test_one_click_takes_it_out_and_keeps_its_history() -> None:
     demo.add()
     client = browser("admin")
 
-    answer = client.post(reverse("demo:remove"), follow=True)
+    answer = press(client, reverse("demo:remove"), script=False)
 
     assert "The demo fleet is removed" in answer.content.decode()
     assert not demo.installed()
@@ -75,7 +76,9 @@ def test_one_click_takes_it_out_and_keeps_its_history() -> None:
 def test_a_look_does_not_remove_it() -> None:
     demo.add()
 
-    assert browser("admin").get(reverse("demo:remove")).status_code == 405
+    client = browser("admin")
+    assert "Remove the demo?" in client.get(reverse("demo:remove")).content.decode()
+    assert client.post(reverse("demo:remove"), {"offered": "of another day"}).status_code == 409
     assert demo.installed()
 
 

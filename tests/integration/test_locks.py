@@ -16,6 +16,7 @@ from nodes.ledger.connections import connect
 from nodes.ledger.rows import Row
 from nodes.models import ApiToken, FleetState, NodeState, Pool, Scope
 from tests.integration.checking import see
+from tests.pressing import press
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -33,19 +34,24 @@ def keeper(pool: Pool) -> Iterator[psycopg.Connection[Row]]:
 
 def test_an_action_that_meets_a_lock_says_so_in_time(keeper: psycopg.Connection[Row], pool: Pool, admin_client: Client) -> None:
     began = time.monotonic()
-    answer = admin_client.post(reverse("nodes:pool_action", args=[pool.slug]), {"action": "pause", "reason": "a look"})
-    assert (answer.status_code, answer["Retry-After"]) == (503, "2")
-    assert "The database did not answer in time" in answer.content.decode()
+    answer = press(admin_client, reverse("nodes:pool_action", args=[pool.slug]), script=False, action="pause", reason="a look")
+    assert answer.status_code == 409
+    assert "Somebody else changed this at the same moment, and nothing was done; try again." in answer.content.decode()
     assert time.monotonic() - began < 6
 
 
 def test_on_the_page_it_is_a_message_where_actions_answer(
     keeper: psycopg.Connection[Row], pool: Pool, admin_client: Client
 ) -> None:
-    asked = {"action": "pause", "reason": "a look"}
-    answer = admin_client.post(reverse("nodes:automation_action"), asked, headers={"HX-Request": "true"})
-    assert answer.status_code == 503
-    assert answer.content.decode().startswith('<p class="message error">')
+    node = NodeState.objects.filter(pool_id=pool.pk).first()
+    assert node is not None
+    with connect("keeps a node") as other, other.transaction():
+        other.execute("SELECT 1 FROM nodes_nodestate FOR UPDATE")
+        answer = admin_client.post(
+            reverse("nodes:node_action", args=[node.pk]), {"action": "check_now"}, headers={"HX-Request": "true"}
+        )
+    assert (answer.status_code, answer["HX-Retarget"]) == (503, "#messages")
+    assert answer.content.decode().startswith('<div class="message error" role="alert">')
     assert "see whether it was done before you ask again" in answer.content.decode()
 
 

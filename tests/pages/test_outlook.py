@@ -23,7 +23,7 @@ def panel(client: Client, pool: Pool) -> str:
     body = client.get(pool.get_absolute_url()).content.decode()
     found = re.search(r'id="outlook".*?</section>', body, re.DOTALL)
     assert found is not None
-    lines = re.findall(r'<li class="decision">(.*?)</li>', found[0], re.DOTALL)
+    lines = re.findall(r'<li class="decision" id="outlook-\d+">(.*?)</li>', found[0], re.DOTALL)
     return unescape("\n".join(" ".join(re.sub(r"<[^>]+>", " ", line).split()) for line in lines))
 
 

@@ -30,7 +30,7 @@ OLD_WORDS = re.compile(
 )
 _VERBS = re.compile(r"operators?( also)? acts?|can( still)? act|/act/")  # to act is a word that everybody knows
 _CODE = re.compile(r"{%.*?%}|{{.*?}}|<[^>]*>")
-_READ_IN_TAGS = re.compile(r'(?:aria-label|title|placeholder|hx-confirm)="([^"]*)"')
+_READ_IN_TAGS = re.compile(r'(?:aria-label|title|placeholder)="([^"]*)"')
 
 
 def _old_words(html: str) -> list[str]:

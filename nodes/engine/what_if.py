@@ -1,0 +1,124 @@
+"""What a command would do to a pool, without doing it: who gives, who gets, what it overrides, who would be alerted.
+
+Pure: the command runs on the values, and the pools before and after are compared.  `Consequence.version` is equal for equal
+consequences, so that a command is carried out only while it does what a person was shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from nodes.engine.enums import Severity
+from nodes.engine.step import Step
+from nodes.engine.types import FULL_SHARE, Fleet, Member, Pool
+
+Command = Callable[[Pool, Fleet, float], Step]  # raises `Refused`
+
+NAMES_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One node whose share changes, in basis points."""
+
+    node: int
+    name: str
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Consequence:
+    """What one command would change in one pool.
+
+    `standing` is where the nodes and the pool stand that it changes, before and after; `overridden` are guards in words.
+    """
+
+    pool: str
+    moves: tuple[Move, ...] = ()
+    unserved: bool = False  # the pool is left without traffic
+    overridden: tuple[str, ...] = ()
+    critical: tuple[str, ...] = ()  # messages of the events that page
+    standing: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def version(self) -> str:
+        """A short digest of what it does; how often and how loudly people are alerted is no part of it."""
+        return digest(((self.pool, self.moves, self.unserved, self.overridden, self.standing),))
+
+    @property
+    def sentence(self) -> str:
+        """Which share goes where."""
+        givers = [move for move in self.moves if move.after < move.before]
+        takers = [move for move in self.moves if move.after > move.before]
+        if not self.moves:
+            return "Moves no traffic now."
+        taken = f"Takes {_each(givers, 'from')}" if givers else ""
+        if self.unserved:
+            return f"{taken}; nobody gets it: {self.pool} is left without traffic."
+        given = _received(takers)
+        return "; ".join(filter(None, (taken, given))) + "."
+
+
+def what_if(command: Command, pool: Pool, fleet: Fleet, now: float) -> Consequence:
+    """The consequence of a command on this pool; raises `Refused` when the command does."""
+    step = command(pool, fleet, now)
+    after = {node.id: node for node in step.pool.members}
+    moves = tuple(
+        Move(node.id, node.name, node.share, then)
+        for node in pool.members
+        if (then := after[node.id].share if node.id in after else 0) != node.share
+    )
+    guards = {answer.guard.words: None for made in step.decisions for answer in made.guards if answer.overridden}
+    critical = tuple(event.message for event in step.events if event.severity == Severity.CRITICAL)
+    served = any(node.share for node in pool.members)
+    unserved = served and not any(node.share for node in step.pool.members)
+    return Consequence(pool.name, moves, unserved, tuple(guards), critical, tuple(_standing(pool, step.pool)))
+
+
+def digest(parts: Iterable[object]) -> str:
+    """Equal for equal parts, short enough for a hidden field."""
+    return sha256(repr(tuple(parts)).encode()).hexdigest()[:16]
+
+
+def _standing(before: Pool, after: Pool) -> Iterable[tuple[str, str]]:
+    new = {node.id: node for node in after.members}
+    for node in before.members:
+        was, then = _of_node(node), _of_node(new[node.id]) if node.id in new else "removed"
+        if was != then:
+            yield was, then
+    if before.paused != after.paused:
+        yield f"paused: {before.paused is not None}", f"paused: {after.paused is not None}"
+    if before.active_tier != after.active_tier:
+        yield f"tier {before.active_tier}", f"tier {after.active_tier}"
+
+
+def _of_node(node: Member) -> str:
+    return f"{node.id} {node.admin} {node.breaker.mode} {node.breaker.state} {node.failure is not None}"
+
+
+def _percent(points: int) -> str:
+    return f"{points / (FULL_SHARE / 100):g}\N{NO-BREAK SPACE}%"
+
+
+def _each(givers: list[Move], preposition: str) -> str:
+    named = [f"{_percent(move.before - move.after)} {preposition} {move.name}" for move in givers[:NAMES_SHOWN]]
+    return _listed(named, len(givers) - len(named))
+
+
+def _received(takers: list[Move]) -> str:
+    gains = {move.after - move.before for move in takers}
+    if len(takers) > 1 and len(gains) == 1:
+        shown = takers[:NAMES_SHOWN]
+        names = _listed([move.name for move in shown], len(takers) - len(shown))
+        return f"{names} get {_percent(gains.pop())} each"
+    named = [f"{move.name} gets {_percent(move.after - move.before)}" for move in takers[:NAMES_SHOWN]]
+    return _listed(named, len(takers) - len(named))
+
+
+def _listed(parts: list[str], more: int) -> str:
+    if more > 0:
+        return f"{', '.join(parts)} and {more} more"
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
