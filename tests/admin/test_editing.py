@@ -24,7 +24,7 @@ def test_an_edit_is_an_event_with_who_what_before_and_after(admin: Client, fleet
     edit(admin, fleet.first, weight=250)
     event = Event.objects.get(type="config_changed")
     assert (event.actor, event.node, event.pool) == ("ada", fleet.first, fleet.pool)
-    assert (event.detail["before"], event.detail["after"]) == ({"weight": "100"}, {"weight": "250"})
+    assert (event.detail["before"], event.detail["after"]) == ({"Weight": "100"}, {"Weight": "250"})
 
 
 def test_saving_without_a_change_records_nothing(admin: Client, fleet: Fleet) -> None:
@@ -66,7 +66,7 @@ def test_headers_go_in_and_never_come_out(admin: Client, fleet: Fleet) -> None:
     body = admin.get(page("node", "change", fleet.first.pk)).content.decode()
     assert "Set, hidden" in body
     assert "hunter2" not in body
-    assert latest_edit()["after"] == {"http check: headers": "changed"}
+    assert latest_edit()["after"] == {"http check: Request headers": "changed"}
 
 
 def test_headers_left_empty_are_kept(admin: Client, fleet: Fleet) -> None:
@@ -94,7 +94,7 @@ def test_a_new_push_secret_replaces_the_old_one(admin: Client, fleet: Fleet) -> 
     old = fleet.first.checks.get().push_digest
     edit(admin, fleet.first, {"kind": "push", "new_secret": "on"})
     assert fleet.first.checks.get().push_digest != old
-    assert latest_edit()["after"] == {"push check: push secret": "changed"}
+    assert latest_edit()["after"] == {"push check: Push secret": "changed"}
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_status_set_that_nobody_can_read_is_refused(admin: Client, fleet: Flee
 def test_a_composite_with_children_is_accepted(admin: Client, fleet: Fleet) -> None:
     edit(admin, fleet.first, {"kind": "composite", "quorum": "any"}, {"kind": "tcp"}, {"kind": "tls"})
     assert sorted(fleet.first.checks.values_list("kind", flat=True)) == ["composite", "tcp", "tls"]
-    assert latest_edit()["after"]["tls check: kind"] == "tls"
+    assert latest_edit()["after"]["tls check: Kind"] == "tls"
 
 
 @pytest.mark.parametrize("address", ["http://alpha.example", "alpha .example", "alpha.example/health"])
