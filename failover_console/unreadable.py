@@ -6,7 +6,7 @@ PostgreSQL refuses NUL in any text.  It is stopped here once, in path, query, fo
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import psycopg
 from django.db import DataError, ProgrammingError
@@ -31,7 +31,10 @@ class Unreadable(MiddlewareMixin):
         """A form; what is exempt from CSRF's token posts none, and reads its body by itself."""
         if request.method != "POST" or getattr(view, "csrf_exempt", False):
             return None
-        return _refused(request) if any(_NUL in text for text in _texts(request.POST.lists())) else None
+        chosen = request.POST.getlist("_selected_action")  # rows of a list of the admin, which takes their numbers as they come
+        if any(_NUL in text for text in _texts(request.POST.lists())) or not all(map(_is_number, chosen)):
+            return _refused(request)
+        return None
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """What the database could not make sense of: the lookups of the admin are in its addresses, for anybody to write."""
@@ -42,7 +45,11 @@ class Unreadable(MiddlewareMixin):
         return _refused(request)
 
 
-def _texts(lists: Iterable[tuple[str, list[object]]]) -> Iterable[str]:
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19  # a bigint
+
+
+def _texts(lists: Iterable[tuple[str, Sequence[object]]]) -> Iterable[str]:
     for name, values in lists:
         yield name
         yield from (value for value in values if isinstance(value, str))

@@ -42,11 +42,9 @@ def _pools(asked: Any) -> QuerySet[Pool]:
     return Pool.objects.filter(Q(removed_at=None) | Q(slug=asked.get("pool", ""))).order_by("name")
 
 
-class PoolField(forms.ModelChoiceField):
-    """A pool by its slug."""
-
-    def __init__(self) -> None:
-        super().__init__(Pool.objects.none(), required=False, to_field_name="slug", empty_label="any")
+def _pool_field() -> Any:
+    """A pool by its slug; which ones may be chosen depends on what is asked."""
+    return forms.ModelChoiceField(Pool.objects.none(), required=False, to_field_name="slug", empty_label="any")
 
 
 class EventFilter(forms.Form):
@@ -54,7 +52,7 @@ class EventFilter(forms.Form):
 
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *Severity.choices])
     type = forms.ChoiceField(required=False, choices=[("", "any"), *sorted(EventType.choices)])
-    pool = PoolField()
+    pool = _pool_field()
     node = forms.ModelChoiceField(Node.objects.all(), required=False, widget=forms.HiddenInput)
     since = InstantField(required=False, widget=_INPUT, label="From (UTC)")
     until = InstantField(required=False, widget=_INPUT, label="Until (UTC)")
@@ -86,7 +84,7 @@ class IncidentFilter(forms.Form):
 
     standing = forms.ChoiceField(label="State", required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *(pair for pair in Severity.choices if pair[0] != "info")])
-    pool = PoolField()
+    pool = _pool_field()
 
     def __init__(self, asked: Any) -> None:
         super().__init__(asked, label_suffix="")

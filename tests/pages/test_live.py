@@ -125,7 +125,7 @@ async def test_only_operators_see_buttons(connect: Connect, api: Pool) -> None:
     "query",
     [
         "page=other", "", "pool=none", "node=1x", "node=99999999999999999999", "page=dashboard&pool=x", "node=404",
-        "page=dashboard&a=1&b=2&c=3", "pool=%00", "pool=%ed%a0%80", "incident=%00", "node=" + "9" * 5000, "[]=", "page[]=dashboard", "%",
+        "page=dashboard&a=1&b=2&c=3", "pool=%00", "pool=%ed%a0%80", "incident=%00", "node=" + "9" * 5000, "[]=", "%",
         "page=dashboard&page=dashboard", "pool=" + "x" * 10_000, "node=\u0663", "&" * 500,
     ],
 )  # fmt: skip  # a table
