@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from urllib.parse import urlsplit
 
 import psycopg
 from django.db import DataError, ProgrammingError
@@ -25,7 +26,9 @@ class Unreadable(MiddlewareMixin):
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:
         given = (request.path, *_texts(request.GET.lists()), *request.COOKIES.values())
-        return _refused(request) if any(_NUL in text for text in given) else None
+        if any(_NUL in text for text in given) or not _is_address(request.headers.get("HX-Current-URL", "")):
+            return _refused(request)
+        return None
 
     def process_view(self, request: HttpRequest, view: object, args: object, kwargs: object) -> HttpResponse | None:
         """A form; what is exempt from CSRF's token posts none, and reads its body by itself."""
@@ -43,6 +46,15 @@ class Unreadable(MiddlewareMixin):
             return None
         _log.warning("%s %s: %s", request.method, request.path, str(error).partition("\n")[0], exc_info=error)
         return _refused(request)
+
+
+def _is_address(text: str) -> bool:
+    """Whether the page that a fragment is asked for can be taken apart: who is signed out is sent back to it."""
+    try:
+        urlsplit(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_number(text: str) -> bool:

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
 from django.conf import settings as console
 from django.contrib.auth.models import Group, User
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
+from pytest_django.fixtures import SettingsWrapper
 
 from alerts.models import Destination, Notification, Rule
 from nodes.engine.enums import Verdict
@@ -265,9 +265,10 @@ def test_what_cannot_be_looked_for_is_refused_in_a_sentence(
     assert "This cannot be read" in answer.content.decode()
 
 
-def test_a_nul_in_a_cookie_or_in_the_api_is_refused(client: Client) -> None:
+def test_so_is_a_cookie_a_page_of_a_fragment_or_a_query_of_the_api(client: Client) -> None:
     cookie = f'{console.SESSION_COOKIE_NAME}="' + r"\000" * 8 + '"'
     assert client.get("/", headers={"cookie": cookie}).status_code == 400
+    assert client.get("/", headers={"hx-request": "true", "hx-current-url": "http://["}).status_code == 400
     answer = client.get("/api/v1/pools/x/shares?epoch=%00")
     assert (answer.status_code, "cannot be read" in answer.json()["error"]) == (400, True)
 
