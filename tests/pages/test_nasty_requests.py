@@ -22,7 +22,6 @@ from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
-from pytest_django.fixtures import SettingsWrapper
 
 from alerts.models import Destination, Notification, Rule
 from nodes.engine.enums import Verdict
@@ -153,7 +152,7 @@ def values_for(place: Place, objects: dict[str, dict[str, str]]) -> dict[str, st
 
 
 @pytest.fixture
-def person(objects: dict[str, dict[str, str]], settings: SettingsWrapper) -> Asking:
+def person(objects: dict[str, dict[str, str]], settings: Any) -> Asking:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # forms of users are asked often
     client = Client()
     client.force_login(User.objects.get(username="root"))
