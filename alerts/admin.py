@@ -30,7 +30,7 @@ else:
 @admin.register(Destination)
 class DestinationAdmin(RecordsEdits):
     form = DestinationForm
-    secret_fields = {"new_address": "address", "new_key": "key"}
+    secret_fields = {"new_address": "Address", "new_key": "Key"}
     fields = (
         "name",
         "kind",

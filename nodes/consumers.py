@@ -64,7 +64,7 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         return
     session_key = scope.get("cookies", {}).get(settings.SESSION_COOKIE_NAME, "")
     visitor: Visitor | None = await _visitor(session_key) if session_key else None
-    topic = Topic.asked(parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=2))
+    topic = _topic(scope["query_string"])
     if visitor is None or topic is None or _open[visitor.user] >= SOCKETS_A_USER or _open.total() >= SOCKETS:
         await send({"type": "websocket.close", "code": REFUSED})
         return
@@ -73,6 +73,20 @@ async def live(scope: Scope, receive: Receive, send: Send) -> None:
         await _serve(topic, visitor, session_key, receive, send)
     finally:
         _open[visitor.user] -= 1
+
+
+def _topic(query: bytes) -> Topic | None:
+    """The page that is asked for; None for a query with more fields than one page has, or that is none."""
+    try:
+        return Topic.asked(parse_qs(query.decode("latin-1"), max_num_fields=2))
+    except ValueError:
+        return None
+
+
+async def unknown(scope: Scope, receive: Receive, send: Send) -> None:
+    """An address that no live page has: refused before it is accepted."""
+    await receive()
+    await send({"type": "websocket.close", "code": REFUSED})
 
 
 async def _serve(topic: Topic, visitor: Visitor, session_key: str, receive: Receive, send: Send) -> None:

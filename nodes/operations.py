@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
 from hmac import compare_digest
 
@@ -38,6 +39,7 @@ from nodes.models import BreakerPolicy, Check, Checker, FailoverPolicy, FleetSta
 from nodes.models.inventory import push_digest
 
 __all__ = [
+    "Edit",
     "Refused",
     "acknowledge",
     "automation_refusal",
@@ -273,10 +275,20 @@ def before_edit() -> None:
         lock_fleet(cursor, exclusive=True)
 
 
-def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> None:
+class Edit(StrEnum):
+    """What a person did to a row of the configuration; the words are used in messages."""
+
+    ADDED = "added"
+    EDITED = "edited"
+    DELETED = "deleted"
+
+
+def configuration_saved(
+    instance: models.Model, *, actor: str, before: Mapping[str, str], after: Mapping[str, str], edit: Edit = Edit.EDITED
+) -> None:
     """Call it in the transaction that saved `instance`: adds missing state rows, tells the change, lets the engine see it.
 
-    `before` and `after` hold the text of the changed fields alone, secrets as the word “changed”.
+    `before` and `after` hold the text of the changed fields alone, by label, secrets as the word “changed”.
     """
     now = database_now()
     pools = _pools_touched(instance)
@@ -285,8 +297,8 @@ def configuration_saved(instance: models.Model, *, actor: str, before: Mapping[s
         _add_missing_nodes(pool_id, actor, now)
     with ledger() as cursor:
         fleet.edited(cursor)
-        if before or after:
-            append(cursor, _change_event(instance, actor, before, after), now.timestamp(), pool=_event_pool(instance))
+        if before or after or edit != Edit.EDITED:
+            append(cursor, _change_event(instance, actor, before, after, edit), now.timestamp(), pool=_event_pool(instance))
         for pool_id in pools:
             _advance(cursor, pool_id)
         pull_in_due_times(cursor)
@@ -347,13 +359,13 @@ def _add_missing_nodes(pool_id: int, actor: str, now: datetime) -> None:
             append(cursor, added, now.timestamp(), pool=pool_id)
 
 
-def _change_event(instance: models.Model, actor: str, before: Mapping[str, str], after: Mapping[str, str]) -> Event:
+def _change_event(instance: models.Model, actor: str, before: Mapping[str, str], after: Mapping[str, str], edit: Edit) -> Event:
     kind = instance._meta.verbose_name
-    fields = ", ".join(sorted({*before, *after}))
+    labels = ", ".join(sorted({*before, *after}))
     node = instance.pk if isinstance(instance, Node) else instance.node_id if isinstance(instance, Check) else None
     return event(
         EventType.CONFIG_CHANGED,
-        f"{actor} edited {kind} {instance}: {fields}",
+        f"{actor} {edit} {kind} {instance}{f': {labels}' if labels else ''}",
         node=node,
         actor=actor,
         detail={"object": f"{kind} {instance}", "before": dict(before), "after": dict(after)},

@@ -1,7 +1,7 @@
 """Edits as events: what a form changed, field by field, recorded in the transaction that saved it.
 
 The admins of nodes and of alerts derive from `RecordsEdits`.  Input: a saved form and its formsets.  Output: one event
-`config_changed` with the fields before and after, secrets as “changed”.
+`config_changed` with the fields before and after, by the labels of the form, secrets as “changed”.
 """
 
 from __future__ import annotations
@@ -13,24 +13,43 @@ from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.db import models
 from django.db.models import QuerySet
+from django.db.utils import IntegrityError
 from django.forms import ModelChoiceField
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.text import capfirst
 
 from nodes import operations
-from nodes.forms.inventory import AnyForm, AnyFormSet
+from nodes.forms.checks import AnyFormSet
+from nodes.forms.effects import AnyForm
+from nodes.operations import Edit
 
 if TYPE_CHECKING:  # the stubs know the model of an admin, Django's class takes no parameter
     AnyAdmin = ModelAdmin[Any]
 else:
     AnyAdmin = ModelAdmin
 
-Change = tuple[str, str | None, str | None]  # field, before, after; None: there is nothing to show
+Change = tuple[str, str | None, str | None]  # label, before, after; None: there is nothing to show
 
 
 class RecordsEdits(AnyAdmin):
     """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's warnings."""
 
     secret_fields: Mapping[str, str] = {}  # form field -> its name in the event
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Who loses a race for a name is asked again: the form then sees what was stored first, and says so."""
+        for _ in range(2):
+            try:
+                answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            except IntegrityError:
+                continue
+            return answer
+        messages.error(
+            request, "Somebody else stored something at the same moment that this cannot stand beside; look, and save again."
+        )
+        return HttpResponseRedirect(request.get_full_path())
 
     def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
         operations.before_edit()
@@ -46,14 +65,15 @@ class RecordsEdits(AnyAdmin):
         ]
         super().save_related(request, form, formsets, change)
         if changes or not change:
-            _record(request, form.instance, changes)
-        for warning in getattr(form, "warnings", ()):
-            messages.warning(request, warning)
+            _record(request, form.instance, changes, Edit.EDITED if change else Edit.ADDED)
+        for each in (form, *formsets):
+            for warning in getattr(each, "warnings", ()):
+                messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         """Recorded first: afterwards the row has no number any more."""
         operations.before_edit()
-        _record(request, obj, [("name", str(obj), "deleted")])
+        _record(request, obj, [], Edit.DELETED)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -66,12 +86,13 @@ def _columns(instance: models.Model) -> set[str]:
     return {field.name for field in instance._meta.concrete_fields}
 
 
-def _record(request: HttpRequest, instance: models.Model, changes: list[Change]) -> None:
+def _record(request: HttpRequest, instance: models.Model, changes: list[Change], edit: Edit) -> None:
     operations.configuration_saved(
         instance,
         actor=request.user.get_username(),
-        before={field: before for field, before, _ in changes if before is not None},
-        after={field: after for field, _, after in changes if after is not None},
+        edit=edit,
+        before={} if edit == Edit.ADDED else {label: before for label, before, _ in changes if before is not None},
+        after={label: after for label, _, after in changes if after is not None},
     )
 
 
@@ -80,18 +101,19 @@ def _of_form(form: AnyForm, secrets: Mapping[str, str], prefix: str = "") -> Ite
         if name in secrets:
             yield prefix + secrets[name], None, "changed"
         elif name in form.cleaned_data:
-            before = None if form.instance.pk is None else _text(form, name, form[name].initial)
-            yield prefix + name, before, _text(form, name, form.cleaned_data[name])
+            label = prefix + capfirst(str(form[name].label))
+            stored = getattr(form.instance, name) if name in _columns(form.instance) else form.cleaned_data[name]
+            yield label, _text(form, name, form[name].initial), _text(form, name, stored)
 
 
 def _of_formset(formset: AnyFormSet, secrets: Mapping[str, str]) -> Iterator[Change]:
     for form in formset.forms:
         prefix = f"{form.instance.kind} check: "
         if form in formset.deleted_forms:
-            yield prefix + "kind", str(form.instance.kind), "removed"
+            yield prefix + "Kind", str(form.instance.kind), "removed"
         elif form.instance.pk is None and form.has_changed():
-            yield prefix + "kind", None, str(form.instance.kind)
-            yield from (change for change in _of_form(form, secrets, prefix) if change[0] != prefix + "kind")
+            yield prefix + "Kind", None, str(form.instance.kind)
+            yield from (change for change in _of_form(form, secrets, prefix) if change[0] != prefix + "Kind")
         else:
             yield from _of_form(form, secrets, prefix)
 

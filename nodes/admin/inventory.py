@@ -19,7 +19,9 @@ from nodes import operations
 from nodes.admin.actions import ACTIONS
 from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
-from nodes.forms.inventory import AnyForm, CheckForm, CheckFormSet, NodeForm, ReasonForm
+from nodes.forms.checks import CheckForm, CheckFormSet
+from nodes.forms.effects import AnyForm
+from nodes.forms.inventory import NodeForm, ReasonForm
 from nodes.ledger.clock import database_now
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 from nodes.screens.history_lines import event_lines
@@ -83,7 +85,7 @@ class TagFilter(admin.SimpleListFilter):
 @admin.register(Node)
 class NodeAdmin(RemovesSoftly):
     form = NodeForm
-    secret_fields = {"request_headers": "headers", "clear_headers": "headers", "new_secret": "push secret"}
+    secret_fields = {"request_headers": "Request headers", "clear_headers": "Request headers", "new_secret": "Push secret"}
     inlines = (CheckInline,)
     actions = ACTIONS
     list_display = (

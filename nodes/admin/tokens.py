@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from nodes import operations
 from nodes.admin.edits import RecordsEdits
-from nodes.forms.inventory import AnyForm, ApiTokenForm
+from nodes.forms.effects import AnyForm
+from nodes.forms.tokens import ApiTokenForm
 from nodes.models import ApiToken
 
 

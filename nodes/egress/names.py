@@ -31,6 +31,16 @@ def literal(host: str) -> Address | None:
         return None
 
 
+def ascii_name(host: str) -> str:
+    """The name as the resolver, TLS and the header `Host` take it (IDNA); raises `NameUnknownError`."""
+    if host.isascii():
+        return host
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise NameUnknownError(f"{host[:80]} is no host name") from None
+
+
 def resolve(host: str) -> tuple[Address, ...]:
     """All addresses of a name, in the system's order.  Blocks; raises `NameUnknownError` or `ResolverTroubleError`."""
     try:

@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from nodes.models import Event, EventType, Incident, Node, Pool, Severity
 
+_EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+
+def _in_history(instant: datetime) -> bool:
+    """Whether an instant can be looked for: near the ends of time, no offset can be taken off any more."""
+    return _EARLIEST.replace(tzinfo=instant.tzinfo) <= instant <= _LATEST.replace(tzinfo=instant.tzinfo)
+
+
+class InstantField(forms.DateTimeField):
+    """An instant that history can hold."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        try:
+            instant: datetime | None = super().to_python(value)
+        except OverflowError:
+            instant = None
+            outside = True
+        else:
+            outside = instant is not None and not _in_history(instant)
+        if outside:
+            raise ValidationError(f"Nothing is as old, or as far ahead: the years are {_EARLIEST.year} to {_LATEST.year}.")
+        return instant
+
+
+def _pools(asked: Any) -> QuerySet[Pool]:
+    """Those that may be chosen: all that are there, and a removed one whose history is asked for by its address."""
+    return Pool.objects.filter(Q(removed_at=None) | Q(slug=asked.get("pool", ""))).order_by("name")
+
+
+def _pool_field() -> Any:
+    """A pool by its slug; which ones may be chosen depends on what is asked."""
+    return forms.ModelChoiceField(Pool.objects.none(), required=False, to_field_name="slug", empty_label="any")
 
 
 class EventFilter(forms.Form):
@@ -19,14 +52,15 @@ class EventFilter(forms.Form):
 
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *Severity.choices])
     type = forms.ChoiceField(required=False, choices=[("", "any"), *sorted(EventType.choices)])
-    pool = forms.ModelChoiceField(Pool.objects.order_by("name"), required=False, to_field_name="slug", empty_label="any")
+    pool = _pool_field()
     node = forms.ModelChoiceField(Node.objects.all(), required=False, widget=forms.HiddenInput)
-    since = forms.DateTimeField(required=False, widget=_INPUT, label="From (UTC)")
-    until = forms.DateTimeField(required=False, widget=_INPUT, label="Until (UTC)")
+    since = InstantField(required=False, widget=_INPUT, label="From (UTC)")
+    until = InstantField(required=False, widget=_INPUT, label="Until (UTC)")
     text = forms.CharField(required=False, max_length=100, widget=forms.TextInput(attrs={"type": "search"}), label="Text")
 
     def __init__(self, asked: Any) -> None:
         super().__init__(asked, label_suffix="")
+        self.fields["pool"].queryset = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -50,10 +84,11 @@ class IncidentFilter(forms.Form):
 
     standing = forms.ChoiceField(label="State", required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *(pair for pair in Severity.choices if pair[0] != "info")])
-    pool = forms.ModelChoiceField(Pool.objects.order_by("name"), required=False, to_field_name="slug", empty_label="any")
+    pool = _pool_field()
 
     def __init__(self, asked: Any) -> None:
         super().__init__(asked, label_suffix="")
+        self.fields["pool"].queryset = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
 
     def apply(self, incidents: QuerySet[Incident]) -> QuerySet[Incident]:
         """The incidents that a valid form asks for."""
@@ -81,4 +116,4 @@ class Cursor(forms.Form):
         if not self.is_valid():
             return None
         at, number = self.cleaned_data["before_at"], self.cleaned_data["before"]
-        return (at, number) if at is not None and at.tzinfo is not None and number else None
+        return (at, number) if at is not None and at.tzinfo is not None and number and _in_history(at) else None

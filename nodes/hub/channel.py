@@ -41,7 +41,7 @@ class Topic:
         if len(query) != 1:
             return None
         kind, keys = next(iter(query.items()))
-        return Topic(kind, keys[0]) if kind in _SCREENS and len(keys) == 1 else None
+        return Topic(kind, keys[0]) if kind in _SCREENS and len(keys) == 1 and keys[0].isprintable() else None
 
     def read(self, now: datetime) -> Screen | None:
         return _SCREENS[self.kind](self.key, now)

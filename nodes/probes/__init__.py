@@ -65,7 +65,11 @@ async def _composite(spec: CheckSpec, egress: Egress, started_at: float, start: 
     seen = await asyncio.gather(*(probe(child, egress) for child in spec.children))
     verdict = aggregate(spec.quorum, [each.verdict for each in seen])  # type: ignore[arg-type]  # the model's choices are the engine's
     pairs = zip(spec.children, seen, strict=True)
-    notes = [f"{child.kind} {child.port}: {each.message or each.verdict}" for child, each in pairs if each.verdict != Verdict.PASS]
+    notes = [f"{_named(child)}: {each.message or each.verdict}" for child, each in pairs if each.verdict != Verdict.PASS]
     latency = time.monotonic() - start
     measured = latency if verdict in (Verdict.PASS, Verdict.WARN) else None
     return Observation(verdict, clean("; ".join(notes)), measured, started_at, started_at + latency)
+
+
+def _named(child: CheckSpec) -> str:
+    return "push" if child.kind == "push" else f"{child.kind} {child.port}"

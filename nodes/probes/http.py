@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 import httptools
 
 from nodes.egress import Egress, target
+from nodes.egress.names import ascii_name
 from nodes.egress.policy import EgressRefusedError
 from nodes.engine.enums import Verdict
 from nodes.probes.outcome import ProbeFailure
@@ -121,7 +122,7 @@ def _statuses(text: str) -> frozenset[int]:
 
 @lru_cache(maxsize=16_384)
 def _request(spec: CheckSpec) -> bytes:
-    host = spec.server_name or spec.host
+    host = ascii_name(spec.server_name or spec.host)
     host = f"[{host}]" if ":" in host else host
     port = "" if spec.port == (443 if spec.tls else 80) else f":{spec.port}"
     lines = [f"{spec.method} {spec.path} HTTP/1.1", f"Host: {host}{port}", "Connection: close"]
@@ -131,7 +132,7 @@ def _request(spec: CheckSpec) -> bytes:
     if "accept" not in names:
         lines.append("Accept: */*")
     lines += [f"{name}: {value}" for name, value in spec.headers if name.lower() not in _OWN_HEADERS]
-    if spec.body:
+    if spec.body or spec.method == "POST":
         lines.append(f"Content-Length: {len(spec.body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + spec.body
 

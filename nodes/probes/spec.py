@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*[ -~\x80-\U0010ffff]+")
 _STATUS = re.compile(r"\s*([0-9]{3})\s*(?:-\s*([0-9]{3})\s*)?")
@@ -36,6 +36,14 @@ class CheckSpec:
     quorum: str = "all"
     children: tuple[CheckSpec, ...] = ()
     unusable: str = ""  # why it cannot be asked: what is wrong with its rows, and what to do
+
+    def heard(self, last_heartbeat_at: float | None, listening_since: float | None) -> CheckSpec:
+        """With the node's last heartbeat where a push check looks for it: here, or in a child."""
+        if self.kind == "push":
+            return replace(self, last_heartbeat_at=last_heartbeat_at, listening_since=listening_since)
+        if not self.children:
+            return self
+        return replace(self, children=tuple(child.heard(last_heartbeat_at, listening_since) for child in self.children))
 
 
 def parse_status_set(text: str) -> tuple[range, ...]:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
+from cryptography.x509 import load_der_x509_certificate
+
 from nodes.egress import Egress
 from nodes.egress.names import literal
 from nodes.probes.outcome import ProbeFailure
@@ -44,9 +46,19 @@ async def connect(
 
 
 def certificate_warning(transport: asyncio.BaseTransport, days: int, now: float) -> str:
-    """A sentence when the peer's certificate ends within `days`; empty when not, or when it was not verified."""
-    peer = transport.get_extra_info("peercert")
-    if not peer:
+    """A sentence when the peer's certificate ends within `days`, verified or not; empty when not, and always for 0 days."""
+    ends_at = _certificate_ends_at(transport) if days else None
+    if ends_at is None or (left := (ends_at - now) / DAY) >= days:
         return ""
-    left = (ssl.cert_time_to_seconds(peer["notAfter"]) - now) / DAY
-    return f"the certificate ends in {left:.0f} days" if left < days else ""
+    return f"the certificate ends in {left:.0f} days" if left >= 0 else f"the certificate ended {-left:.0f} days ago"
+
+
+def _certificate_ends_at(transport: asyncio.BaseTransport) -> float | None:
+    """Epoch seconds.  The standard library reads none that it did not verify: such a one is read from its bytes."""
+    if peer := transport.get_extra_info("peercert"):
+        return float(ssl.cert_time_to_seconds(peer["notAfter"]))
+    stored = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    try:
+        return load_der_x509_certificate(stored).not_valid_after_utc.timestamp() if stored else None
+    except ValueError:
+        return None  # no certificate that anybody could read

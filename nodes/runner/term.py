@@ -177,13 +177,8 @@ class Term:
                 Verdict.UNKNOWN, "no check is configured, or its secret cannot be read", None, time.time(), time.time()
             )
         else:
-            if spec.kind == "push":
-                spec = replace(
-                    spec,
-                    last_heartbeat_at=self._here(each.last_heartbeat_at),
-                    listening_since=self._here(self._periodic.listening_since),
-                )
-            observation = await probe(spec, self._egress)
+            heard = spec.heard(self._here(each.last_heartbeat_at), self._here(self._periodic.listening_since))
+            observation = await probe(heard, self._egress)
         observation = discount(observation, stalled=self._lag.stalled_since(start, time.monotonic()))
         shifted = replace(observation, started_at=observation.started_at + self._clock_offset, checker=self._keeper.slot.host)
         self._self_check.note(each.node, each.pool, shifted, first_bad_at=each.first_bad_at, fast_interval=each.fast_interval)

@@ -65,7 +65,7 @@ def test_an_edit_is_an_event_that_names_no_secret(admin: Client) -> None:
     made = history.pagerduty()
     admin.post(reverse(CHANGE, args=[made.pk]), filled(name="pager", kind="pagerduty", new_key="N" * 32))
     event = Event.objects.get(type="config_changed")
-    assert event.detail["after"] == {"key": "changed"}
+    assert event.detail["after"] == {"Key": "changed"}
     assert "N" * 32 not in str(event.detail) + event.message
 
 
@@ -90,8 +90,8 @@ def test_an_edit_of_a_rule_names_its_destinations_before_and_after(admin: Client
         answer = admin.post(reverse("admin:alerts_rule_change", args=[rule.pk]), rule_form(destinations=[first.pk, second.pk]))
         assert answer.status_code == 302
     detail = Event.objects.get(type="config_changed").detail
-    assert detail["before"] == {"destinations": first.name}
-    assert detail["after"] == {"destinations": f"{second.name}, {first.name}"}  # by name
+    assert detail["before"] == {"Destinations": first.name}
+    assert detail["after"] == {"Destinations": f"{second.name}, {first.name}"}  # by name
 
 
 def test_each_deletion_of_a_rule_is_an_event(admin: Client) -> None:
@@ -100,7 +100,7 @@ def test_each_deletion_of_a_rule_is_an_event(admin: Client) -> None:
     admin.post(reverse("admin:alerts_rule_delete", args=[rules[0]]), {"post": "yes"})
     admin.post(reverse("admin:alerts_rule_changelist"), {"action": "delete_selected", "_selected_action": rules[1:], "post": "yes"})
     assert not Rule.objects.exists()
-    assert Event.objects.filter(type="config_changed", detail__after__name="deleted").count() == 3
+    assert Event.objects.filter(type="config_changed", message__contains=" deleted rule ").count() == 3
 
 
 @pytest.mark.parametrize(

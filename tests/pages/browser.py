@@ -18,14 +18,14 @@ PATIENCE = 10.0  # s, far above what the console promises
 class LiveSocket:
     """One socket; `accepted` says whether the server let it in."""
 
-    def __init__(self, query: str, *, cookie: str, origin: str) -> None:
+    def __init__(self, query: str, *, cookie: str, origin: str, path: str = "/ws/live/") -> None:
         headers = [(b"origin", origin.encode())]
         if cookie:
             headers.append((b"cookie", f"{settings.SESSION_COOKIE_NAME}={cookie}".encode()))
         self.accepted = False
         self._server = ApplicationCommunicator(
             ExactOrigin(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)), settings.WEBSOCKET_ORIGIN),
-            {"type": "websocket", "path": "/ws/live/", "query_string": query.encode(), "headers": headers, "subprotocols": []},
+            {"type": "websocket", "path": path, "query_string": query.encode(), "headers": headers, "subprotocols": []},
         )
 
     async def connect(self) -> None:

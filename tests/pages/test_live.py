@@ -46,9 +46,12 @@ async def connect() -> AsyncIterator[Connect]:
     """Opens a socket on a page as a viewer, an operator or nobody; closes it and ends the hub afterwards."""
     sockets: list[LiveSocket] = []
 
-    async def open_one(query: str, *, who: str = "viewer", origin: str = settings.WEBSOCKET_ORIGIN) -> LiveSocket:
-        cookie = await sync_to_async(_cookie)(who, operator=who == "operator") if who else ""
-        socket = LiveSocket(query, cookie=cookie, origin=origin)
+    async def open_one(
+        query: str, *, who: str = "viewer", origin: str = settings.WEBSOCKET_ORIGIN, cookie: str = "", path: str = "/ws/live/"
+    ) -> LiveSocket:
+        if who and not cookie:
+            cookie = await sync_to_async(_cookie)(who, operator=who == "operator")
+        socket = LiveSocket(query, cookie=cookie, origin=origin, path=path)
         await socket.connect()
         sockets.append(socket)
         return socket
@@ -119,10 +122,27 @@ async def test_only_operators_see_buttons(connect: Connect, api: Pool) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["page=other", "", "pool=none", "node=1x", "node=99999999999999999999", "page=dashboard&pool=x", "node=404"]
-)
+    "query",
+    [
+        "page=other", "", "pool=none", "node=1x", "node=99999999999999999999", "page=dashboard&pool=x", "node=404",
+        "page=dashboard&a=1&b=2&c=3", "pool=%00", "pool=%ed%a0%80", "incident=%00", "node=" + "9" * 5000, "[]=", "%",
+        "page=dashboard&page=dashboard", "pool=" + "x" * 10_000, "node=\u0663", "&" * 500,
+    ],
+)  # fmt: skip  # a table
 async def test_what_is_no_page_is_refused(connect: Connect, query: str) -> None:
     assert not (await connect(query)).accepted
+
+
+@pytest.mark.parametrize(("path", "cookie"), [("/ws/other/", ""), ("/", ""), ("/ws/live/", r'"\000\000\000\000\000\000\000\000"')])
+async def test_what_is_no_address_and_no_session_is_refused(connect: Connect, path: str, cookie: str) -> None:
+    assert not (await connect("page=dashboard", path=path, cookie=cookie)).accepted
+
+
+@pytest.mark.parametrize("said", ["\0", "\ud800", "[" * 1024, "", "null", "9" * 1024])
+async def test_what_a_browser_says_changes_nothing(connect: Connect, api: Pool, said: str) -> None:
+    socket = await connect("page=dashboard")
+    await socket.say(said)
+    await socket.until('id="freshness"')
 
 
 async def test_strangers_and_foreign_pages_are_refused(connect: Connect, api: Pool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -29,7 +30,9 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(talk: Talk, *, tls: ssl.SSLContext | None = None, reads: bool = True) -> AsyncIterator[Served]:
+async def serving(
+    talk: Talk, *, tls: ssl.SSLContext | None = None, reads: bool = True, listening: socket.socket | None = None
+) -> AsyncIterator[Served]:
     """A server that reads a request, if it `reads`, and then talks; whoever hangs is cut off at the end."""
     served, talking = Served(), set[asyncio.Task[None]]()
 
@@ -44,7 +47,8 @@ async def serving(talk: Talk, *, tls: ssl.SSLContext | None = None, reads: bool 
         with suppress(OSError):
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=tls)
+    listening = listening or socket.create_server(("127.0.0.1", 0))
+    server = await asyncio.start_server(answer, sock=listening, ssl=tls)
     served.port = server.sockets[0].getsockname()[1]
     try:
         yield served

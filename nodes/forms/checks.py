@@ -1,0 +1,166 @@
+"""Forms of the checks of a node, each and all together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
+
+from nodes.forms.effects import AnyForm, of_check, refuse_idle
+from nodes.forms.hosts import host_or_address
+from nodes.forms.inventory import WithDurations
+from nodes.models import Check, CheckKind
+from nodes.probes.spec import parse_headers, parse_status_set
+
+if TYPE_CHECKING:  # the stubs know the models of a formset, Django's class takes no parameter
+    AnyFormSet = BaseInlineFormSet[Any, Any, Any]
+else:
+    AnyFormSet = BaseInlineFormSet
+
+_RESERVED = frozenset({"connection", "content-length", "host", "transfer-encoding"})  # written by the check itself
+_HTTPS, _PLAIN = 443, 80
+
+
+class CheckForm(WithDurations):
+    """One check.  Secrets go in and never come out: headers blank keep what is stored, a push secret is made here."""
+
+    class Meta:
+        model = Check
+        fields = (
+            "kind", "port", "use_tls", "method", "path", "body", "expected_status", "body_contains", "follow_redirects",
+            "verify_tls", "server_name", "certificate_days", "grace", "quorum",
+        )  # fmt: skip
+        help_texts = {
+            "kind": "All kinds may be counted by a composite, a push check too: the node then calls the one address it is given.",
+            "certificate_days": "Warn when the certificate has fewer days left, verified or not. 0: off.",
+            "server_name": "Name for TLS and Host, without a port. Empty: the address.",
+        }
+
+    request_headers = forms.CharField(
+        required=False, strip=False, widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autocomplete": "off"})
+    )
+    clear_headers = forms.BooleanField(required=False, label="delete the stored headers")
+    new_secret = forms.BooleanField(
+        required=False, label="new push secret", help_text="A new push check gets one by itself. The old address stops working."
+    )
+    shown_once: str | None = None  # the push secret made by save()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._keeps_headers = bool(self.instance.pk) and Check.objects.filter(pk=self.instance.pk).exclude(headers="").exists()
+        if "request_headers" in self.fields:
+            state = "Set, hidden: leave empty to keep them. " if self._keeps_headers else ""
+            self.fields["request_headers"].help_text = f"{state}One “Name: value” a line. Encrypted at rest; not shown again."
+        for name in ("body", "body_contains"):
+            if isinstance(field := self.fields.get(name), forms.CharField):
+                field.strip = False  # sent, and looked for, as it is typed
+
+    def has_changed(self) -> bool:
+        """The first check of a new node is saved even if its defaults were left alone."""
+        return super().has_changed() or (self.instance.pk is None and not self.empty_permitted)
+
+    def clean_request_headers(self) -> str:
+        try:
+            pairs = parse_headers(self.cleaned_data["request_headers"])
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        for number, (name, value) in enumerate(pairs, start=1):
+            if name.lower() in _RESERVED:
+                raise ValidationError(f"Line {number}: this header is written by the check itself.")
+            if any(ord(char) > 0xFF for char in value):
+                raise ValidationError(
+                    f"Line {number}: a header holds the characters of Latin-1 alone; encode the others, say as %E2%82%AC."
+                )
+        return "\n".join(f"{name}: {value}" for name, value in pairs)
+
+    def clean_expected_status(self) -> str:
+        text: str = self.cleaned_data["expected_status"]
+        try:
+            parse_status_set(text)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
+        return text
+
+    def clean_server_name(self) -> str:
+        typed: str = self.cleaned_data["server_name"]
+        return host_or_address(typed) if typed else ""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "kind" not in cleaned:
+            return cleaned
+        refuse_idle(self, of_check(cleaned))
+        lost_use = "kind" in self.changed_data and cleaned["kind"] != CheckKind.HTTP
+        if lost_use and self._keeps_headers and not cleaned.get("clear_headers"):
+            self.add_error("clear_headers", "Only HTTP checks send headers: delete the stored ones.")
+        return cleaned
+
+    def save(self, commit: bool = True) -> Check:
+        check: Check = self.instance
+        if self.cleaned_data.get("request_headers"):
+            check.headers = self.cleaned_data["request_headers"]
+        elif self.cleaned_data.get("clear_headers"):
+            check.headers = ""
+        if check.kind == CheckKind.PUSH and (self.cleaned_data.get("new_secret") or not check.push_digest):
+            self.shown_once = check.new_push_secret()
+        return super().save(commit)  # type: ignore[no-any-return]  # the stubs know no model here
+
+
+class CheckFormSet(AnyFormSet):
+    """The checks of one node: exactly one, or one composite and the children that it counts."""
+
+    warnings: tuple[str, ...] = ()
+
+    def add_fields(self, form: AnyForm, index: int | None) -> None:
+        super().add_fields(form, index)
+        key: Any = form.fields["id"]
+        key.queryset = key.queryset.defer("headers")  # a secret whose key is gone must not stop its replacement
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        staying = [form for form in self.forms if form not in self.deleted_forms and (form.has_changed() or form.instance.pk)]
+        kinds = [form.cleaned_data["kind"] for form in staying]
+        _refuse_kinds(kinds)
+        if kinds == [CheckKind.PUSH] and self.instance.degraded_latency is not None:
+            raise ValidationError("No answer of a push check is slow: leave the node's degraded latency empty.")
+        if self.instance.port is None:
+            self.instance.port = _default_port([form.cleaned_data for form in staying])
+        asks_plainly = any(_scheme_port(form.cleaned_data) == _PLAIN and not form.cleaned_data.get("port") for form in staying)
+        if self.instance.port == _HTTPS and asks_plainly:
+            self.warnings = ("Plain HTTP is asked on port 443: tick https if the node speaks TLS there.",)
+
+
+def _refuse_kinds(kinds: list[str]) -> None:
+    composites, pushes = kinds.count(CheckKind.COMPOSITE), kinds.count(CheckKind.PUSH)
+    if not kinds:
+        raise ValidationError("A node needs a check: without one nobody knows how it is.")
+    if composites > 1:
+        raise ValidationError("A node has one composite check at the most; it counts all the others.")
+    if composites and len(kinds) == 1:
+        raise ValidationError("A composite check counts the node's other checks: add at least one.")
+    if not composites and len(kinds) > 1:
+        raise ValidationError("Several checks need a composite check that says how they count: all, any or a majority.")
+    if pushes > 1:
+        raise ValidationError("A node has one push check at the most: its heartbeat has one address.")
+
+
+def _scheme_port(check: dict[str, Any]) -> int | None:
+    """The port of the scheme by which the check asks; None when it has no scheme."""
+    if check["kind"] == CheckKind.TLS:
+        return _HTTPS
+    if check["kind"] == CheckKind.HTTP:
+        return _HTTPS if check.get("use_tls") else _PLAIN
+    return None
+
+
+def _default_port(checks: list[dict[str, Any]]) -> int:
+    """The node's port when none was given: that of the first check that has one, or of its scheme."""
+    found = (check.get("port") or _scheme_port(check) for check in checks)
+    port: int | None = next((port for port in found if port), None)
+    if port is None:
+        raise ValidationError("Give the node its port: only checks by HTTP and TLS have a default.")
+    return port
