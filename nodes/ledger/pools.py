@@ -133,7 +133,7 @@ def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict
 
 _POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
-       f.auto_rebalance, f.rebalance_interval, f.slow_start, i.severity AS incident_severity,
+       f.auto_rebalance, f.rebalance_interval, f.slow_start, f.heal_unreported_after, f.page_on, i.severity AS incident_severity,
        extract(epoch FROM clock_timestamp())::float8 AS now
 FROM nodes_poolstate s
 JOIN nodes_pool p ON p.id = s.pool_id
@@ -214,7 +214,9 @@ def _write_nodes(
         if changes or expressions:
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
-        _update(cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None}, {})
+        _update(
+            cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "trial": None, "owner": None}, {}
+        )
 
 
 def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool:

@@ -61,6 +61,8 @@ def failure(value: Any) -> types.Failure | None:
     fields = {name: part for name, part in loaded.items() if name != "id"}
     fields["receivers"] = tuple(fields["receivers"])
     fields["refused_by"] = fields["refused_by"] and enums.Guard(fields["refused_by"])
+    told = fields.get("told_guards") or [fields["refused_by"]]  # a row of an older version knows the last guard alone
+    fields["told_guards"] = tuple(enums.Guard(each) for each in told if each)
     return types.Failure(**fields)
 
 
@@ -86,11 +88,16 @@ def member(row: Mapping[str, Any]) -> types.Member:
             due_interval=row["due_interval"],
             stale=row["stale"],
             ever_eligible=row["ever_able"],
+            fault=row["fault"],
+            results=row["results"],
+            alternating=row["alternating"],
         ),
         breaker=_breaker(row),
         share=row["share"],
         failure=failure(row["failure"]),
         ramp=_loaded(types.Ramp, row["ramp"]),
+        trial=_loaded(types.Trial, row["trial"]),
+        enabled_by=row["enabled_by"],
         capacity=row["capacity"],
         load=_loaded(types.Load, row["load"]),
     )
@@ -195,8 +202,13 @@ def columns(node: types.Member) -> Row:
         "due_interval": health.due_interval,
         "stale": health.stale,
         "ever_able": health.ever_eligible,
+        "fault": health.fault[:200],
+        "results": health.results,
+        "alternating": health.alternating,
         "share": node.share,
         "ramp": asdict(node.ramp) if node.ramp else None,
+        "trial": asdict(node.trial) if node.trial else None,
+        "enabled_by": node.enabled_by[:150],
         "load": asdict(node.load) if node.load else None,
     }
 
@@ -247,6 +259,7 @@ def pool_columns(pool: types.Pool) -> Row:
         "failback_told": pool.failback_told,
         "rebalanced_at": moment(pool.rebalanced_at),
         "low_capacity": pool.low_capacity,
+        "down": pool.down,
     }
 
 
@@ -265,6 +278,8 @@ def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Poo
             auto_rebalance=row["auto_rebalance"],
             rebalance_interval=row["rebalance_interval"],
             slow_start=row["slow_start"],
+            heal_unreported_after=row["heal_unreported_after"],
+            page_on=enums.PageOn(row["page_on"]),
         ),
         epoch=row["epoch"],
         active_tier=row["active_tier"],
@@ -275,4 +290,5 @@ def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Poo
         failback_told=row["failback_told"],
         rebalanced_at=seconds(row["rebalanced_at"]),
         low_capacity=row["low_capacity"],
+        down=row["down"],
     )

@@ -17,7 +17,7 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     cursor.execute("SELECT id, name FROM nodes_node WHERE pool_id = %s AND removed_at IS NULL ORDER BY id", (pool_id,))
     nodes = {row["id"]: row["name"] for row in cursor.fetchall()}
     cursor.execute(
-        """UPDATE nodes_nodestate SET share = 0, admin_state = 'disabled', failure = NULL, ramp = NULL, owner = NULL,
+        """UPDATE nodes_nodestate SET share = 0, admin_state = 'disabled', failure = NULL, ramp = NULL, trial = NULL, owner = NULL,
                   version = version + 1 WHERE node_id = ANY(%s)""",
         (list(nodes),),
     )
@@ -31,7 +31,7 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     _end_troubles(cursor, pool_id, name, now)
     cursor.execute(
         """UPDATE nodes_poolstate SET incident_id = NULL, missing_told = false, stale_told = '{}', low_capacity = false,
-                  version = version + 1 WHERE pool_id = %s""",
+                  down = false, version = version + 1 WHERE pool_id = %s""",
         (pool_id,),
     )
 

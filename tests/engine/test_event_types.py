@@ -11,16 +11,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nodes.engine.commands import force_breaker, release_breaker, remove, set_admin
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Severity
-from nodes.engine.event_types import TABLE, Conclusion, Scope, Stakes, Trouble, TroubleType, event, open_troubles, rank, worst
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, PageOn, Severity
+from nodes.engine.event_types import TABLE, Conclusion, Scope, Stakes, Trouble, TroubleType, event, rank, worst
 from nodes.engine.guards import Override
 from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.step import Refused, Step
+from nodes.engine.troubles import open_troubles
 from nodes.engine.types import BreakerPolicy, Event, HealthPolicy, Pool
 from tests.engine.pooling import Driver, make_pool
 
 EVERY: Override = frozenset(Guard)
-IN_POOLS = (TroubleType.FAILURE, TroubleType.HIGH_LOAD, TroubleType.LOW_CAPACITY)
+IN_POOLS = (
+    TroubleType.FAILURE, TroubleType.HIGH_LOAD, TroubleType.LOW_CAPACITY, TroubleType.POOL_DOWN, TroubleType.TRIAL_STARVED,
+)  # fmt: skip  # one line
 
 
 def test_every_event_type_has_its_row_and_every_row_a_sentence() -> None:
@@ -52,7 +55,13 @@ def test_every_scope_conclusion_and_kind_of_decision_is_in_use() -> None:
     [
         (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=True), Severity.CRITICAL),
         (EventType.NODE_MARKED_FAILED, Stakes(share=0, ever_eligible=True), Severity.WARNING),
-        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=False), Severity.WARNING),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=False), Severity.INFO),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=True, begins=False), Severity.INFO),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=1, ever_eligible=True, page_on=PageOn.IMPACT), Severity.WARNING),
+        (EventType.NODE_MARKED_FAILED, Stakes(share=0, ever_eligible=True, page_on=PageOn.IMPACT), Severity.WARNING),
+        (EventType.BREAKER_OPENED, Stakes(share=1, ever_eligible=True), Severity.CRITICAL),
+        (EventType.BREAKER_OPENED, Stakes(share=0, ever_eligible=True), Severity.WARNING),
+        (EventType.BREAKER_OPENED, Stakes(share=1, ever_eligible=True, begins=False), Severity.INFO),
         (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.PANIC), Severity.CRITICAL),
         (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.NO_CANDIDATE), Severity.CRITICAL),
         (EventType.FAILOVER_REFUSED, Stakes(guard=Guard.COOLDOWN), Severity.CRITICAL),

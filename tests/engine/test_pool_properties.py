@@ -182,7 +182,7 @@ def _unseen(pool: Pool, node_id: int) -> tuple[Member, ...]:
     return tuple(
         replace(
             node,
-            health=replace(node.health, observed_at=None, stale=False),
+            health=replace(node.health, observed_at=None, stale=False, results=1),
             breaker=replace(node.breaker, stats=replace(node.breaker.stats, total=0, successful=0)),
         )
         if node.id == node_id
