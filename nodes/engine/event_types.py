@@ -77,8 +77,7 @@ class Stakes:
 
 
 def by_share(stakes: Stakes) -> Severity:
-    """critical when a failure begins that takes a share (warning where the pool pages by impact), warning when it takes none; \
-info inside an open failure and of a node that was never eligible"""
+    """critical when a failure takes a share (warning by impact), else warning; info inside a failure or if never eligible"""
     if not stakes.begins or not stakes.ever_eligible:
         return Severity.INFO
     takes = stakes.share > 0 and stakes.page_on is PageOn.EVERY_FAILURE

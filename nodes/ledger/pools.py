@@ -214,9 +214,8 @@ def _write_nodes(
         if changes or expressions:
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
-        _update(
-            cursor, gone, {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "trial": None, "owner": None}, {}
-        )
+        nothing = dict.fromkeys(("failure", "ramp", "trial", "owner"))
+        _update(cursor, gone, {"share": 0, "admin_state": "disabled", **nothing}, {})
 
 
 def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool:

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default=3600.0,
                 default=3600.0,
-                help_text="Seconds that a half-open breaker waits for calls; then checks count as its trials. Empty: it waits for ever.",
+                help_text="Seconds a half-open breaker waits for calls; then checks count as its trials. Empty: it waits on.",
                 null=True,
                 validators=[django.core.validators.MinValueValidator(0)],
             ),

@@ -174,7 +174,7 @@ class FailoverPolicy(models.Model):
         null=True,
         blank=True,
         validators=[_NOT_NEGATIVE],
-        help_text="Seconds that a half-open breaker waits for calls; then checks count as its trials. Empty: it waits for ever.",
+        help_text="Seconds a half-open breaker waits for calls; then checks count as its trials. Empty: it waits on.",
     )
     page_on = models.CharField(
         max_length=13,

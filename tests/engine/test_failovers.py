@@ -102,10 +102,10 @@ def test_severity_follows_the_share() -> None:
     assert [event.severity for event in driver.told(EventType.FAILOVER_REFUSED)] == [Severity.CRITICAL]
 
 
-def test_a_node_that_was_never_able_is_a_warning() -> None:
+def test_a_node_that_was_never_eligible_pages_nobody() -> None:
     driver = Driver(make_pool(1))
     driver.batch("A=f")
-    assert [event.severity for event in driver.told(EventType.NODE_MARKED_FAILED)] == [Severity.WARNING]
+    assert [event.severity for event in driver.told(EventType.NODE_MARKED_FAILED)] == [Severity.INFO]
 
 
 def test_a_refusal_is_told_once_however_often_it_is_asked() -> None:
@@ -165,7 +165,7 @@ def test_low_capacity_is_told_when_it_begins_and_when_it_ends() -> None:
     driver.batch("A=f B=f")
     driver.batch("A=p")
     assert [event.severity for event in driver.told(EventType.LOW_CAPACITY, EventType.LOW_CAPACITY_ENDED)] == [
-        Severity.WARNING,
+        Severity.CRITICAL,
         Severity.INFO,
     ]
 

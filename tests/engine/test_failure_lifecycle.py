@@ -47,7 +47,8 @@ TELLS: dict[Signal, tuple[EventType, ...]] = {
     Signal.UNWATCHED: (EventType.FAILURE_ENDED,),
 }
 AFTER = {
-    Signal.SHARE_MOVED: Stage.MOVED, Signal.REFUSED: Stage.REFUSED, Signal.REFUSED_AGAIN: Stage.REFUSED, Signal.RECEIVERS_FEWER: Stage.MOVED,
+    Signal.SHARE_MOVED: Stage.MOVED, Signal.REFUSED: Stage.REFUSED, Signal.REFUSED_AGAIN: Stage.REFUSED,
+    Signal.RECEIVERS_FEWER: Stage.MOVED,
     Signal.VERIFIED: Stage.SETTLED, Signal.UNVERIFIED: Stage.SETTLED,
 }  # fmt: skip  # signal beside stage
 
@@ -80,10 +81,8 @@ def test_each_entry_changes_just_what_its_words_say_and_tells_it(stage: Stage, s
     told = {"told_guards": (*before.told_guards, Guard.COOLDOWN)} if signal is Signal.REFUSED else {}
     assert after == replace(before, **CHANGES[signal], **told)
     assert after != before
-    waits = stage is Stage.MOVED and signal in (
-        Signal.REFUSED,
-        Signal.REFUSED_AGAIN,
-    )  # the receivers of an earlier move are still awaited
+    # The receivers of an earlier move are still awaited.
+    waits = stage is Stage.MOVED and signal in (Signal.REFUSED, Signal.REFUSED_AGAIN)
     assert stage_of(after) is (stage if waits else AFTER.get(signal, stage))
 
 
