@@ -11,6 +11,7 @@ from nodes.engine.types import Fleet, Hold, Member, Pool
 
 Override = frozenset[Guard]
 NONE: Override = frozenset()
+_ENABLED = AdminState.ENABLED  # asked of every node at every decision
 
 
 def ask(pool: Pool, fleet: Fleet, node: Member | None, now: float, override: Override = NONE) -> tuple[GuardAnswer, ...]:
@@ -127,17 +128,19 @@ def low_capacity(pool: Pool) -> tuple[int, int] | None:
     In an active/passive pool that of the tier that serves.
     """
     tier = active_tier(pool)
-    enabled = [node for node in _expected(pool) if tier is None or node.priority == tier]
+    enabled = _expected(pool) if tier is None else [node for node in _expected(pool) if node.priority == tier]
     whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if in_service(node))
     return (left, whole) if left * 2 < whole else None
 
 
 def is_down(pool: Pool) -> bool:
     """Whether nobody is eligible or merely silent, though somebody should be."""
-    expected = _expected(pool)
-    return bool(expected) and not any(node.weight > 0 and in_service(node) for node in pool.members)
+    for node in pool.members:
+        if node.weight > 0 and in_service(node):
+            return False  # nearly always the first
+    return bool(_expected(pool))
 
 
 def _expected(pool: Pool) -> list[Member]:
     """Enabled nodes with weight that were eligible once."""
-    return [node for node in pool.members if node.admin is AdminState.ENABLED and node.weight > 0 and node.health.ever_eligible]
+    return [node for node in pool.members if node.admin is _ENABLED and node.weight > 0 and node.health.ever_eligible]

@@ -17,6 +17,7 @@ from nodes.engine.types import Event, Member, Pool, Trial
 HIGH_LOAD = 0.8  # of the capacity
 HIGH_REPORTS = 3  # reports of a high load in a row before it is told
 STARVED_TRIALS = 10  # trial timeouts without one reported call
+_CLOSED = State.CLOSED
 
 
 def open_troubles(pool: Pool) -> frozenset[Trouble]:
@@ -73,6 +74,8 @@ def waits_for_calls(node: Member) -> bool:
 def watch_trials(step: Step, now: float) -> Step:
     """Tell of a breaker that waits for calls which never come, and let checks heal it after the pool's time."""
     for node in step.pool.members:
+        if node.trial is None and node.breaker.state is _CLOSED:
+            continue  # most nodes
         if not waits_for_calls(node):
             if node.trial is not None:
                 step = _forget_trial(step, node, _why_over(node))
