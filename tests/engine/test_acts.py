@@ -129,3 +129,22 @@ def test_only_a_breaker_that_waits_for_calls_can_be_healed_by_checks_by_hand() -
     driver = Driver(make_pool(2)).up()
     with pytest.raises(Refused, match="does not wait for calls alone"):
         heal_unreported(driver.pool, driver.fleet, driver.now, B, "alice")
+
+
+def test_silence_alone_takes_no_capacity_away_and_no_pool_down() -> None:
+    driver = Driver(make_pool(2)).up()
+    driver.batch(wait=1000.0)
+    assert all(node.health.stale for node in driver.pool.members)
+    assert driver.told(EventType.LOW_CAPACITY, EventType.POOL_DOWN) == []
+
+
+def test_a_share_that_waits_to_be_whole_again_is_held_by_guards_when_its_node_fails_anew() -> None:
+    driver = Driver(make_pool(2, policy=PoolPolicy(panic_threshold=0.9))).up()
+    driver.fleet = HELD
+    driver.change("B", breaker_policy=BreakerPolicy(failure_threshold=2, timeout=1.0, success_threshold=1))
+    driver.take(report(driver.pool, driver.fleet, driver.now, B, Report((Calls(0, 2, driver.now),))))
+    driver.batch(wait=1.0)
+    driver.take(report(driver.pool, driver.fleet, driver.now, B, Report((Calls(1, 0, driver.now),))))
+    driver.fleet = Fleet()
+    driver.batch("B=f")
+    assert driver.shares == [5000, 5000]
