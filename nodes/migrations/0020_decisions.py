@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
             field=models.CharField(
                 choices=[
                     ("every_failure", "Every failure that takes a share, at once"),
-                    ("impact", "Impact: 30 s later, unless another node has been seen to serve"),
+                    ("impact", "Impact: 30 s later, unless another node is known to serve"),
                 ],
                 db_default="every_failure",
                 default="every_failure",

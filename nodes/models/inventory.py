@@ -34,7 +34,7 @@ class Failback(models.TextChoices):
 
 class PageOn(models.TextChoices):
     EVERY_FAILURE = enums.PageOn.EVERY_FAILURE, "Every failure that takes a share, at once"
-    IMPACT = enums.PageOn.IMPACT, "Impact: 30 s later, unless another node has been seen to serve"
+    IMPACT = enums.PageOn.IMPACT, "Impact: 30 s later, unless another node is known to serve"
 
 
 class BreakerPolicy(models.Model):
