@@ -52,6 +52,7 @@ __all__ = [
     "fail_back",
     "fail_over",
     "force_breaker",
+    "heal_unreported",
     "heartbeat",
     "ledger",
     "pause",
@@ -164,10 +165,15 @@ def _remove_nodes(pool: Pool, actor: str) -> None:
         nodes.update(removed_at=database_now())
 
 
-def force_breaker(node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None) -> None:
-    """Take the breaker out of automatic mode, for good or until an instant."""
+def force_breaker(
+    node_id: int, mode: Mode, *, actor: str, reason: str, until: datetime | None, override: frozenset[Guard] = _NO_GUARDS
+) -> None:
+    """Take the breaker out of automatic mode, for good or until an instant; forced open, its node's share moves at once."""
     ends = until.timestamp() if until else None
-    carry_out(pool_of(node_id), lambda p, f, now: commands.force_breaker(p, f, now, node_id, mode, reason, actor, ends))
+    carry_out(
+        pool_of(node_id),
+        lambda p, f, now: commands.force_breaker(p, f, now, node_id, mode, reason, actor, ends, override=override),
+    )
 
 
 def release_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
@@ -178,6 +184,11 @@ def release_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
 def reset_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     """Close the breaker and forget its counts."""
     carry_out(pool_of(node_id), lambda p, f, now: commands.reset_breaker(p, f, now, node_id, actor, reason))
+
+
+def heal_unreported(node_id: int, *, actor: str, reason: str = "") -> None:
+    """Let checks count as trials of a half-open breaker for which nobody reports calls."""
+    carry_out(pool_of(node_id), lambda p, f, now: commands.heal_unreported(p, f, now, node_id, actor, reason))
 
 
 def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:

@@ -45,6 +45,12 @@ WAYS_OUT = (
     ("checks: a failure counts whoever saw it", "apply_checks", "_is_withheld", "lambda *_: False"),
     ("checks: nobody else is asked", "apply_checks", "_ask_another", "lambda node, *_: node.health"),
     ("health: what failed meanwhile is forgotten", "health", "catch_up", "lambda health, policy, now: health"),
+    ("health: results never alternate", "health", "_judge", "lambda health: health"),
+    ("guards: a cool-down holds the last of a tier", "guards", "_is_last_of_its_tier", "lambda pool, node: False"),
+    ("guards: no pool is down", "guards", "is_down", "lambda pool: False"),
+    ("guards: no cool-down ever ends", "guards", "cooldown_until", "lambda pool: None"),
+    ("failure: nobody waits to be verified", "failure_lifecycle", "unverified_at", "lambda node, pool: None"),
+    ("troubles: no trial starves", "troubles", "waits_for_calls", "lambda node: False"),
 )
 PATIENCE = 40.0  # s; a break that makes a test run for ever was noticed
 

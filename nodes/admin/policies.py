@@ -97,6 +97,25 @@ class FailoverPolicyAdmin(CountsPools):
                 "description": "They block a failover that would make it worse. A person may override each of them.",
             },
         ),
-        ("Recovery", {"fields": ("slow_start", "failback", "failback_delay", "auto_rebalance", "rebalance_interval")}),
+        (
+            "Recovery",
+            {
+                "fields": (
+                    "slow_start",
+                    "failback",
+                    "failback_delay",
+                    "auto_rebalance",
+                    "rebalance_interval",
+                    "heal_unreported_after",
+                ),
+            },
+        ),
+        (
+            "Pages",
+            {
+                "fields": ("page_on",),
+                "description": "What is refused by a guard, and a pool that is down, is critical either way.",
+            },
+        ),
         ("Incidents", {"fields": ("flapping_within",)}),
     )

@@ -7,8 +7,8 @@ from dataclasses import replace
 from nodes.engine import breaker as rules
 from nodes.engine import health as healths
 from nodes.engine.breaker import Change, Permit, Shift
-from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, State, Verdict
-from nodes.engine.event_types import event
+from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, PageOn, State, Verdict
+from nodes.engine.event_types import Stakes, event
 from nodes.engine.types import Breaker, Event, Fleet, HealthState, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first trial and reopening are told, then every tenth
@@ -17,7 +17,12 @@ _ALONE = Fleet()
 
 
 def observe(
-    node: Member, observation: Observation | None, now: float, jitter: float, fleet: Fleet = _ALONE
+    node: Member,
+    observation: Observation | None,
+    now: float,
+    jitter: float,
+    fleet: Fleet = _ALONE,
+    page_on: PageOn = PageOn.EVERY_FAILURE,
 ) -> tuple[Member, list[Event]]:
     """One node after its observation (or None: time alone), and what happened to it."""
     if node.admin == AdminState.DISABLED:
@@ -30,7 +35,7 @@ def observe(
     if seen is node:
         return node, []  # most nodes of a pool at most steps
     events = [each for each in _health_events(node, seen, observation) if _is_told(node, each)]
-    return seen, events + breaker_events(node, seen, changes)
+    return seen, events + breaker_events(node, seen, changes, page_on)
 
 
 def _apply(node: Member, observation: Observation | None, now: float, jitter: float) -> tuple[Member, tuple[Change, ...]]:
@@ -69,7 +74,8 @@ def _is_withheld(before: Member, after: Member, observation: Observation, fleet:
 def _count_only(before: Member, after: Member, now: float, jitter: float) -> tuple[Member, tuple[Change, ...]]:
     """The failing check is counted, and marks nobody."""
     breaker, changes = rules.tick(before.breaker, before.breaker_policy, now, jitter=jitter, held=False)
-    health = replace(after.health, status=before.health.status, since=before.health.since)
+    was = before.health
+    health = replace(after.health, status=was.status, since=was.since, alternating=was.alternating)
     return replace(before, health=health, breaker=breaker), changes
 
 
@@ -87,9 +93,9 @@ def _ask_another(node: Member, observation: Observation, now: float, fleet: Flee
     return replace(health, confirm_until=asked_at + healths.confirmation(policy))
 
 
-def breaker_events(before: Member, after: Member, changes: tuple[Change, ...]) -> list[Event]:
+def breaker_events(before: Member, after: Member, changes: tuple[Change, ...], page_on: PageOn) -> list[Event]:
     """What the changes of a node's breaker are told as."""
-    events = (_breaker_event(after, before.breaker.first_opened_at, change) for change in changes)
+    events = (_breaker_event(after, before.breaker.first_opened_at, change, page_on) for change in changes)
     return [each for each in events if each is not None and _is_told(before, each)]
 
 
@@ -107,9 +113,8 @@ def _feed(
     """
     if observation.verdict == Verdict.UNKNOWN or breaker.mode == Mode.FORCED_OPEN or breaker.state == State.OPEN:
         return breaker, ()
-    if breaker.state == State.HALF_OPEN and (
-        breaker.opened_by == Origin.CALLS or observation.started_at < (breaker.stats.last_change or 0.0)
-    ):
+    by_calls = breaker.opened_by == Origin.CALLS and not (node.trial is not None and node.trial.by_checks)
+    if breaker.state == State.HALF_OPEN and (by_calls or observation.started_at < (breaker.stats.last_change or 0.0)):
         return breaker, ()
     asked, permit = rules.acquire(breaker, node.breaker_policy, now, jitter=jitter)
     if not isinstance(permit, Permit):
@@ -130,13 +135,17 @@ def _health_events(before: Member, after: Member, observation: Observation | Non
         if new.fails == threshold and new.confirm_until is not None:
             said += "; another checker is asked before it counts"
         events.append(event(EventType.HEALTH_CHECK_FAILED, said, after.id, detail))
-    if (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
+    if new.alternating and not old.alternating:
+        failed = healths.failed_of_last(new.results)
+        said = f"{after.name} is degraded: {failed} of its last {healths.RESULTS} results failed"
+        events.append(event(EventType.NODE_DEGRADED, said, after.id, {"failed": failed, "results": healths.RESULTS}))
+    elif (old.status, new.status) == (Health.HEALTHY, Health.DEGRADED):
         why = observation.message if observation and observation.message else "a check warned"
         events.append(event(EventType.NODE_DEGRADED, f"{after.name} is degraded: {why}", after.id))
     return events
 
 
-def _breaker_event(node: Member, first_opened_at: float | None, change: Change) -> Event | None:
+def _breaker_event(node: Member, first_opened_at: float | None, change: Change, page_on: PageOn) -> Event | None:
     name, breaker = node.name, node.breaker
     detail = {"wait": round(breaker.wait, 3), "reopened": change.reopened, "first_opened_at": breaker.first_opened_at}
     match change.shift:
@@ -150,7 +159,9 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change) 
             return event(EventType.BREAKER_REOPENED, said, node.id, detail)
         case Shift.OPENED:
             said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"
-            return event(EventType.BREAKER_OPENED, said, node.id, detail | {"opened_by": breaker.opened_by})
+            begins = node.failure is None and breaker.mode == Mode.AUTO
+            stakes = Stakes(node.share, node.health.ever_eligible, begins, page_on)
+            return event(EventType.BREAKER_OPENED, said, node.id, detail | {"opened_by": breaker.opened_by}, stakes=stakes)
         case Shift.HALF_OPENED:
             if change.reopened % REOPENINGS_TOLD:
                 return None

@@ -10,12 +10,13 @@ from nodes.engine import guards
 from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Guard, Mode, Strategy
-from nodes.engine.event_types import HIGH_REPORTS, event
+from nodes.engine.event_types import event
 from nodes.engine.failure_lifecycle import abandon
-from nodes.engine.pool_step import begin, climb, end_high_load, move_share, put_right, settle
+from nodes.engine.pool_step import begin, climb, move_share, put_right, settle
 from nodes.engine.recovery import give_back
 from nodes.engine.shares import active_tier, awaiting_share, failover_pending, off_ideal, receivers
 from nodes.engine.step import NothingToDo, Refused, Step, member_of
+from nodes.engine.troubles import leave, let_checks_heal, waits_for_calls
 from nodes.engine.types import Event, Fleet, HealthState, Hold, Member, Pool
 
 
@@ -39,10 +40,11 @@ def set_admin(
     member = step.member(node)
     if member.admin == state:
         raise Refused(f"{member.name} is {state} already.")
-    changed = replace(member, admin=state)
+    changed = replace(member, admin=state, enabled_by=actor if state == AdminState.ENABLED else "")
     if member.admin == AdminState.DISABLED:
         changed = replace(changed, health=HealthState(since=now, ever_eligible=member.health.ever_eligible))
-    changed, fell_due = observe(changed, None, now, 0.0)  # a breaker that waited for the old health waits no longer
+    # A breaker that waited for the old health waits no longer.
+    changed, fell_due = observe(changed, None, now, 0.0, page_on=pool.policy.page_on)
     step = step.put(changed).tell(*fell_due)
     if state != AdminState.ENABLED:
         step = _move_out(step, fleet, changed, now, actor, f"{actor} set {member.name} to {state}{_because(reason)}", override)
@@ -51,7 +53,7 @@ def set_admin(
     step = step.tell(event(EventType.ADMIN_STATE_CHANGED, said, node, detail, actor=actor))
     if changed in awaiting_share(step.pool):
         enabled = f"{actor} enabled {member.name}{_because(reason)}"
-        step = give_back(step, changed, now, actor=actor, reason=enabled)
+        step = give_back(step, changed, now, actor=actor, reason=enabled)  # before its first pass `give_shares` does it
     return settle(step, pool, fleet, now)
 
 
@@ -82,8 +84,7 @@ def remove(
     leaving = step.member(node)
     if leaving.failure is not None:
         step = abandon(step, leaving, "it was removed", now)
-    if leaving.load is not None and leaving.load.high >= HIGH_REPORTS:
-        step = end_high_load(step, leaving, "it was removed")
+    step = leave(step, step.member(node))
     left = tuple(each for each in step.pool.members if each.id != node)
     return settle(step.with_pool(replace(step.pool, members=left)), pool, fleet, now)
 
@@ -97,27 +98,32 @@ def _change_breaker(
 
 
 def force_breaker(
-    pool: Pool, fleet: Fleet, now: float, node: int, mode: Mode, reason: str, owner: str, until: float | None
+    pool: Pool,
+    fleet: Fleet,
+    now: float,
+    node: int,
+    mode: Mode,
+    reason: str,
+    owner: str,
+    until: float | None,
+    *,
+    override: guards.Override = guards.NONE,
 ) -> Step:
-    """Put the breaker in a person's mode, for good or until an instant."""
-    member = member_of(pool, node)
+    """Put the breaker in a person's mode, for good or until an instant; what a node that is forced open holds moves at once."""
     if mode == Mode.AUTO:
         raise Refused("Automatic is no forced mode; release the breaker instead.")
     if until is not None and until <= now:
         raise Refused("The expiry is in the past; choose a later one, or none.")
-    if mode == Mode.FORCED_OPEN and member.share and not receivers(pool, without=node):
-        raise Refused(f"No other node is eligible to take the traffic of {member.name}; bring another one back first.")
-    words = mode.replace("_", " ")
-
-    def told(changed: Member) -> Event:
-        detail = {"mode": mode.value, "reason": reason, "until": until}
-        said = f"{owner} set the breaker of {changed.name} to {words}{_because(reason)}"
-        return event(EventType.BREAKER_FORCED, said, node, detail, actor=owner)
-
-    def forced(each: Member) -> Member:
-        return replace(each, breaker=rules.force(each.breaker, mode, reason, owner, until, now))
-
-    return _change_breaker(pool, fleet, now, node, forced, told)
+    step = begin(pool, fleet, now)
+    member = step.member(node)
+    forced = replace(member, breaker=rules.force(member.breaker, mode, reason, owner, until, now))
+    step = step.put(forced)
+    said = f"{owner} set the breaker of {member.name} to {mode.replace('_', ' ')}{_because(reason)}"
+    if mode == Mode.FORCED_OPEN:
+        step = _move_out(step, fleet, forced, now, owner, said, override)
+    detail = {"mode": mode.value, "reason": reason, "until": until}
+    step = step.tell(event(EventType.BREAKER_FORCED, said, node, detail, actor=owner))
+    return settle(step, pool, fleet, now)
 
 
 def release_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
@@ -144,6 +150,15 @@ def reset_breaker(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, r
     return _change_breaker(pool, fleet, now, node, lambda each: replace(each, breaker=rules.reset(each.breaker, now)[0]), told)
 
 
+def heal_unreported(pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "") -> Step:
+    """Let checks count as trials of a half-open breaker that waits for calls."""
+    step = begin(pool, fleet, now)
+    member = step.member(node)
+    if not waits_for_calls(member) or (member.trial is not None and member.trial.by_checks):
+        raise Refused(f"The breaker of {member.name} does not wait for calls alone; reload the page.")
+    return settle(let_checks_heal(step, member, f"by {actor}{_because(reason)}", actor), pool, fleet, now)
+
+
 def fail_over(
     pool: Pool, fleet: Fleet, now: float, node: int, actor: str, reason: str = "", *, override: guards.Override = guards.NONE
 ) -> Step:
@@ -151,7 +166,7 @@ def fail_over(
     member = member_of(pool, node)
     if not member.share:
         raise Refused(f"{member.name} holds no share of {pool.name}; there is nothing to move.")
-    if member.failure is not None and member in failover_pending(pool):
+    if member.failure is not None and member in failover_pending(pool) and receivers(pool, without=node):
         return _push_failover(pool, fleet, now, node, actor, reason)
     return set_admin(pool, fleet, now, node, AdminState.DRAINING, actor, reason or "fail over now", override=override)
 

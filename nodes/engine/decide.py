@@ -110,7 +110,7 @@ def _holding(node: Member, share: int, now: float) -> Member:
     """A failing node that lost the last of its share has been moved out, whichever change did it."""
     failure = node.failure
     if failure is not None and failure.moved_at is None and node.share and not share:
-        failure = replace(failure, moved_at=now, had_share=True)
+        failure = replace(failure, moved_at=now, had_share=True, refused_by=None)
     return node if share == node.share else replace(node, share=share, failure=failure)
 
 

@@ -79,6 +79,13 @@ class Failback(StrEnum):
     MANUAL = "manual"
 
 
+class PageOn(StrEnum):
+    """When a failure pages: at its beginning, or once nobody has been seen to serve in its place."""
+
+    EVERY_FAILURE = "every_failure"
+    IMPACT = "impact"
+
+
 class Severity(StrEnum):
     INFO = "info"
     WARNING = "warning"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
-from nodes.engine.enums import ChangeKind, EventType, Guard, Severity
-from nodes.engine.types import Event, Pool
+from nodes.engine.enums import ChangeKind, EventType, Guard, PageOn, Severity
+from nodes.engine.types import Event
 
 
 class Scope(StrEnum):
@@ -70,13 +70,18 @@ class Stakes:
 
     share: int = 0
     ever_eligible: bool = False
+    begins: bool = True  # nothing of the node's failure is told yet
+    page_on: PageOn = PageOn.EVERY_FAILURE
     guard: Guard | None = None
     of_critical_rule: bool = False  # a destination that a rule for critical events notifies
 
 
 def by_share(stakes: Stakes) -> Severity:
-    """critical when the node holds traffic and was ever eligible, else warning"""
-    return Severity.CRITICAL if stakes.share > 0 and stakes.ever_eligible else Severity.WARNING
+    """critical when a failure takes a share (warning by impact), else warning; info inside a failure or if never eligible"""
+    if not stakes.begins or not stakes.ever_eligible:
+        return Severity.INFO
+    takes = stakes.share > 0 and stakes.page_on is PageOn.EVERY_FAILURE
+    return Severity.CRITICAL if takes else Severity.WARNING
 
 
 def by_guard(stakes: Stakes) -> Severity:
@@ -97,7 +102,7 @@ class Row:
     """What one type of event means.
 
     An event about a node whose failure is open, or ends with it, belongs to its pool's incident, or to the node's own while it
-    flaps; so does any one `of_incident`.
+    flaps; so does any one `of_incident`, and what begins or ends another trouble only then.
     """
 
     sentence: str
@@ -131,7 +136,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             alertable=True,
             begins=_FAILURE,
         ),
-        EventType.NODE_DEGRADED: Row("A healthy node answered with a warning."),
+        EventType.NODE_DEGRADED: Row("A healthy node answered with a warning, or 40 % of its last 20 results failed."),
         EventType.NODE_STALE: Row(
             "No check of some nodes of a pool had a result for too long, or of further ones.",
             _WARNING,
@@ -179,9 +184,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         EventType.RECOVERY_COMPLETED: Row(
             "A failing node is eligible again.", alertable=True, ends=_FAILURE, good=True, decisions=frozenset({_RECOVERY})
         ),
-        EventType.FAILURE_ENDED: Row(
-            "A failure ended without recovery: its node was removed, disabled or put in maintenance.", alertable=True, ends=_FAILURE
-        ),
+        EventType.FAILURE_ENDED: Row("A failing node was removed, disabled or put in maintenance.", alertable=True, ends=_FAILURE),
         EventType.INCIDENT_CLOSED: Row(
             "The last failure of an incident ended, or a flapping node was quiet for long enough or removed.",
             scope=Scope.POOL,
@@ -195,11 +198,13 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             decisions=frozenset({ChangeKind.REBALANCE, ChangeKind.FAILBACK, _RECOVERY}),
         ),
         EventType.FAILBACK_DUE: Row("A better tier is eligible again and waits for a person.", scope=Scope.POOL),
-        EventType.BREAKER_OPENED: Row("A node's breaker opened.", _WARNING, alertable=True, begins=_FAILURE),
+        EventType.BREAKER_OPENED: Row("A node's breaker opened.", by_share, alertable=True, begins=_FAILURE),
         EventType.BREAKER_REOPENED: Row("A trial failed and the breaker opened again; recorded the first time, then every tenth."),
         EventType.BREAKER_HALF_OPENED: Row("A breaker's wait is over, trials are let through."),
         EventType.BREAKER_CLOSED: Row("A breaker closed.", good=True),
-        EventType.BREAKER_FORCED: Row("A person set a breaker's mode, or that mode ended."),
+        EventType.BREAKER_FORCED: Row(
+            "A person set a breaker's mode or let checks count as its trials, or that mode ended.", decisions=frozenset({_MANUAL})
+        ),
         EventType.ADMIN_STATE_CHANGED: Row(
             "A person enabled, drained or disabled a node, or put it in maintenance.", decisions=frozenset({_MANUAL, _RECOVERY})
         ),
@@ -216,7 +221,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             "A node's load is no longer high, or no longer watched.", alertable=True, ends=TroubleType.HIGH_LOAD, good=True
         ),
         EventType.LOW_CAPACITY: Row(
-            "Under half of a pool's weight is eligible.",
+            "Under half of a pool's weight, or of its serving tier's, is eligible or merely silent.",
             _CRITICAL,
             Scope.POOL,
             alertable=True,
@@ -232,7 +237,7 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
             good=True,
         ),
         EventType.POOL_DOWN: Row(
-            "No node of a pool is eligible, though one was.",
+            "No node of a pool is eligible or merely silent, though one was eligible.",
             _CRITICAL,
             Scope.POOL,
             alertable=True,
@@ -379,17 +384,6 @@ def event(
     if not isinstance(severity, Severity):
         severity = severity(stakes or Stakes())
     return Event(type, severity, message, node, detail or {}, actor)
-
-
-HIGH_LOAD = 0.8  # of the capacity
-HIGH_REPORTS = 3  # reports of a high load in a row before it is told
-
-
-def open_troubles(pool: Pool) -> frozenset[Trouble]:
-    """The troubles of a pool and its nodes that have begun and not ended."""
-    found = {Trouble(TroubleType.FAILURE, node.id) for node in pool.members if node.failure is not None}
-    found |= {Trouble(TroubleType.HIGH_LOAD, node.id) for node in pool.members if node.load and node.load.high >= HIGH_REPORTS}
-    return frozenset(found | ({Trouble(TroubleType.LOW_CAPACITY, pool.id)} if pool.low_capacity else set()))
 
 
 _RANK = {Severity.INFO: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}

@@ -17,11 +17,13 @@ from typing import NamedTuple
 from nodes.engine.apply_checks import REOPENINGS_TOLD
 from nodes.engine.breaker import effective
 from nodes.engine.decide import run_of, witnesses
-from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, State, Verdict
+from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, PageOn, State, Verdict
 from nodes.engine.event_types import Stakes, event
 from nodes.engine.shares import first_bad, recovered
 from nodes.engine.step import Step
-from nodes.engine.types import Event, Failure, Fleet, Member, Observation, Pool
+from nodes.engine.types import Event, Failure, Fleet, Member, Observation, Pool, Ramp
+
+UNVERIFIED_AFTER = 30.0  # s from the marking of a node
 
 
 class Stage(StrEnum):
@@ -38,9 +40,11 @@ class Signal(StrEnum):
 
     SHARE_MOVED = "share_moved"
     REFUSED = "refused"
+    REFUSED_AGAIN = "refused_again"
     RECEIVERS_FEWER = "receivers_fewer"
     VERIFIED = "verified"
     UNVERIFIED = "unverified"
+    LEFT_UNVERIFIED = "left_unverified"
     ATTEMPT_BEGAN = "attempt_began"
     ATTEMPT_FAILED = "attempt_failed"
     ELIGIBLE = "eligible"
@@ -74,7 +78,13 @@ def _await(failure: Failure, cause: Cause) -> Failure:
 
 def _hold(failure: Failure, cause: Cause) -> Failure:
     """the guard is kept, so that it is told once"""
-    return replace(failure, refused_by=cause.guard, had_share=True)
+    assert cause.guard is not None  # what refused
+    return replace(failure, refused_by=cause.guard, had_share=True, told_guards=(*failure.told_guards, cause.guard))
+
+
+def _hold_again(failure: Failure, cause: Cause) -> Failure:
+    """a guard that was told of refuses again"""
+    return replace(failure, refused_by=cause.guard)
 
 
 def _narrow(failure: Failure, cause: Cause) -> Failure:
@@ -85,6 +95,16 @@ def _narrow(failure: Failure, cause: Cause) -> Failure:
 def _settle(failure: Failure, cause: Cause) -> Failure:
     """nobody is awaited any more"""
     return replace(failure, verify_after=None, verify_until=None, receivers=())
+
+
+def _verify(failure: Failure, cause: Cause) -> Failure:
+    """a receiver serves, nobody is awaited any more"""
+    return replace(_settle(failure, cause), verified=True)
+
+
+def _note_unverified(failure: Failure, cause: Cause) -> Failure:
+    """its time to be verified is over"""
+    return replace(failure, unverified_told=True)
 
 
 def _try(failure: Failure, cause: Cause) -> Failure:
@@ -114,6 +134,8 @@ class Entry(NamedTuple):
 _ALWAYS: dict[Signal, Entry] = {
     Signal.SHARE_MOVED: Entry(_await, (EventType.FAILOVER_STARTED,)),
     Signal.REFUSED: Entry(_hold, (EventType.FAILOVER_REFUSED,)),
+    Signal.REFUSED_AGAIN: Entry(_hold_again),
+    Signal.LEFT_UNVERIFIED: Entry(_note_unverified, (EventType.FAILOVER_UNVERIFIED,)),
     Signal.ATTEMPT_BEGAN: Entry(_try, (EventType.RECOVERY_STARTED,)),
     Signal.ATTEMPT_FAILED: Entry(_give_up, (EventType.RECOVERY_FAILED,)),
     Signal.ELIGIBLE: Entry(_end, (EventType.RECOVERY_COMPLETED,)),
@@ -121,7 +143,7 @@ _ALWAYS: dict[Signal, Entry] = {
 }
 _AWAITING: dict[Signal, Entry] = {
     Signal.RECEIVERS_FEWER: Entry(_narrow),
-    Signal.VERIFIED: Entry(_settle, (EventType.FAILOVER_COMPLETED,)),
+    Signal.VERIFIED: Entry(_verify, (EventType.FAILOVER_COMPLETED,)),
     Signal.UNVERIFIED: Entry(_settle, (EventType.FAILOVER_FAILED,)),
     Signal.ELIGIBLE: Entry(_end, (EventType.FAILOVER_COMPLETED, EventType.RECOVERY_COMPLETED)),
     Signal.UNWATCHED: Entry(_end, (EventType.FAILOVER_COMPLETED, EventType.FAILURE_ENDED)),
@@ -192,24 +214,28 @@ def _cause(node: Member) -> str:
 def _begin(step: Step, node: Member, cause: str, fleet: Fleet, observation: Observation | None, now: float) -> Step:
     first_bad_at = node.health.first_bad_at if node.health.first_bad_at is not None else now
     step = step.put(replace(node, failure=Failure(min(first_bad_at, now), now, cause, had_share=node.share > 0)))
+    stakes = Stakes(node.share, node.health.ever_eligible, page_on=step.pool.policy.page_on)
     if cause == "health":
-        return step.tell(_marked(node, fleet, observation))
+        return step.tell(_marked(node, fleet, observation, now, stakes))
     told = any(each.type == EventType.BREAKER_OPENED and each.node == node.id for each in step.events)
-    return step if told else step.tell(_found_open(node))
+    return step if told else step.tell(_found_open(node, stakes))
 
 
-def _marked(node: Member, fleet: Fleet, observation: Observation | None) -> Event:
-    message = (observation.message or "no answer") if observation is not None else "seen while no checker was believed"
+def _marked(node: Member, fleet: Fleet, observation: Observation | None, now: float, stakes: Stakes) -> Event:
+    message = node.health.fault or "no answer"
+    seen_failing = observation is not None and observation.verdict == Verdict.FAIL
+    if node.health.since == now and not seen_failing:
+        message += ", seen while no checker was believed"
     said = f"{node.name} failed {run_of(node.health.fails)}: {message}{witnesses(node, fleet)}"
     detail = {"count": node.health.fails, "message": message, "share": node.share, "checkers": list(node.health.seen_by)}
-    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
+    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=stakes)
 
 
-def _found_open(node: Member) -> Event:
+def _found_open(node: Member, stakes: Stakes) -> Event:
     """Its breaker opened while that took nothing from it: in maintenance, or in another mode."""
     said = f"{node.name}: its breaker is open ({node.breaker.opened_why})"
     detail = {"count": node.health.fails, "message": node.breaker.opened_why, "share": node.share}
-    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=Stakes(node.share, node.health.ever_eligible))
+    return event(EventType.NODE_MARKED_FAILED, said, node.id, detail, stakes=stakes)
 
 
 def _follow(step: Step, node: Member, before: Member, fleet: Fleet, observation: Observation | None, now: float) -> Step:
@@ -223,7 +249,7 @@ def _follow(step: Step, node: Member, before: Member, fleet: Fleet, observation:
         told = failed or node.breaker.reopened % REOPENINGS_TOLD == 1
         return _tell_if(told, turn(step, node, Signal.ATTEMPT_FAILED, Cause(now), {said.type: said}))
     if failed and before.health.status != Health.RECOVERING:
-        return step.tell(_marked(node, fleet, observation))  # its breaker had opened before its health gave up
+        return step.tell(_marked(node, fleet, observation, now, Stakes(begins=False)))  # its breaker had opened before that
     if began and not node.failure.recovering and not recovered(node):
         return _tell_if(left_failed or node.breaker.reopened % REOPENINGS_TOLD == 0, _start_recovery(step, node, now))
     return step
@@ -270,6 +296,8 @@ def _recover(step: Step, node: Member, now: float) -> tuple[Step, Event]:
     detail = {"seconds": round(took, 3), "first_bad_at": node.failure.first_bad_at}
     back = event(EventType.RECOVERY_COMPLETED, f"{node.name} recovered after {took:.0f} s", node.id, detail)
     step = turn(step, step.member(node.id), Signal.ELIGIBLE, Cause(now), _last_words(node, now) | {back.type: back})
+    if node.share and node.ramp is None:  # its failover was refused, and a trial's limit may have taken of its share since
+        step = step.put(replace(step.member(node.id), ramp=Ramp(0, now)))
     return replace(step, events=step.events[:-1]), back
 
 
@@ -318,6 +346,30 @@ def _verify_one(step: Step, node: Member, failure: Failure, observations: Mappin
     if left != failure.receivers:
         return turn(step, node, Signal.RECEIVERS_FEWER, Cause(now, receivers=left), {})
     return step
+
+
+def tell_unverified(step: Step, now: float) -> Step:
+    """Of a pool that pages by impact: the failures after whose beginning nobody has been seen to serve for too long."""
+    if step.pool.policy.page_on is not PageOn.IMPACT:
+        return step
+    for node in step.pool.members:
+        due = unverified_at(node, step.pool)
+        if due is None or now < due or node.failure is None:
+            continue
+        where = "its share could not move" if node.failure.moved_at is None else "no receiver has passed a check since"
+        said = f"{node.name} failed {UNVERIFIED_AFTER:.0f} s ago and {where}"
+        told = event(EventType.FAILOVER_UNVERIFIED, said, node.id, {"share": node.share, "seconds": UNVERIFIED_AFTER})
+        step = turn(step, node, Signal.LEFT_UNVERIFIED, Cause(now), {told.type: told})
+    return step
+
+
+def unverified_at(node: Member, pool: Pool) -> float | None:
+    """When it is told that nobody serves in the node's place; None when it will not be."""
+    failure = node.failure
+    if failure is None or pool.policy.page_on is not PageOn.IMPACT:
+        return None
+    open_still = failure.had_share and not failure.verified and not failure.unverified_told
+    return failure.marked_at + UNVERIFIED_AFTER if open_still else None
 
 
 def _since_move(node: Member, now: float) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nodes.engine.decision import GuardAnswer
-from nodes.engine.enums import AdminState, Guard
-from nodes.engine.shares import in_service, receivers
+from nodes.engine.enums import AdminState, Guard, Strategy
+from nodes.engine.shares import active_tier, eligible, in_service, receivers
 from nodes.engine.types import Fleet, Hold, Member, Pool
 
 Override = frozenset[Guard]
 NONE: Override = frozenset()
+_ENABLED = AdminState.ENABLED  # asked of every node at every decision
 
 
 def ask(pool: Pool, fleet: Fleet, node: Member | None, now: float, override: Override = NONE) -> tuple[GuardAnswer, ...]:
@@ -77,16 +78,30 @@ def _max_failed(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _A
     return out > 1 and out * 100 > limit * enabled, f"{out} of {enabled} nodes would be out, the limit is {limit} %", None
 
 
+def cooldown_until(pool: Pool) -> float | None:
+    """When the cool-down after the last automatic failover ends, or has ended; None when there is none or it was lifted."""
+    last = pool.last_failover_at
+    if last is None or not pool.policy.cooldown:
+        return None
+    lifted = pool.cooldown_lifted_at is not None and pool.cooldown_lifted_at >= last
+    return None if lifted else last + pool.policy.cooldown
+
+
 def _cooldown(pool: Pool, fleet: Fleet, node: Member | None, now: float) -> _Answer:
-    last, wait = pool.last_failover_at, pool.policy.cooldown
+    last, wait, until = pool.last_failover_at, pool.policy.cooldown, cooldown_until(pool)
     if last is None or not wait:
         return False, "no cool-down runs", None
-    if pool.cooldown_lifted_at is not None and pool.cooldown_lifted_at >= last:
+    if until is None:
         return False, "an acknowledgement lifted the cool-down", None
-    return (
-        now < last + wait,
-        f"the last automatic failover was {max(0.0, now - last):.0f} s ago, the cool-down is {wait:.0f} s",
-        last + wait,
+    if node is not None and _is_last_of_its_tier(pool, node):
+        return False, f"nobody of tier {node.priority} is left, which no cool-down holds", None
+    return now < until, f"the last automatic failover was {max(0.0, now - last):.0f} s ago, the cool-down is {wait:.0f} s", until
+
+
+def _is_last_of_its_tier(pool: Pool, node: Member) -> bool:
+    """Whether the tier of an active/passive pool has nobody else who could serve: another tier takes over at once then."""
+    return pool.strategy == Strategy.ACTIVE_PASSIVE and not any(
+        each.id != node.id and each.priority == node.priority and each.weight > 0 and eligible(each) for each in pool.members
     )
 
 
@@ -108,7 +123,24 @@ _RULES: tuple[tuple[Guard, _Rule], ...] = (
 
 
 def low_capacity(pool: Pool) -> tuple[int, int] | None:
-    """Eligible and enabled weight, when under half of the enabled weight that was ever eligible still is."""
-    enabled = [node for node in pool.members if node.admin == AdminState.ENABLED and node.health.ever_eligible]
+    """Weight that is eligible or merely silent, and enabled weight that ever was eligible, when the one is under half of the other.
+
+    In an active/passive pool that of the tier that serves.
+    """
+    tier = active_tier(pool)
+    enabled = _expected(pool) if tier is None else [node for node in _expected(pool) if node.priority == tier]
     whole, left = sum(node.weight for node in enabled), sum(node.weight for node in enabled if in_service(node))
-    return (left, whole) if whole and left * 2 < whole else None
+    return (left, whole) if left * 2 < whole else None
+
+
+def is_down(pool: Pool) -> bool:
+    """Whether nobody is eligible or merely silent, though somebody should be."""
+    for node in pool.members:
+        if node.weight > 0 and in_service(node):
+            return False  # nearly always the first
+    return bool(_expected(pool))
+
+
+def _expected(pool: Pool) -> list[Member]:
+    """Enabled nodes with weight that were eligible once."""
+    return [node for node in pool.members if node.admin is _ENABLED and node.weight > 0 and node.health.ever_eligible]

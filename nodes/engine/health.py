@@ -21,6 +21,9 @@ LONGEST_DEFAULT_FAST_INTERVAL = 2.0  # s
 SHORTEST_SILENCE = 12.0  # s without a verdict before a node can be stale
 SHORTEST_CONFIRMATION = 1.0  # s for which a decisive check is left to another checker, or a fast interval if that is longer
 WITNESSES = 4  # checkers that are remembered of a run of failing checks
+RESULTS = 20  # that say whether a node's results alternate
+ALTERNATING_FAILS = 8  # of them, and it is degraded: 40 %
+STEADY_FAILS = 4  # of them: under 20 %, fewer than these, and it no longer is
 
 Quorum = Literal["all", "any", "majority"]
 Rule = Callable[[HealthState, HealthPolicy, Observation], Health]
@@ -70,20 +73,54 @@ def observe(health: HealthState, policy: HealthPolicy, observation: Observation,
         return health
     counted = _count(health, observation)
     status = RULES[health.status, observation.verdict](counted, policy, observation)
+    if status in _IN_SERVICE:
+        came_back = health.status not in (*_IN_SERVICE, Health.UNKNOWN)
+        counted = replace(counted, results=1, alternating=False) if came_back else _judge(counted)
+        status = Health.DEGRADED if counted.alternating else status
+    elif counted.alternating:
+        counted = replace(counted, alternating=False)
     if status == health.status:
         return counted
     return replace(counted, status=status, since=now, passes=counted.passes if status == Health.RECOVERING else 0)
 
 
+_IN_SERVICE = (Health.HEALTHY, Health.DEGRADED)
+
+
 def _count(health: HealthState, seen: Observation) -> HealthState:
-    health = replace(health, observed_at=seen.started_at, stale=False)
+    results = after_result(health.results, failed=seen.verdict == Verdict.FAIL)
+    health = replace(health, observed_at=seen.started_at, stale=False, results=results)
     if seen.verdict != Verdict.FAIL:
         passes = health.passes + 1 if health.status in (Health.FAILED, Health.RECOVERING) else 0
-        return replace(health, fails=0, passes=passes, first_bad_at=None, seen_by=(), confirm_until=None)
+        return replace(health, fails=0, passes=passes, first_bad_at=None, seen_by=(), confirm_until=None, fault="")
     first_bad_at = seen.started_at if health.first_bad_at is None else health.first_bad_at
     new = seen.checker and seen.checker not in health.seen_by and len(health.seen_by) < WITNESSES
     seen_by = (*health.seen_by, seen.checker) if new else health.seen_by
-    return replace(health, fails=health.fails + 1, passes=0, first_bad_at=first_bad_at, seen_by=seen_by)
+    said = seen.message or "no answer"
+    return replace(health, fails=health.fails + 1, passes=0, first_bad_at=first_bad_at, seen_by=seen_by, fault=said)
+
+
+# Alternating results --------------------------------------------------------------------------------------------------
+
+_FULL = 1 << RESULTS  # the leading 1 of as many results as are looked at
+
+
+def after_result(results: int, *, failed: bool) -> int:
+    """The last results with one more; `nodes.ledger.fast_path` says the same of a pass in SQL."""
+    shifted = results << 1 | failed
+    return shifted if shifted < 2 * _FULL else shifted & (_FULL - 1) | _FULL
+
+
+def failed_of_last(results: int) -> int | None:
+    """How many of the last 20 results failed; None while there are fewer."""
+    return None if results < _FULL else results.bit_count() - 1
+
+
+def _judge(health: HealthState) -> HealthState:
+    """Degraded by results that come and go, from so many failed ones on until they are few; no run of them need be long."""
+    failed = failed_of_last(health.results)
+    alternating = failed is not None and failed >= (STEADY_FAILS if health.alternating else ALTERNATING_FAILS)
+    return health if alternating == health.alternating else replace(health, alternating=alternating)
 
 
 def catch_up(health: HealthState, policy: HealthPolicy, now: float) -> HealthState:
@@ -91,7 +128,7 @@ def catch_up(health: HealthState, policy: HealthPolicy, now: float) -> HealthSta
     counted_out = health.fails >= policy.failure_threshold and health.confirm_until is None
     if not counted_out or health.status in (Health.FAILED, Health.RECOVERING):
         return health
-    return replace(health, status=Health.FAILED, since=now)
+    return replace(health, status=Health.FAILED, since=now, alternating=False)
 
 
 def rule_table() -> str:

@@ -17,14 +17,24 @@ from nodes.engine import health as healths
 from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.decision import Decision, GuardAnswer
-from nodes.engine.enums import UNWATCHED, ChangeKind, EventType, Failback, Guard, Health, Mode, Strategy
-from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, Stakes, event
-from nodes.engine.failure_lifecycle import Cause, Signal, end_failures, mark_failures, turn, verify
+from nodes.engine.enums import ChangeKind, EventType, Failback, Guard, Health, Mode, State, Strategy
+from nodes.engine.event_types import Stakes, event
+from nodes.engine.failure_lifecycle import (
+    Cause,
+    Signal,
+    end_failures,
+    mark_failures,
+    tell_unverified,
+    turn,
+    unverified_at,
+    verify,
+)
 from nodes.engine.flapping import ends_at, watch_flapping
 from nodes.engine.recovery import end_ramps, give_shares, next_step_at, withdraw
 from nodes.engine.set_back import follow_clock
 from nodes.engine.shares import active_tier, eligible, failover_pending, off_ideal
 from nodes.engine.step import Step
+from nodes.engine.troubles import trial_instants, watch_capacity, watch_loads, watch_trials
 from nodes.engine.types import Fleet, Member, Observation, Pool
 
 NOTHING: Mapping[int, Observation] = {}
@@ -50,8 +60,8 @@ def settle(done: Step, before: Pool, fleet: Fleet, now: float, observations: Map
     done = end_ramps(done)
     done = _climb(done, fleet, now)
     done = _rebalance(done, fleet, now)
-    done = _watch_loads(done)
-    done = _watch_capacity(done)
+    done = tell_unverified(done, now)
+    done = watch_capacity(watch_trials(watch_loads(done), now))
     done = watch_flapping(done, before, now)
     return replace(done, wake_at=wake_at(done.pool, fleet, now))
 
@@ -67,7 +77,8 @@ def _catch_up(done: Step, fleet: Fleet, now: float) -> Step:
 
 
 def _observe_all(done: Step, fleet: Fleet, observations: Mapping[int, Observation], now: float, jitter: float) -> Step:
-    seen = [observe(node, observations.get(node.id), now, jitter, fleet) for node in done.pool.members]
+    page_on = done.pool.policy.page_on
+    seen = [observe(node, observations.get(node.id), now, jitter, fleet, page_on) for node in done.pool.members]
     members = tuple([node for node, _ in seen])
     if members != done.pool.members:
         done = done.with_pool(replace(done.pool, members=members))
@@ -92,7 +103,7 @@ def _take_shares(done: Step, fleet: Fleet, now: float) -> Step:
 
 
 def _fail_over(done: Step, fleet: Fleet, node: Member, now: float) -> Step:
-    forced = node.breaker.mode == Mode.FORCED_OPEN and node.failure is None
+    forced = node.breaker.mode == Mode.FORCED_OPEN
     kind = ChangeKind.MANUAL if forced else ChangeKind.FAILOVER
     override = frozenset(Guard) - {Guard.NO_CANDIDATE} if forced else guards.NONE
     actor = node.breaker.mode_owner or "engine" if forced else "engine"
@@ -100,9 +111,11 @@ def _fail_over(done: Step, fleet: Fleet, node: Member, now: float) -> Step:
     decision = decide_failover(done.pool, fleet, node, now, kind=kind, actor=actor, reason=reason, override=override)
     if decision.refused_by is None:
         return move_share(done, node, decision, now)
-    if node.failure is not None and node.failure.refused_by != decision.refused_by:
-        return _refuse(done, node, decision, now)
-    return done
+    if node.failure is None or node.failure.refused_by == decision.refused_by:
+        return done
+    if decision.refused_by in node.failure.told_guards:
+        return turn(done, node, Signal.REFUSED_AGAIN, Cause(now, guard=decision.refused_by), {})
+    return _refuse(done, node, decision, now)
 
 
 def move_share(done: Step, node: Member, decision: Decision, now: float) -> Step:
@@ -149,6 +162,8 @@ def _climb(done: Step, fleet: Fleet, now: float) -> Step:
         return done
     if pool.policy.failback == Failback.MANUAL:
         return done if pool.failback_told else _tell_failback(done, better)
+    if now < (guards.cooldown_until(pool) or now):
+        return done
     answers = guards.ask(done.pool, fleet, None, now)
     return climb(done, better, now, actor="engine", answers=answers) if guards.blocking(answers) is None else done
 
@@ -196,40 +211,6 @@ def put_right(done: Step, now: float, *, actor: str, reason: str, answers: tuple
     return done.with_pool(replace(done.pool, rebalanced_at=now)).tell(told)
 
 
-def _watch_loads(done: Step) -> Step:
-    """A high load ends with the watch on its node, or with the capacity that it was measured by."""
-    for node in done.pool.members:
-        if node.load is None or node.load.high < HIGH_REPORTS:
-            continue
-        if node.admin in UNWATCHED:
-            why = f"it is {node.admin.words}"
-        elif node.capacity is None or node.load.last < HIGH_LOAD * node.capacity:
-            why = "its capacity was edited"
-        else:
-            continue
-        done = end_high_load(done, node, why)
-    return done
-
-
-def end_high_load(done: Step, node: Member, why: str) -> Step:
-    """End the trouble of a load that nobody measures any more."""
-    assert node.load is not None  # asked by the callers
-    told = event(EventType.HIGH_LOAD_ENDED, f"{node.name}: its load is no longer watched, {why}", node.id, {"load": node.load.last})
-    return done.put(replace(node, load=replace(node.load, high=0))).tell(told)
-
-
-def _watch_capacity(done: Step) -> Step:
-    pool, low = done.pool, guards.low_capacity(done.pool)
-    if (low is not None) == pool.low_capacity:
-        return done
-    done = done.with_pool(replace(pool, low_capacity=low is not None))
-    if low is None:
-        return done.tell(event(EventType.LOW_CAPACITY_ENDED, f"{pool.name}: at least half of the weight is eligible again"))
-    left, whole = low
-    said = f"{pool.name}: only {left} of {whole} weight is eligible"
-    return done.tell(event(EventType.LOW_CAPACITY, said, detail={"eligible": left, "enabled": whole}))
-
-
 def decide(pool: Pool, fleet: Fleet, now: float, *, about: int | None = None) -> Decision | None:
     """What automation would do next (about one node, if asked), or what blocks it, with all reasons; None when nothing is due."""
     waiting = [node for node in failover_pending(pool) if about is None or node.id == about]
@@ -251,9 +232,9 @@ def wake_at(pool: Pool, fleet: Fleet, now: float) -> float | None:
     instants += [hold.until for hold in (pool.paused, fleet.paused) if hold is not None and hold.until is not None]
     if pool.better_tier_since is not None and not pool.failback_told:
         instants.append(pool.better_tier_since + pool.policy.failback_delay)
-    waiting = bool(failover_pending(pool))
-    if waiting and pool.last_failover_at is not None and pool.policy.cooldown:
-        instants.append(pool.last_failover_at + pool.policy.cooldown)
+    waiting, cooled = bool(failover_pending(pool)), guards.cooldown_until(pool)
+    if cooled is not None and (waiting or pool.better_tier_since is not None):
+        instants.append(cooled)
     if not waiting and pool.policy.auto_rebalance and pool.rebalanced_at is not None and off_ideal(pool):
         instants.append(pool.rebalanced_at + pool.policy.rebalance_interval)
     return min((instant for instant in instants if instant > now), default=None)
@@ -266,11 +247,11 @@ def _node_instants(node: Member, pool: Pool) -> list[float]:
     due = rules.next_deadline(node.breaker, node.breaker_policy, held=node.health.status == Health.FAILED)
     if due is not None:
         instants.append(due)
-    if node.failure is not None and node.failure.verify_until is not None:
-        instants.append(node.failure.verify_until)
     if (quiet_at := ends_at(node, pool.policy)) is not None:
         instants.append(quiet_at)
-    return instants
+    if node.failure is not None:
+        instants += [each for each in (node.failure.verify_until, unverified_at(node, pool)) if each is not None]
+    return instants if node.breaker.state == State.CLOSED else instants + trial_instants(node, pool)
 
 
 def busy(pool: Pool) -> bool:

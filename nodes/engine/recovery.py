@@ -26,22 +26,32 @@ _NOT_FOR_TRIALS = frozenset({Guard.PANIC, Guard.MAX_FAILED_PERCENT, Guard.COOLDO
 def give_shares(step: Step, fleet: Fleet, ended: Mapping[int, Event], now: float) -> Step:
     """Eligible nodes that hold nothing take their part back; the end of a failure is told after the share is back."""
     waiting = dict(ended)
+    if by_act := [node for node in step.pool.members if node.enabled_by and eligible(node)]:
+        step = _give(step, [node for node in awaiting_share(step.pool) if node.enabled_by], waiting, now, ())
+        step = step.put(*(replace(step.member(node.id), enabled_by="") for node in by_act))
     answers = guards.ask(step.pool, fleet, None, now)
     if guards.blocking(answers) is None:
         step = _go_on(_place_first(step), now, answers)
-        for node in awaiting_share(step.pool):
-            reason = f"{node.name} is eligible {'again' if node.health.ever_eligible else 'for the first time'}"
-            before = step.pool.epoch
-            step = give_back(step, node, now, actor="engine", reason=reason, answers=answers)
-            if step.pool.epoch == before:
-                continue
-            said = f"{reason} and takes its share of {step.pool.name}"
-            over = waiting.pop(node.id, None)
-            step = step.tell(over or event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}))
+        step = _give(step, awaiting_share(step.pool), waiting, now, answers)
         step = _try_out(step, now, answers)
     step = step.tell(*waiting.values())
     first = [node for node in step.pool.members if not node.health.ever_eligible and eligible(node)]
     return step.put(*(replace(node, health=replace(node.health, ever_eligible=True)) for node in first)) if first else step
+
+
+def _give(step: Step, nodes: list[Member], waiting: dict[int, Event], now: float, answers: tuple[GuardAnswer, ...]) -> Step:
+    """Let these take their parts, one after the other; told is the end of their failures, where one is `waiting`."""
+    for node in nodes:
+        reason = f"{node.name} is eligible {'again' if node.health.ever_eligible else 'for the first time'}"
+        reason += f", enabled by {node.enabled_by}," if node.enabled_by else ""
+        actor, before = node.enabled_by or "engine", step.pool.epoch
+        step = give_back(step, node, now, actor=actor, reason=reason.removesuffix(","), answers=answers)
+        if step.pool.epoch == before:
+            continue
+        said = f"{reason} and takes its share of {step.pool.name}"
+        over = waiting.pop(node.id, None)
+        step = step.tell(over or event(EventType.REBALANCED, said, node.id, {"epoch": step.pool.epoch}, actor=actor))
+    return step
 
 
 def give_back(step: Step, node: Member, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...] = ()) -> Step:
@@ -57,13 +67,13 @@ def _to_tenth(
     step: Step, node: Member, tenth: int, now: float, *, actor: str, reason: str, answers: tuple[GuardAnswer, ...]
 ) -> Step:
     """Bring the node to so many tenths of its share; the epoch stays when nobody has to give any."""
-    ramp = node.ramp or Ramp(step.pool.epoch + 1, now)
+    ramp = node.ramp if node.ramp is not None and node.ramp.epoch else Ramp(step.pool.epoch + 1, now)
     after = taken_back(step.pool, node, tenths=tenth)
     if after[node.id] != node.share:
         kind = ChangeKind.RECOVERY if node.health.ever_eligible else ChangeKind.REBALANCE
         said = reason if tenth == TENTHS and not ramp.step else f"{reason}: step {tenth} of {TENTHS}"
         decision = change(step.pool, kind, now, after, node=node, reason=said, answers=answers, actor=actor)
-        step = step.carry_out(replace(decision, continues=node.ramp.epoch if node.ramp else None))
+        step = step.carry_out(replace(decision, continues=(node.ramp.epoch or None) if node.ramp else None))
     elif node.ramp is None:
         return step
     since = ramp.since if ramp.step else now
@@ -133,7 +143,7 @@ def _in_reach(pool: Pool, node: Member) -> bool:
 
 def withdraw(step: Step, fleet: Fleet, node: Member, now: float) -> Step | None:
     """Take a trial's share back after the trial failed; None when that is not what the node holds, or a guard refuses."""
-    if node.ramp is None or node.ramp.step:
+    if node.ramp is None or node.ramp.step or not node.ramp.epoch:
         return None
     reason = f"{node.name} failed its trial"
     decision = decide_failover(step.pool, fleet, node, now, kind=ChangeKind.RECOVERY, reason=reason, override=_NOT_FOR_TRIALS)

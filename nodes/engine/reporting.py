@@ -15,10 +15,11 @@ from nodes.engine import breaker as rules
 from nodes.engine.apply_checks import breaker_events
 from nodes.engine.breaker import Change, Permit
 from nodes.engine.enums import UNWATCHED, EventType, Mode, Origin, Outcome, State
-from nodes.engine.event_types import HIGH_LOAD, HIGH_REPORTS, event
+from nodes.engine.event_types import event
 from nodes.engine.pool_step import begin, settle
 from nodes.engine.step import Step
-from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool
+from nodes.engine.troubles import HIGH_LOAD, HIGH_REPORTS
+from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool, Trial
 
 OLDEST = 60.0  # s; what ended longer ago says nothing about now
 
@@ -48,7 +49,9 @@ def report(pool: Pool, fleet: Fleet, now: float, node: int, told: Report, *, jit
     member = step.member(node)
     breaker, changes = _fed(member.breaker, member.breaker_policy, told.calls, now, jitter)
     seen = replace(member, breaker=breaker)
-    step = step.put(seen).tell(*breaker_events(member, seen, changes))
+    if breaker.state == State.HALF_OPEN and breaker.successes > member.breaker.successes:
+        seen = replace(seen, trial=replace(member.trial or Trial(), heard_at=now))
+    step = step.put(seen).tell(*breaker_events(member, seen, changes, pool.policy.page_on))
     if told.load is not None:
         step = _weigh(step, seen, told.load)
     return settle(step, pool, fleet, now)

@@ -49,6 +49,8 @@ def _member(node: Member, now: float) -> Member:
         node = replace(node, breaker=_breaker(node.breaker, now))
     if ramp is not None and ramp.since > now:
         node = replace(node, ramp=replace(ramp, since=now))
+    if node.trial is not None and (node.trial.heard_at or 0.0) > now:
+        node = replace(node, trial=replace(node.trial, heard_at=now))
     if (
         failure is not None
         and max(failure.marked_at, failure.first_bad_at, failure.moved_at or 0.0, failure.verify_after or 0.0) > now

@@ -10,7 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nodes.engine.enums import AdminState, EventType, Failback, Guard, Health, Mode, Origin, Severity, State, Strategy, Verdict
+from nodes.engine.enums import (
+    AdminState,
+    EventType,
+    Failback,
+    Guard,
+    Health,
+    Mode,
+    Origin,
+    PageOn,
+    Severity,
+    State,
+    Strategy,
+    Verdict,
+)
 
 FULL_SHARE = 10_000  # basis points
 TRIAL_SHARE = 100  # basis points a node on trial may hold at the most
@@ -79,6 +92,8 @@ class PoolPolicy:
     rebalance_interval: float = 300.0
     slow_start: float = 0.0  # over which a node that became eligible gets its share back, in ten steps
     flapping_within: float = 600.0  # a failure so soon after the same node's recovery makes it flap, so long a quiet ends that
+    heal_unreported_after: float | None = 3600.0  # half-open without a reported call: then checks count as trials; None: never
+    page_on: PageOn = PageOn.EVERY_FAILURE
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,10 @@ class HealthState:
     due_interval: float | None = None  # seconds; the interval that the current due time was made of
     stale: bool = False  # told, and no verdict since
     ever_eligible: bool = False
+    fault: str = ""  # what the last failing check of the run said
+    # The last 20 results since it was first seen or last left recovering: a bit each, 1 a fail, newest lowest, behind a leading 1.
+    results: int = 1
+    alternating: bool = False  # too many of them failed, and that was told
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +209,11 @@ class Failure:
     verify_after: float | None = None  # waiting for a receiver's pass begun after this instant ...
     verify_until: float | None = None  # ... until this one
     receivers: tuple[int, ...] = ()  # node ids whose first check after the move is awaited
-    refused_by: Guard | None = None  # told once per guard
+    refused_by: Guard | None = None  # that refuses its failover now
+    told_guards: tuple[Guard, ...] = ()  # that refused it at some time: each is told once
     recovering: bool = False  # recovery_started told, its end not yet
+    verified: bool = False  # a receiver passed a check after the move
+    unverified_told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +238,18 @@ class Flapping:
 class Ramp:
     """A share on its way back: a little for trials (step 0), then tenths of the ideal."""
 
-    epoch: int  # of the decision that began it
+    epoch: int  # of the decision that began it; 0: none yet, its node was refused a failover and is to get its part again
     since: float
     step: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What became of a half-open breaker that waits for calls."""
+
+    heard_at: float | None = None  # the last call that was reported since it half-opened
+    starved: bool = False  # it has waited for too long, and that was told
+    by_checks: bool = False  # checks count as its trials as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +276,8 @@ class Member:
     share: int = 0
     failure: Failure | None = None
     ramp: Ramp | None = None
+    trial: Trial | None = None
+    enabled_by: str = ""  # who enabled it, until it has its share by that act
     capacity: float | None = None
     load: Load | None = None
     last_failure: LastFailure | None = None
@@ -278,6 +311,7 @@ class Pool:
     failback_told: bool = False
     rebalanced_at: float | None = None
     low_capacity: bool = False
+    down: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nodes.engine.enums import Verdict
+from nodes.engine.health import RESULTS
 from nodes.ledger.letters import LETTERS
 from nodes.ledger.rows import Cursor, moment
 
-# Over the aliases s, a node's state; p, its pool's state; b, its breaker policy.
-OPEN = """(NOT p.busy AND s.health = 'healthy' AND s.fails = 0 AND s.first_bad_at IS NULL AND NOT s.stale
+# Over the aliases s, a node's state; p, its pool's state; b, its breaker policy.  The result that completes the last 20 may find
+# that they alternate; after that a pass can only make a calm node's calmer.
+_FULL = 1 << RESULTS
+OPEN = f"""(NOT p.busy AND s.health = 'healthy' AND s.fails = 0 AND s.first_bad_at IS NULL AND NOT s.stale
            AND s.admin_state = 'enabled' AND s.failure IS NULL AND s.breaker_state = 'closed' AND s.breaker_mode = 'auto'
-           AND s.breaker_failures = 0 AND s.ever_able AND b.window_calls IS NULL AND b.window_seconds IS NULL)"""
+           AND s.breaker_failures = 0 AND s.ever_able AND b.window_calls IS NULL AND b.window_seconds IS NULL
+           AND (s.results >= {_FULL} OR s.results < {_FULL // 2}))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ WITH v AS MATERIALIZED (
 UPDATE nodes_nodestate s
 SET owner = NULL, due_at = v.due_at, due_interval = v.interval, checked_at = v.started_at, observed_at = v.started_at,
     last_verdict = '{Verdict.PASS}', last_latency = v.latency, last_message = '',
+    results = CASE WHEN s.results < {_FULL} THEN s.results << 1 ELSE (s.results << 1) & {_FULL - 1} | {_FULL} END,
     recent = right(s.recent || '{LETTERS[Verdict.PASS]}', 40), version = s.version + 1,
     breaker_total = s.breaker_total + 1, breaker_successful = s.breaker_successful + 1
 FROM v JOIN mine USING (node_id)

@@ -13,7 +13,7 @@ from functools import cached_property
 
 from nodes.engine import headline, types
 from nodes.engine.enums import EventType, Severity
-from nodes.engine.event_types import TABLE, TroubleType, event, worst
+from nodes.engine.event_types import IN_INCIDENTS, TABLE, TroubleType, event, worst
 from nodes.engine.step import Step
 from nodes.ledger.rows import Cursor, Row, moment, plain, seconds
 
@@ -104,8 +104,12 @@ class Change:
         return row_of(during, self.owner(event)) if self.belongs(event) else None
 
     def belongs(self, event: types.Event) -> bool:
-        """Whether the event belongs to an incident at all."""
-        return event.node in self.failed or event.node in self.failing or TABLE[event.type].of_incident
+        """Whether the event belongs to an incident at all; what begins or ends a trouble beside failures does only by its row."""
+        row = TABLE[event.type]
+        trouble = row.begins or row.ends
+        if trouble is not None and trouble not in IN_INCIDENTS:
+            return row.of_incident
+        return event.node in self.failed or event.node in self.failing or row.of_incident
 
     def owner(self, event: types.Event) -> int | None:
         """The flapping node whose incident the event belongs to; None: it is the pool's."""

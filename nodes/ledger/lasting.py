@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.engine.event_types import HIGH_REPORTS
+from nodes.engine.troubles import HIGH_REPORTS
 from nodes.ledger.rows import Cursor
 
 _LASTING = """
@@ -10,12 +10,12 @@ SELECT 'incident/' || id AS name FROM nodes_incident WHERE closed_at IS NULL
 UNION ALL
 SELECT 'node/' || s.node_id || '/' || lasts.what FROM nodes_nodestate s
 JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL,
-LATERAL (VALUES ('failure', s.failure IS NOT NULL), ('high_load', coalesce((s.load->>'high')::int >= %(high)s, false)))
-    AS lasts (what, holds)
-WHERE (s.failure IS NOT NULL OR s.load IS NOT NULL) AND lasts.holds
+LATERAL (VALUES ('failure', s.failure IS NOT NULL), ('high_load', coalesce((s.load->>'high')::int >= %(high)s, false)),
+                ('trial_starved', coalesce((s.trial->>'starved')::bool, false))) AS lasts (what, holds)
+WHERE (s.failure IS NOT NULL OR s.load IS NOT NULL OR s.trial IS NOT NULL) AND lasts.holds
 UNION ALL
 SELECT 'pool/' || p.pool_id || '/' || lasts.what FROM nodes_poolstate p,
-LATERAL (VALUES ('low_capacity', p.low_capacity), ('checks_missing', p.missing_told), ('node_stale', p.stale_told <> '{}'),
+LATERAL (VALUES ('low_capacity', p.low_capacity), ('pool_down', p.down), ('checks_missing', p.missing_told), ('node_stale', p.stale_told <> '{}'),
                 ('pool_undecided', p.undecided_told)) AS lasts (what, holds)
 WHERE lasts.holds
 UNION ALL

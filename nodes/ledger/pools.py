@@ -130,7 +130,7 @@ def _load(cursor: Cursor, pool_id: int, *, lock: bool = True) -> tuple[Row, dict
 
 _POOL = """
 SELECT s.*, p.name, p.strategy, f.panic_threshold, f.max_failed_percent, f.cooldown, f.failback, f.failback_delay,
-       f.auto_rebalance, f.rebalance_interval, f.slow_start, f.flapping_within,
+       f.auto_rebalance, f.rebalance_interval, f.slow_start, f.flapping_within, f.heal_unreported_after, f.page_on,
        extract(epoch FROM clock_timestamp())::float8 AS now
 FROM nodes_poolstate s
 JOIN nodes_pool p ON p.id = s.pool_id
@@ -212,12 +212,8 @@ def _write_nodes(
         if changes or expressions:
             _update(cursor, node.id, changes, expressions)
     for gone in old.keys() - {node.id for node in after.members}:
-        _update(
-            cursor,
-            gone,
-            {"share": 0, "admin_state": "disabled", "failure": None, "ramp": None, "owner": None, "flapping": None},
-            {},
-        )
+        nothing = dict.fromkeys(("failure", "ramp", "trial", "flapping", "owner"))
+        _update(cursor, gone, {"share": 0, "admin_state": "disabled", **nothing}, {})
 
 
 def _is_to_be_confirmed(before: types.Member | None, node: types.Member) -> bool:

@@ -61,6 +61,8 @@ def failure(value: Any) -> types.Failure | None:
     fields = {name: part for name, part in loaded.items() if name != "id"}
     fields["receivers"] = tuple(fields["receivers"])
     fields["refused_by"] = fields["refused_by"] and enums.Guard(fields["refused_by"])
+    told = fields.get("told_guards") or [fields["refused_by"]]  # a row of an older version knows the last guard alone
+    fields["told_guards"] = tuple(enums.Guard(each) for each in told if each)
     return types.Failure(**fields)
 
 
@@ -91,11 +93,16 @@ def member(row: Mapping[str, Any]) -> types.Member:
             due_interval=row["due_interval"],
             stale=row["stale"],
             ever_eligible=row["ever_able"],
+            fault=row["fault"],
+            results=row["results"],
+            alternating=row["alternating"],
         ),
         breaker=_breaker(row),
         share=row["share"],
         failure=failure(row["failure"]),
         ramp=_loaded(types.Ramp, row["ramp"]),
+        trial=_loaded(types.Trial, row["trial"]),
+        enabled_by=row["enabled_by"],
         capacity=row["capacity"],
         load=_loaded(types.Load, row["load"]),
         last_failure=_loaded(types.LastFailure, row["last_failure"]),
@@ -203,8 +210,13 @@ def columns(node: types.Member) -> Row:
         "due_interval": health.due_interval,
         "stale": health.stale,
         "ever_able": health.ever_eligible,
+        "fault": health.fault[:200],
+        "results": health.results,
+        "alternating": health.alternating,
         "share": node.share,
         "ramp": asdict(node.ramp) if node.ramp else None,
+        "trial": asdict(node.trial) if node.trial else None,
+        "enabled_by": node.enabled_by[:150],
         "load": asdict(node.load) if node.load else None,
         "last_failure": asdict(node.last_failure) if node.last_failure else None,
         "trials_epoch": node.trials_epoch,
@@ -257,6 +269,7 @@ def pool_columns(pool: types.Pool) -> Row:
         "failback_told": pool.failback_told,
         "rebalanced_at": moment(pool.rebalanced_at),
         "low_capacity": pool.low_capacity,
+        "down": pool.down,
     }
 
 
@@ -276,6 +289,8 @@ def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Poo
             rebalance_interval=row["rebalance_interval"],
             slow_start=row["slow_start"],
             flapping_within=row["flapping_within"],
+            heal_unreported_after=row["heal_unreported_after"],
+            page_on=enums.PageOn(row["page_on"]),
         ),
         epoch=row["epoch"],
         active_tier=row["active_tier"],
@@ -286,4 +301,5 @@ def pool(row: Mapping[str, Any], members: tuple[types.Member, ...]) -> types.Poo
         failback_told=row["failback_told"],
         rebalanced_at=seconds(row["rebalanced_at"]),
         low_capacity=row["low_capacity"],
+        down=row["down"],
     )

@@ -18,7 +18,7 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     nodes = {row["id"]: row["name"] for row in cursor.fetchall()}
     cursor.execute(
         """UPDATE nodes_nodestate SET share = 0, admin_state = 'disabled', failure = NULL, flapping = NULL, ramp = NULL,
-                  owner = NULL, version = version + 1 WHERE node_id = ANY(%s)""",
+                  trial = NULL, owner = NULL, version = version + 1 WHERE node_id = ANY(%s)""",
         (list(nodes),),
     )
     for node, called in nodes.items():
@@ -31,7 +31,7 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
     _end_troubles(cursor, pool_id, name, now)
     cursor.execute(
         """UPDATE nodes_poolstate SET incident_id = NULL, missing_told = false, stale_told = '{}', low_capacity = false,
-                  version = version + 1 WHERE pool_id = %s""",
+                  down = false, version = version + 1 WHERE pool_id = %s""",
         (pool_id,),
     )
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("nodes", "0019_event_types_of_telling"),
+        ("nodes", "0020_decisions"),
     ]
 
     operations = [

@@ -32,6 +32,11 @@ class Failback(models.TextChoices):
     MANUAL = enums.Failback.MANUAL, "Manual: notify once that it is due, then wait"
 
 
+class PageOn(models.TextChoices):
+    EVERY_FAILURE = enums.PageOn.EVERY_FAILURE, "Every failure that takes a share, at once"
+    IMPACT = enums.PageOn.IMPACT, "Impact: 30 s later, unless another node is known to serve"
+
+
 class BreakerPolicy(models.Model):
     """When a node's circuit breaker opens and how it heals; durations in seconds."""
 
@@ -168,6 +173,21 @@ class FailoverPolicy(models.Model):
         db_default=600.0,
         validators=[_NOT_NEGATIVE],
         help_text="Seconds: a node that fails so soon after its recovery flaps, until it was quiet for as long. 0: off.",
+    )
+    heal_unreported_after = models.FloatField(
+        default=3600.0,
+        db_default=3600.0,
+        null=True,
+        blank=True,
+        validators=[_NOT_NEGATIVE],
+        help_text="Seconds a half-open breaker waits for calls; then checks count as its trials. Empty: it waits on.",
+    )
+    page_on = models.CharField(
+        max_length=13,
+        choices=PageOn,
+        default=PageOn.EVERY_FAILURE,
+        db_default=PageOn.EVERY_FAILURE,
+        help_text="When a failure is critical: at its beginning, or once its traffic is not known to be served.",
     )
 
     class Meta:

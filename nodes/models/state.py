@@ -79,10 +79,16 @@ class NodeState(models.Model):
     confirm_until = models.DateTimeField(null=True)  # until when the next check is left to another checker
     stale = models.BooleanField(default=False)  # found so, and no verdict since; whether it is stale now says `is_stale`
     ever_able = models.BooleanField(default=False)
+    fault = models.CharField(max_length=200, default="", db_default="")  # what the last failing check of the run said
+    # engine HealthState.results: the last 20 since it was first seen or left recovering, a bit each behind a leading 1
+    results = models.IntegerField(default=1, db_default=1)
+    alternating = models.BooleanField(default=False, db_default=False)
     # share and failure
     share = models.IntegerField(default=0)  # basis points
     failure = models.JSONField(null=True)  # engine Failure, and "id" of its row
     ramp = models.JSONField(null=True)  # engine Ramp
+    trial = models.JSONField(null=True)  # engine Trial
+    enabled_by = models.CharField(max_length=150, default="", db_default="")  # until it has its share by that act
     load = models.JSONField(null=True)  # engine Load
     last_failure = models.JSONField(null=True)  # engine LastFailure
     flapping = models.JSONField(null=True)  # engine Flapping, and "id" of its open incident
@@ -162,6 +168,7 @@ class PoolState(models.Model):
     failback_told = models.BooleanField(default=False)
     rebalanced_at = models.DateTimeField(null=True)
     low_capacity = models.BooleanField(default=False)
+    down = models.BooleanField(default=False, db_default=False)  # nobody is eligible, and that was told
     missing_told = models.BooleanField(default=False, db_default=False)  # most nodes are silent, and that was notified
     stale_told = ArrayField(models.BigIntegerField(), default=list, db_default=[])  # nodes of whose silence was notified
     watched_since = models.DateTimeField(null=True)  # engine Told

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nodes.engine.enums import AdminState, EventType, Health, Mode, State, Strategy, Verdict
+from nodes.engine.health import after_result, failed_of_last
 from nodes.engine.pool_step import busy, step
 from nodes.engine.step import Step
 from nodes.engine.types import BreakerPolicy, Event, Fleet, HealthPolicy, Member, Observation, Pool, PoolPolicy
@@ -108,5 +109,11 @@ def quiet(pool: Pool, node: Member, observation: Observation) -> bool:
         and breaker.mode == Mode.AUTO
         and not breaker.failures
         and not windowed(node.breaker_policy)
+        and not _completes_the_results(health.results)
         and not busy(pool)
     )
+
+
+def _completes_the_results(results: int) -> bool:
+    """Whether one result more makes enough of them to say whether they alternate."""
+    return failed_of_last(results) is None and failed_of_last(after_result(results, failed=False)) is not None

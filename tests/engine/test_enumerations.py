@@ -6,7 +6,7 @@ from functools import cache
 
 from nodes.engine.commands import acknowledge, fail_back, force_breaker, pause, remove, resume, set_admin
 from nodes.engine.decision import Decision
-from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Origin, Severity, State
+from nodes.engine.enums import AdminState, ChangeKind, EventType, Failback, Guard, Health, Mode, Origin, PageOn, Severity, State
 from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool
@@ -17,6 +17,7 @@ TOLD_BY_THE_LEDGER = {
     EventType.CHECKER_REJOINED, EventType.CHECKS_LATE, EventType.CHECKS_ON_TIME,
     EventType.NO_CHECKER_BELIEVED, EventType.CHECKER_BELIEVED, EventType.POOL_UNDECIDED, EventType.POOL_DECIDED,
     EventType.CHECKS_MISSING, EventType.CHECKS_RESUMED, EventType.NODE_STALE, EventType.NODE_STALE_ENDED, EventType.EVENT_GIVEN_UP,
+    EventType.DESTINATION_FAILING, EventType.DESTINATION_ANSWERS, EventType.DESTINATION_QUIET, EventType.DESTINATION_QUIET_ENDED,
 }  # fmt: skip  # each has a test in tests/integration, tests/admin, or test_belief.py
 
 
@@ -48,6 +49,23 @@ def life_of_reports() -> Driver:
     for load in (85.0, 90.0, 95.0, 10.0):
         driver.take(report(driver.pool, driver.fleet, driver.now, 2, Report(load=load)))
     driver.take(report(driver.pool, driver.fleet, driver.now, 2, Report((Calls(0, 2, driver.now),))))
+    return driver
+
+
+def life_of_impact() -> Driver:
+    """A failure that pages by its impact, and a breaker that waits for calls which never come."""
+    policy = PoolPolicy(cooldown=600.0, page_on=PageOn.IMPACT, heal_unreported_after=None)
+    driver = Driver(make_pool(3, policy=policy, breaker=BreakerPolicy(failure_threshold=2, timeout=5.0, trial_timeout=1.0))).up()
+    driver.batch("A=f")
+    driver.batch("B=f")
+    driver.batch(wait=30.0)
+    driver.batch("A=p B=p")
+    driver.take(report(driver.pool, driver.fleet, driver.now, 3, Report((Calls(0, 2, driver.now),))))
+    driver.batch(wait=5.0)
+    driver.batch(wait=10.0)
+    driver.take(report(driver.pool, driver.fleet, driver.now, 3, Report((Calls(2, 0, driver.now),))))
+    driver.batch("A=f B=f C=f")
+    driver.batch("A=p")
     return driver
 
 
@@ -90,7 +108,14 @@ def held(guard: Guard) -> Driver:
 
 @cache
 def lives() -> tuple[Driver, ...]:
-    return (life_of_a_pool(), life_of_a_breaker(), life_of_reports(), life_by_hand(), *(held(guard) for guard in Guard))
+    return (
+        life_of_a_pool(),
+        life_of_a_breaker(),
+        life_of_reports(),
+        life_of_impact(),
+        life_by_hand(),
+        *(held(guard) for guard in Guard),
+    )
 
 
 def test_every_event_type_is_told() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine.commands import set_admin
-from nodes.engine.enums import AdminState, EventType, Guard, Severity, State
+from nodes.engine.enums import AdminState, EventType, Guard, PageOn, Severity, State
 from nodes.engine.pool_step import decide, step
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
@@ -102,10 +102,10 @@ def test_severity_follows_the_share() -> None:
     assert [event.severity for event in driver.told(EventType.FAILOVER_REFUSED)] == [Severity.CRITICAL]
 
 
-def test_a_node_that_was_never_able_is_a_warning() -> None:
+def test_a_node_that_was_never_eligible_pages_nobody() -> None:
     driver = Driver(make_pool(1))
     driver.batch("A=f")
-    assert [event.severity for event in driver.told(EventType.NODE_MARKED_FAILED)] == [Severity.WARNING]
+    assert [event.severity for event in driver.told(EventType.NODE_MARKED_FAILED)] == [Severity.INFO]
 
 
 def test_a_refusal_is_told_once_however_often_it_is_asked() -> None:
@@ -165,9 +165,31 @@ def test_low_capacity_is_told_when_it_begins_and_when_it_ends() -> None:
     driver.batch("A=f B=f")
     driver.batch("A=p")
     assert [event.severity for event in driver.told(EventType.LOW_CAPACITY, EventType.LOW_CAPACITY_ENDED)] == [
-        Severity.WARNING,
+        Severity.CRITICAL,
         Severity.INFO,
     ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "tiers", "texts", "wait"),
+    [
+        (PoolPolicy(page_on=PageOn.IMPACT, cooldown=600.0), None, ("A=f", "B=f"), 30.0),
+        (PoolPolicy(cooldown=300.0, failback_delay=60.0), [1, 2, 2], ("A=f", "A=p"), 299.0),
+        (PoolPolicy(cooldown=10.0, failback_delay=60.0), [1, 2, 2], ("A=f", "A=p"), 60.0),
+    ],
+    ids=["unverified", "failback after the cool-down", "failback after its delay"],
+)
+def test_the_waking_names_the_instant(policy: PoolPolicy, tiers: list[int] | None, texts: tuple[str, ...], wait: float) -> None:
+    driver = Driver(make_pool(3, tiers=tiers, policy=replace(policy, auto_rebalance=False))).up()
+    for text in texts:
+        driver.batch(text)
+    due, at_last = driver.now + wait, driver.now
+    while driver.steps[-1].wake_at is not None and driver.steps[-1].wake_at <= due:
+        at_last = driver.steps[-1].wake_at
+        driver.batch(wait=at_last - driver.now, repeat=True)
+    assert at_last == due
+    acts = (EventType.FAILOVER_UNVERIFIED, EventType.REBALANCED)
+    assert [each.type in acts for each in driver.steps[-1].events] == [True]
 
 
 def test_a_batch_and_a_restart_between_its_parts_come_to_the_same_end() -> None:

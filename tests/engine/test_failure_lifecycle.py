@@ -25,8 +25,10 @@ CHANGES: dict[Signal, dict[str, Any]] = {
         "had_share": True, "moved_at": 140.0, "verify_after": 140.0, "verify_until": 150.0, "receivers": (3,), "refused_by": None,
     },
     Signal.REFUSED: {"refused_by": Guard.COOLDOWN, "had_share": True},
+    Signal.REFUSED_AGAIN: {"refused_by": Guard.COOLDOWN},
     Signal.RECEIVERS_FEWER: {"receivers": (3,)},
-    Signal.VERIFIED: _NOBODY,
+    Signal.VERIFIED: _NOBODY | {"verified": True},
+    Signal.LEFT_UNVERIFIED: {"unverified_told": True},
     Signal.UNVERIFIED: _NOBODY,
     Signal.ATTEMPT_BEGAN: {"recovering": True},
     Signal.ATTEMPT_FAILED: {"recovering": False},
@@ -34,6 +36,8 @@ CHANGES: dict[Signal, dict[str, Any]] = {
 TELLS: dict[Signal, tuple[EventType, ...]] = {
     Signal.SHARE_MOVED: (EventType.FAILOVER_STARTED,),
     Signal.REFUSED: (EventType.FAILOVER_REFUSED,),
+    Signal.REFUSED_AGAIN: (),
+    Signal.LEFT_UNVERIFIED: (EventType.FAILOVER_UNVERIFIED,),
     Signal.RECEIVERS_FEWER: (),
     Signal.VERIFIED: (EventType.FAILOVER_COMPLETED,),
     Signal.UNVERIFIED: (EventType.FAILOVER_FAILED,),
@@ -43,7 +47,8 @@ TELLS: dict[Signal, tuple[EventType, ...]] = {
     Signal.UNWATCHED: (EventType.FAILURE_ENDED,),
 }
 AFTER = {
-    Signal.SHARE_MOVED: Stage.MOVED, Signal.REFUSED: Stage.REFUSED, Signal.RECEIVERS_FEWER: Stage.MOVED,
+    Signal.SHARE_MOVED: Stage.MOVED, Signal.REFUSED: Stage.REFUSED, Signal.REFUSED_AGAIN: Stage.REFUSED,
+    Signal.RECEIVERS_FEWER: Stage.MOVED,
     Signal.VERIFIED: Stage.SETTLED, Signal.UNVERIFIED: Stage.SETTLED,
 }  # fmt: skip  # signal beside stage
 
@@ -73,9 +78,11 @@ def test_each_entry_changes_just_what_its_words_say_and_tells_it(stage: Stage, s
     if signal in ENDS:
         assert after is None
         return
-    assert after == replace(before, **CHANGES[signal])
+    told = {"told_guards": (*before.told_guards, Guard.COOLDOWN)} if signal is Signal.REFUSED else {}
+    assert after == replace(before, **CHANGES[signal], **told)
     assert after != before
-    waits = stage is Stage.MOVED and signal is Signal.REFUSED  # the receivers of an earlier move are still awaited
+    # The receivers of an earlier move are still awaited.
+    waits = stage is Stage.MOVED and signal in (Signal.REFUSED, Signal.REFUSED_AGAIN)
     assert stage_of(after) is (stage if waits else AFTER.get(signal, stage))
 
 
@@ -125,4 +132,4 @@ def test_whatever_comes_a_failure_ends_once_and_only_by_eligible_or_unwatched(si
 def test_the_table_can_be_printed() -> None:
     lines = lifecycle.rule_table().splitlines()
     assert len(lines) == len(RULES)
-    assert "moved    verified         nobody is awaited any more; tells failover_completed" in lines
+    assert "moved    verified         a receiver serves, nobody is awaited any more; tells failover_completed" in lines

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodes.engine.commands import set_admin
-from nodes.engine.enums import AdminState, Guard, State, Strategy
+from nodes.engine.enums import AdminState, EventType, Guard, State, Strategy
 from nodes.engine.health import stale
 from nodes.engine.outlook import outlook
 from nodes.engine.pool_step import decide, step
@@ -182,7 +182,7 @@ def _unseen(pool: Pool, node_id: int) -> tuple[Member, ...]:
     return tuple(
         replace(
             node,
-            health=replace(node.health, observed_at=None, stale=False),
+            health=replace(node.health, observed_at=None, stale=False, results=1),
             breaker=replace(node.breaker, stats=replace(node.breaker.stats, total=0, successful=0)),
         )
         if node.id == node_id
@@ -240,6 +240,19 @@ def test_waking_early_or_at_the_named_instant_comes_to_the_same_shares(pool: Poo
             before = step(done.pool, FLEET, done.wake_at - 0.001).pool
             later = step(before, FLEET, done.wake_at).pool
             assert [node.share for node in later.members] == [node.share for node in at_once.members]
+
+
+@given(pools, turns, st.integers(0, 2**32))
+def test_a_refusal_is_told_once_a_guard_and_failure(pool: Pool, script: Turns, seed: int) -> None:
+    chance, now, told = Random(seed), START, set[tuple[int, object]]()
+    for wait, letters, _ in script:
+        now += wait
+        fleet = chance.choice([FLEET, FLEET, Fleet(paused=Hold("freeze", "alice"))])
+        pool = (done := step(pool, fleet, now, observations=observations(pool, letters, now))).pool
+        refusals = [(each.node or 0, each.detail["guard"]) for each in done.events if each.type == EventType.FAILOVER_REFUSED]
+        assert len(refusals) == len(set(refusals) - told) == sum(each.refused_by is not None for each in done.decisions)
+        failing = {node.id for node in pool.members if node.failure is not None}
+        told = {each for each in told.union(refusals) if each[0] in failing}
 
 
 @given(pools, turns)

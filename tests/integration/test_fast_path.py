@@ -40,6 +40,7 @@ PERTURBED: dict[str, dict[str, Any]] = {
     "forced": {"breaker_mode": "forced_closed"},
     "metrics only": {"breaker_mode": "metrics_only"},
     "a failure counted by the breaker": {"breaker_failures": 1},
+    "the result that completes the last 20": {"results": 0b1000_1000_1000_1000_1000},
 }
 
 
@@ -92,9 +93,11 @@ def test_a_busy_pool_has_no_fast_path_for_any_of_its_nodes(connection: psycopg.C
     assert list(_open(connection).values()) == [False, False, False]
 
 
-def test_both_paths_leave_the_same_row(connection: psycopg.Connection[Row], pool: Pool) -> None:
+@pytest.mark.parametrize("results", [1, 0b10, 0b1100, 2**18 + 5, 2**20, 2**20 + 2**19 + 1, 2**20 + 2**19 + 2**18 + 5])
+def test_both_paths_leave_the_same_row(connection: psycopg.Connection[Row], pool: Pool, results: int) -> None:
     now = time.time()
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, now)
+    NodeState.objects.update(results=results)
     fast, locked = (NodeState.objects.get(node__name=name) for name in ("a", "b"))
     NodeState.objects.update(due_at="2020-01-01T00:00Z", owner=None)
     with connection.cursor() as cursor:

@@ -15,7 +15,7 @@ _HEAD = """# What happens: the events
 Printed from `nodes/engine/event_types.py` by `manage.py event_types --write`; `make check` fails when this page is old.
 
 An event about a node whose failure is open, or ends with it, belongs to its pool's incident, or while it flaps to its own.
-So do those marked here.
+So do those marked here; what begins or ends another trouble only then.
 Alert rules choose by severity, type, pool and tag; what can never be a warning is history only, unless it ends what was notified.
 
 | event | when | about | severity | trouble | alerts look at it | part of the incident |
