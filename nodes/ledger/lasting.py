@@ -15,7 +15,8 @@ LATERAL (VALUES ('failure', s.failure IS NOT NULL), ('high_load', coalesce((s.lo
 WHERE (s.failure IS NOT NULL OR s.load IS NOT NULL OR s.trial IS NOT NULL) AND lasts.holds
 UNION ALL
 SELECT 'pool/' || p.pool_id || '/' || lasts.what FROM nodes_poolstate p,
-LATERAL (VALUES ('low_capacity', p.low_capacity), ('pool_down', p.down), ('checks_missing', p.missing_told), ('node_stale', p.stale_told <> '{}'),
+LATERAL (VALUES ('low_capacity', p.low_capacity), ('pool_down', p.down),
+                ('checks_missing', p.missing_told), ('node_stale', p.stale_told <> '{}'),
                 ('pool_undecided', p.undecided_told)) AS lasts (what, holds)
 WHERE lasts.holds
 UNION ALL
