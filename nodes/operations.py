@@ -52,12 +52,10 @@ __all__ = [
     "fail_back",
     "fail_over",
     "force_breaker",
-    "heal_unreported",
     "heartbeat",
     "ledger",
     "pause",
     "pool_of",
-    "rebalance",
     "release_breaker",
     "remove_node",
     "remove_pool",
@@ -186,11 +184,6 @@ def reset_breaker(node_id: int, *, actor: str, reason: str = "") -> None:
     carry_out(pool_of(node_id), lambda p, f, now: commands.reset_breaker(p, f, now, node_id, actor, reason))
 
 
-def heal_unreported(node_id: int, *, actor: str, reason: str = "") -> None:
-    """Let checks count as trials of a half-open breaker for which nobody reports calls."""
-    carry_out(pool_of(node_id), lambda p, f, now: commands.heal_unreported(p, f, now, node_id, actor, reason))
-
-
 def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset[Guard] = _NO_GUARDS) -> None:
     """Move an eligible node's share away now, by draining it."""
     carry_out(pool_of(node_id), lambda p, f, now: commands.fail_over(p, f, now, node_id, actor, reason, override=override))
@@ -199,11 +192,6 @@ def fail_over(node_id: int, *, actor: str, reason: str = "", override: frozenset
 def fail_back(node_id: int, *, actor: str, reason: str = "") -> None:
     """Bring a drained node back, or traffic back to the node's better tier."""
     carry_out(pool_of(node_id), lambda p, f, now: commands.fail_back(p, f, now, node_id, actor, reason))
-
-
-def rebalance(pool_id: int, *, actor: str) -> None:
-    """Bring the shares of a pool back to its weights."""
-    carry_out(pool_id, lambda p, f, now: commands.rebalance(p, f, now, actor))
 
 
 def check_now(node_ids: Iterable[int], *, actor: str) -> int:

@@ -34,6 +34,7 @@ class NodeActions:
     closed: bool
     holds_share: bool
     better_tier: bool
+    waits_for_calls: bool = False  # its breaker is half-open, and checks do not count as its trials
 
     @property
     def enabled(self) -> bool:
@@ -166,7 +167,7 @@ def node(node_id: int, now: datetime) -> Screen | None:
     page = "nodes/node.html"
     fragments = [Fragment(name, f"{page}#{name}", name, subject, urgent=_urgent(name)) for name, subject in history.items()]
     if row is not None and pool is not None:
-        breaker, schedule, actions = _breaker(state, row, found, now), _schedule(state, found), _actions(row, pool)
+        breaker, schedule, actions = _breaker(state, row, found, now), _schedule(state, found), _actions(row, pool, state)
         context |= {"breaker": breaker, "schedule": schedule, "actions": actions}
         fragments += [
             Fragment("status", f"{page}#status", "row", row, urgent=row.urgent),
@@ -246,6 +247,9 @@ def _schedule(state: NodeState, found: Node) -> Schedule:
     return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent, load)
 
 
-def _actions(row: NodeRow, pool: PoolRow) -> NodeActions:
+def _actions(row: NodeRow, pool: PoolRow, state: NodeState) -> NodeActions:
     better = pool.strategy == Strategy.ACTIVE_PASSIVE and pool.active_tier is not None and row.priority < pool.active_tier
-    return NodeActions(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better)
+    by_calls = row.breaker == State.HALF_OPEN and state.breaker_opened_by == Origin.CALLS and row.mode == Mode.AUTO
+    by_checks = isinstance(state.trial, dict) and bool(state.trial.get("by_checks"))
+    waits = by_calls and not by_checks and row.admin == AdminState.ENABLED
+    return NodeActions(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better, waits)

@@ -50,7 +50,7 @@ def _admin(state: AdminState) -> Callable[[Asked], Command]:
 def _force(mode: Mode) -> Callable[[Asked], Command]:
     def command(asked: Asked) -> Command:
         return lambda pool, fleet, now: commands.force_breaker(
-            pool, fleet, now, asked.subject, mode, asked.reason, asked.actor, asked.until
+            pool, fleet, now, asked.subject, mode, asked.reason, asked.actor, asked.until, override=asked.override
         )
 
     return command
@@ -68,6 +68,10 @@ def _fail_back(asked: Asked) -> Command:
 
 def _release(asked: Asked) -> Command:
     return lambda pool, fleet, now: commands.release_breaker(pool, fleet, now, asked.subject, asked.actor, asked.reason)
+
+
+def _heal(asked: Asked) -> Command:
+    return lambda pool, fleet, now: commands.heal_unreported(pool, fleet, now, asked.subject, asked.actor, asked.reason)
 
 
 def _reset(asked: Asked) -> Command:
@@ -101,6 +105,7 @@ NODE: dict[str, Action] = {
     "force_open": Action(
         "Force open", "Force the breaker of {name} open?", "It gets no traffic; neither checks nor calls close its breaker.",
         "The breaker is forced open{moved}.", _force(Mode.FORCED_OPEN), "danger", needs_reason=True, has_duration=True,
+        can_override=True,
     ),
     "force_closed": Action(
         "Force closed", "Force the breaker of {name} closed?", "Failures no longer open it.",
@@ -112,6 +117,11 @@ NODE: dict[str, Action] = {
     ),
     "release": Action(
         "Release", "Release the breaker of {name}?", "Its own counts rule it again.", "The breaker is automatic again.", _release,
+    ),
+    "heal": Action(
+        "Let checks heal it", "Let checks heal the breaker of {name}?",
+        "It is half-open and waits for calls; from now on its checks count as trials as well.",
+        "Checks count as trials of the breaker now.", _heal,
     ),
     "reset": Action(
         "Reset", "Reset the breaker of {name}?", "It is closed and its counts are cleared.",

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from nodes import operations
-from nodes.engine import reporting
+from nodes.engine import commands, reporting
 from nodes.engine.enums import AdminState, Guard, Mode
 from nodes.engine.reporting import Calls, Report
 from nodes.engine.step import Refused, Step
@@ -137,7 +137,7 @@ def test_a_breaker_that_waits_for_calls_is_told_and_a_person_lets_checks_heal_it
     wait(connection, pool, now + 631)
     assert (loud("breaker_opened"), loud("trial_starved"), shares()[1]) == (["critical"], ["warning"], 100)
 
-    operations.heal_unreported(pk("b"), actor="ada", reason="no reporter today")
+    operations.carry_out(pool.pk, lambda p, f, now: commands.heal_unreported(p, f, now, pk("b"), "ada", "no reporter today"))
     state = NodeState.objects.get(node__name="b")
     assert state.trial == {"heard_at": None, "starved": False, "by_checks": True}
     ended = Event.objects.get(type="trial_starved_ended")
