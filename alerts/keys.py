@@ -127,6 +127,7 @@ class _Desk:
     def intents(self) -> list[Intent]:
         """What is said by each key: at most one message of each action."""
         found = [self._intent(Action.INFO, f"event/{event.number}", 1, event.severity, [event]) for event in self._plain]
+        ends = []
         for name in list(self._touched):
             key = self.keys[name]
             told = self._told.get(name, [])
@@ -139,11 +140,16 @@ class _Desk:
             if name in self._acknowledged and self.kind in ACKNOWLEDGING:
                 key = replace(key, acknowledgements=key.acknowledgements + 1)
                 found.append(self._intent(Action.ACKNOWLEDGE, name, key.acknowledgements, key.severity, [self._acknowledged[name]]))
-            if name in self._ended:
+            if name in self._ended and not self._is_said_by_another(key):
                 key = replace(key, resolves=key.resolves + 1)
-                found.append(self._intent(Action.RESOLVE, name, key.resolves, key.severity, [self._ended[name]]))
+                ends.append(self._intent(Action.RESOLVE, name, key.resolves, key.severity, [self._ended[name]]))
             self.keys[name] = key
-        return found
+        return found + sorted(ends, key=lambda end: -self.keys[end.key].number)  # an incident's first key ends last
+
+    def _is_said_by_another(self, key: Key) -> bool:
+        """A chat, which knows no keys, is told once that an incident is over."""
+        ended = [each.number for each in self._of(key.incident) if each.key in self._ended]
+        return self.kind not in ACKNOWLEDGING and key.incident is not None and key.number > min(ended)
 
     def _intent(
         self, action: Action, key: str, sequence: int, severity: Severity, events: list[Event], not_before: float = 0.0

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from alerts.rules import Event, is_alertable, trouble_of
 from alerts.services import in_force
@@ -27,6 +27,7 @@ from nodes.models import Outbox
 ROUTING_LOCK = 0x0FA14  # advisory lock: one router at a time, so that an end is never decided before its beginning
 MOST_TRIES = 3
 _BATCH = 200
+_MOST_MORE = 2000
 LONGEST_BATCH = 1.0  # s after which what was decided is committed: the runner's lease and its sign of life wait for it
 
 _log = logging.getLogger(__name__)
@@ -43,13 +44,25 @@ def route(now: datetime, *, limit: int = _BATCH) -> int:
     with transaction.atomic():
         if not lock():
             return 0
-        taken = list(waiting.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:limit])
+        taken = _take(waiting, limit)
         rows = EventRow.objects.filter(pk__in=taken).select_related("pool", "node", "incident", "failover").order_by("pk")
         done, failed = _Pass(now).take(rows)
         Outbox.objects.filter(pk__in=done).delete()
         for row, error in failed:
             _count_failure(row, error, now)
     return len(done)
+
+
+def _take(waiting: QuerySet[Outbox], limit: int) -> list[int]:
+    """The numbers of the oldest events; what else waits of their pools comes along, for one step's events are told together."""
+    unlocked = waiting.select_for_update(of=("self",), skip_locked=True).order_by("pk")
+    first = list(unlocked.values_list("pk", "event__pool_id")[:limit])
+    taken = [number for number, _ in first]
+    if len(first) < limit:
+        return taken
+    pools = {pool for _, pool in first} - {None}
+    rest = unlocked.filter(event__pool_id__in=pools, pk__gt=taken[-1])
+    return taken + list(rest.values_list("pk", flat=True)[:_MOST_MORE])
 
 
 Failed = list[tuple[EventRow, Exception]]

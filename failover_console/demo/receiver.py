@@ -11,6 +11,7 @@ import json
 import threading
 import time
 from collections import defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -74,6 +75,7 @@ class Receiver:
     mode: ReceiverMode = ReceiverMode.HEALTHY
     messages: deque[Message] = field(default_factory=lambda: deque(maxlen=KEPT))
     alerts: list[Alert] = field(default_factory=list)
+    clock: Callable[[], float] = time.monotonic  # of the rates that it grants
     _door: Door | None = None
     _count: int = 0
     _recent: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
@@ -121,7 +123,7 @@ class Receiver:
         self.messages.append(Message(self._count, time.time(), service, action, title, key, body, woke))
 
     def _too_many(self, who: str, burst: int, window: float) -> bool:
-        recent, now = self._recent[who], time.monotonic()
+        recent, now = self._recent[who], self.clock()
         while recent and recent[0] <= now - window:
             recent.popleft()
         if len(recent) >= burst:

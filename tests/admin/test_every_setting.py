@@ -22,6 +22,7 @@ from nodes.engine import breaker as rules
 from nodes.engine import health, types
 from nodes.engine.breaker import Permit
 from nodes.engine.enums import EventType, Health, Outcome, State, Verdict
+from nodes.engine.reporting import Calls as ReportedCalls
 from nodes.engine.reporting import Report, report
 from nodes.engine.shares import ideal_shares
 from nodes.forms.inventory import BreakerPolicyForm, FailoverPolicyForm, NodeForm, PoolForm
@@ -240,6 +241,29 @@ def share_on_return(fleet: Fleet, _: Client) -> int:
     return driver.shares[0]
 
 
+def flaps_after_a_minute(fleet: Fleet, _: Client) -> bool:
+    driver = driven(fleet)
+    for letter, wait in (("f", 1.0), ("p", 1.0), ("f", 60.0)):
+        driver.batch(f"A={letter}", wait=wait, repeat=True)
+    return driver.node("A").flapping is not None
+
+
+def breaker_that_nobody_calls(fleet: Fleet, _: Client) -> State:
+    """Of B, opened by calls, a while after the last of them."""
+    policy = types.BreakerPolicy(failure_threshold=2, timeout=1.0, success_threshold=1)
+    driver = Driver(make_pool(2, policy=engine_pool(fleet.pool).policy, breaker=policy)).up()
+    driver.take(report(driver.pool, driver.fleet, driver.now, 2, Report((ReportedCalls(0, 2, driver.now),))))
+    for wait in (2.0, 800.0, 1.0):
+        driver.batch(wait=wait, repeat=True)
+    return driver.node("B").breaker.state
+
+
+def severity_of_a_failure(fleet: Fleet, _: Client) -> str:
+    driver = driven(fleet)
+    driver.batch("A=f", repeat=True)
+    return driver.told(EventType.NODE_MARKED_FAILED)[0].severity.value
+
+
 FAILOVER: dict[str, Setting] = {
     "name": Setting({"name": "calm"}, is_listed("failoverpolicy", "calm"), (False, True)),
     "interval": Setting({"interval": 30}, asked_every(Health.HEALTHY), (10.0, 30.0)),
@@ -257,6 +281,9 @@ FAILOVER: dict[str, Setting] = {
     "auto_rebalance": Setting({"auto_rebalance": False}, balanced_after(301.0), (True, False)),
     "rebalance_interval": Setting({"rebalance_interval": 20}, balanced_after(30.0), (False, True)),
     "slow_start": Setting({"slow_start": 100}, share_on_return, (5_000, 500)),
+    "flapping_within": Setting({"flapping_within": 30}, flaps_after_a_minute, (True, False)),
+    "heal_unreported_after": Setting({"heal_unreported_after": 700}, breaker_that_nobody_calls, (HALF_OPEN, CLOSED)),
+    "page_on": Setting({"page_on": "impact"}, severity_of_a_failure, ("critical", "warning")),
 }
 IDLE_FAILOVER: dict[str, Mapping[str, Any]] = {
     "Nothing is rebalanced at an interval": {"auto_rebalance": False, "rebalance_interval": 20},
@@ -278,7 +305,8 @@ def shows(text: str) -> Look:
 
 def runbook_of_an_incident(fleet: Fleet, client: Client) -> bool:
     now = timezone.now()
-    opened = Incident.objects.create(pool=fleet.pool, severity="critical", summary="alpha failed", opened_at=now, detected_at=now)
+    given = {"severity": "critical", "summary": "alpha failed", "opened_at": now, "detected_at": now}
+    opened, _ = Incident.objects.get_or_create(pool=fleet.pool, defaults=given)
     return "https://wiki.example/api" in client.get(reverse("nodes:incident", args=[opened.pk])).content.decode()
 
 
