@@ -11,12 +11,12 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from alerts.models import Alert, Destination, Notification
-from alerts.rules import Action
+from alerts.rules import Action, destinations_of
 from alerts.services import destination_watch, in_force
 from alerts.services.own_events import append_event
 from alerts.services.payloads import leaving_payload
 from alerts.services.routing import ROUTING_LOCK
-from nodes.engine.enums import EventType
+from nodes.engine.enums import EventType, Severity
 from nodes.engine.event_types import event
 
 LONGEST_LEAVING = timedelta(hours=1)
@@ -25,7 +25,7 @@ _UNFINISHED = (Notification.Status.PENDING, Notification.Status.LEASED)
 
 
 class OnlyOneError(Exception):
-    """It is the only enabled destination that a rule for critical events notifies: nobody would be woken any more."""
+    """A rule for critical events notifies no other enabled destination: what it selects would wake nobody any more."""
 
 
 def _record(message: str, destination: Destination, now: datetime, actor: str = "alerts") -> None:
@@ -77,7 +77,7 @@ def on_endpoint_changed(destination_id: int, now: datetime) -> None:
 def leave(destination_id: int, now: datetime, *, actor: str, although_only: bool = False) -> bool:
     """Begin nothing more there; each open key is resolved, then it is removed.  False when it leaves or left already.
 
-    Raises `OnlyOneError` while no other destination of a rule for critical events is enabled, unless that is asked for.
+    Raises `OnlyOneError` while it is the only enabled one of a rule for critical events, unless that is asked for.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -104,10 +104,10 @@ def leave(destination_id: int, now: datetime, *, actor: str, although_only: bool
 
 
 def is_only_one(destination_id: int) -> bool:
-    """Whether critical events would reach nobody without it."""
-    rules = in_force.load()
-    loud = rules.of_critical_rules() & rules.enabled.keys()
-    return loud == {destination_id}
+    """Whether some rule for critical events would notify nobody without it."""
+    now = in_force.load()
+    loud = [rule for rule in now.rules if Severity.CRITICAL in rule.severities]
+    return any(destinations_of(rule, now.enabled) == {destination_id} for rule in loud)
 
 
 def _say_goodbye(destination: Destination, alert: Alert, now: datetime) -> None:
