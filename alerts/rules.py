@@ -93,10 +93,15 @@ def trouble_of(event: Event) -> str:
     if event.destination is not None and row.scope is Scope.DESTINATION:
         return f"destination/{event.destination}/{lasting}"
     if event.checker and row.scope is Scope.CHECKER:
-        return f"checker/{_short(event.checker)}/{lasting}"
+        return checker_trouble(event.checker, lasting)
     if event.pool is None:
         return f"fleet/{lasting}"
     return f"node/{event.node}/{lasting}" if row.scope is Scope.NODE and event.node is not None else f"pool/{event.pool}/{lasting}"
+
+
+def checker_trouble(host: str, kind: str) -> str:
+    """The name of a trouble of the checker on this host."""
+    return f"checker/{_short(host)}/{kind}"
 
 
 def is_failure(trouble: str) -> bool:

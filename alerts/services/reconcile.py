@@ -19,7 +19,7 @@ from alerts.delivery import Payload
 from alerts.delivery.answers import iso
 from alerts.keys import Intent
 from alerts.models import Alert, Attempt, Destination, Notification
-from alerts.rules import Action, Event, incident_trouble, is_alertable, is_failure, selected, trouble_of
+from alerts.rules import Action, Event, checker_trouble, incident_trouble, is_alertable, is_failure, selected, trouble_of
 from alerts.services import in_force
 from alerts.services.in_force import InForce
 from alerts.services.routing import lock
@@ -34,9 +34,14 @@ from nodes.models import Incident, Outbox
 OLD_ENOUGH = timedelta(seconds=60)
 _LOOKS_BACK = timedelta(days=30)  # for the event that began what lasts
 _MOST_BEGINNINGS = 5000
+_MOST_TOLD = 100  # messages in one look: the runner's lease waits for it
 
 _BEGINNINGS = [kind.value for kind, row in TABLE.items() if row.begins is not None and row.begins is not TroubleType.FAILURE]
-_ON_THE_WAY = (Notification.Status.PENDING, Notification.Status.LEASED, Notification.Status.DELIVERED)
+_EVENTS = EventRow.objects.select_related("pool", "node", "incident", "failover")
+_ON_ITS_WAY = Notification.objects.filter(
+    action=Action.TRIGGER,
+    status__in=(Notification.Status.PENDING, Notification.Status.LEASED, Notification.Status.DELIVERED),
+)
 
 
 def reconcile(now: datetime) -> int:
@@ -61,7 +66,14 @@ def _lasting() -> frozenset[str]:
     with connection.cursor() as wrapper:
         cursor: Cursor = wrapper.cursor
         cursor.row_factory = dict_row
-        return lasting(cursor)
+        return frozenset(_as_named(trouble) for trouble in lasting(cursor))
+
+
+def _as_named(trouble: str) -> str:
+    """A trouble as its events name it: that of a checker by as much of its host as fits."""
+    scope, _, rest = trouble.partition("/")
+    host, _, kind = rest.rpartition("/")
+    return checker_trouble(host, kind) if scope == "checker" else trouble
 
 
 def _pools_with_unrouted_events() -> set[int | None]:
@@ -128,35 +140,52 @@ def _resolve(alert: Alert, now: datetime) -> None:
 
 def _tell_what_lasts(lasts: frozenset[str], unrouted: set[int | None], rules: InForce, now: datetime) -> int:
     told = 0
-    for row in _beginnings(lasts, now):
+    for row, missing in _untold(lasts, rules, now):
         if row.pool_id in unrouted:
             continue
         event = event_of(row)
-        for destination in sorted(selected(event, rules.rules, rules.enabled)):
+        for destination in sorted(selected(event, rules.rules, rules.enabled).keys() & missing):
+            missing.discard(destination)
             told += _tell_once(destination, row, event, rules, now)
+        if told >= _MOST_TOLD:
+            break  # the rest in a minute
     return told
 
 
-def _beginnings(lasts: frozenset[str], now: datetime) -> Iterator[EventRow]:
-    """The event by which each trouble is told: of an incident its gravest, else the last that began it."""
-    events = EventRow.objects.select_related("pool", "node", "incident", "failover")
-    for incident in Incident.objects.filter(closed_at=None, detected_at__lt=now - OLD_ENOUGH).order_by("pk"):
-        severe = [row for row in events.filter(incident=incident).exclude(severity=Severity.INFO).order_by("pk") if _tellable(row)]
-        if severe:
-            yield max(severe, key=lambda row: rank(Severity(row.severity)))
-    since = now - _LOOKS_BACK
-    seen: set[str] = set()
-    begun = events.filter(type__in=_BEGINNINGS, at__gt=since, at__lt=now - OLD_ENOUGH, incident=None).order_by("-at", "-pk")
+def _untold(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
+    """The event by which each trouble is told, and the destinations that no message about it reached or is on its way to."""
+    yield from _untold_incidents(rules, now)
     outside = {name for name in lasts if not name.startswith("incident/") and not is_failure(name)}
-    for row in begun[:_MOST_BEGINNINGS] if outside else ():
-        if not _tellable(row):
-            continue
-        trouble = trouble_of(event_of(row))
-        if trouble in outside and trouble not in seen:
-            seen.add(trouble)
-            yield row
-        if seen == outside:
+    if not outside:
+        return
+    known = Alert.objects.filter(resolved_at=None, troubles__has_any_keys=sorted(outside), notifications__in=_ON_ITS_WAY)
+    reached = {(trouble, alert.destination_id) for alert in known.only("troubles", "destination_id") for trouble in alert.troubles}
+    begun = _EVENTS.filter(type__in=_BEGINNINGS, at__gt=now - _LOOKS_BACK, at__lt=now - OLD_ENOUGH, incident=None)
+    for row in begun.order_by("-at", "-pk")[:_MOST_BEGINNINGS]:
+        trouble = trouble_of(event_of(row)) if _tellable(row) else ""
+        if trouble in outside:
+            outside.remove(trouble)
+            yield row, {pk for pk in rules.enabled if (trouble, pk) not in reached}
+        if not outside:
             return
+
+
+def _untold_incidents(rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
+    """By the events of each open incident, the gravest first; most incidents are told everywhere, and are not looked at closer."""
+    still_open = Incident.objects.filter(closed_at=None, detected_at__lt=now - OLD_ENOUGH).order_by("pk")
+    reached = set(_ON_ITS_WAY.filter(incident__in=still_open).values_list("incident_id", "destination_id"))
+    missing = {
+        pk: lacking
+        for pk in still_open.values_list("pk", flat=True)
+        if (lacking := {each for each in rules.enabled if (pk, each) not in reached})
+    }
+    severe: dict[int, list[EventRow]] = {pk: [] for pk in missing}
+    for row in _EVENTS.filter(incident__in=list(missing)).exclude(severity=Severity.INFO).order_by("pk"):
+        if row.incident_id is not None and _tellable(row):
+            severe[row.incident_id].append(row)
+    for pk, rows in severe.items():
+        for row in sorted(rows, key=lambda row: -rank(Severity(row.severity))):
+            yield row, missing[pk]
 
 
 def _tellable(row: EventRow) -> bool:
@@ -167,12 +196,12 @@ def _tellable(row: EventRow) -> bool:
 
 
 def _tell_once(destination: int, row: EventRow, event: Event, rules: InForce, now: datetime) -> int:
-    """Open a new key, unless a message about this was accepted, waits, or was refused for good and nothing changed since."""
+    """Open a new key, unless a message about this was refused for good and nothing changed since."""
     trouble = incident_trouble(event.incident) if event.incident is not None else trouble_of(event)
     about = Q(incident=event.incident) if event.incident is not None else Q(troubles__has_key=trouble, resolved_at=None)
     before = list(Alert.objects.filter(about, destination=destination).defer("opened_with").order_by("number"))
     messages = Notification.objects.filter(alert__in=before, action=Action.TRIGGER)
-    if messages.filter(status__in=_ON_THE_WAY).exists() or _is_refused_still(destination, messages):
+    if _is_refused_still(destination, messages):
         return 0
     for alert in before:
         if alert.resolved_at is None:

@@ -11,7 +11,7 @@ from alerts.models import Alert, Destination, Notification, Rule
 from alerts.services import dispatch, outcomes, routing
 from alerts.services.reconcile import reconcile
 from nodes.engine.enums import EventType, Severity
-from nodes.models import Incident, Outbox, PoolState
+from nodes.models import Checker, Incident, Outbox, PoolState
 from tests.alerts import history
 from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident
 
@@ -122,3 +122,27 @@ def test_what_was_given_up_for_its_age_is_told_by_a_new_key(incident: Incident, 
     send(receiver, 86400 + 12)
     assert keys(receiver) == [("trigger", f"incident/{incident.pk}/2")]
     assert [alert.resolved_at is None for alert in Alert.objects.order_by("pk")] == [False, True]
+
+
+def test_a_checker_with_a_long_name_is_known_again(pager: Destination) -> None:
+    host = "checker-" * 20
+    Rule.objects.create(name="all", severities=["warning"], destination_kind="pagerduty")
+    Checker.objects.create(host=host, doubt="failures", told=True)
+    add_event(EventType.CHECKER_ISOLATED, Severity.WARNING, checker=host)
+    send(Receiver(), 0)
+    assert reconcile(at(100)) == 0
+    Checker.objects.update(doubt="")
+    assert reconcile(at(100)) == 1
+
+
+def test_a_rule_that_selects_by_type_is_asked_about_every_event(incident: Incident) -> None:
+    fail(incident)
+    add_event(EventType.FAILOVER_REFUSED, Severity.CRITICAL, incident=incident, node="b")
+    Rule.objects.all().delete()
+    send(Receiver(), 0)
+    Rule.objects.create(name="stuck", severities=["critical"], event_types=["failover_refused"], destination_kind="pagerduty")
+    history.pagerduty()
+    receiver = Receiver()
+    assert [reconcile(at(70)), reconcile(at(71))] == [1, 0]
+    send(receiver, 72)
+    assert receiver.actions == ["trigger"]
