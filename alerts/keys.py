@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from alerts.rules import Action, Event, Kind, Rule, incident_trouble, is_alertable, is_failure, selected, trouble_of
 from nodes.engine.enums import EventType, Severity
-from nodes.engine.event_types import TABLE, TroubleType, rank
+from nodes.engine.event_types import TABLE, TroubleType, rank, worst
 
 QUIET = 600.0  # s after the end of a trouble in which its return wakes nobody
 ACKNOWLEDGING = frozenset({Kind.PAGERDUTY, Kind.WEBHOOK})  # a chat channel is not notified of it
@@ -222,7 +222,7 @@ class _Desk:
 
     def _may_ring(self, event: Event, own: list[Key], wait: float | None) -> bool:
         """Whether the event opens a further key of its incident."""
-        if event.flapping or self._ended_lately(event, own):
+        if self._is_again(event, own):
             return False
         told = frozenset().union(*(key.nodes for key in own))
         still_open = [key for key in own if not key.resolved]
@@ -233,9 +233,11 @@ class _Desk:
         return wait is not None and (rises or TABLE[event.type].begins in _OF_CAPACITY)
 
     @staticmethod
-    def _ended_lately(event: Event, own: list[Key]) -> bool:
+    def _is_again(event: Event, own: list[Key]) -> bool:
+        """Whether its trouble ended before in this incident, lately, or at any time where a node flaps."""
         ends = [key.troubles.get(trouble_of(event)) for key in own]
-        return any(ended is not None and event.at - ended < QUIET for ended in ends)
+        of_flapping_node = event.flapping and is_failure(trouble_of(event))
+        return of_flapping_node or any(ended is not None and (event.flapping or event.at - ended < QUIET) for ended in ends)
 
     @staticmethod
     def _is_news(event: Event, own: list[Key]) -> bool:
@@ -252,6 +254,8 @@ class _Desk:
         name = f"{incident_trouble(incident)}/{number}"
         before = [told for key in own for told in self._told.pop(key.key, [])]
         self._open(event, name, number, {}, wait)
+        gravest = worst(event.severity, *(each.severity for each in before), *(key.severity for key in own))
+        self._put(replace(self.keys[name], severity=gravest))
         self._told[name] = [*before, event]
         for key in own:
             if not key.resolved and key.acknowledged:

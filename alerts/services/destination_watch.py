@@ -28,10 +28,10 @@ JOIN alerts_notification n ON n.destination_id = d.id
 LEFT JOIN alerts_page k ON k.id = n.page_id
 LEFT JOIN nodes_event e ON e.id = n.event_id
 WHERE d.enabled AND d.removed_at IS NULL AND d.leaving_at IS NULL AND d.failing_since IS NULL
-  AND (d.last_success_at IS NULL OR d.last_success_at < %(before)s)
-  AND n.status IN ('pending', 'leased') AND n.action <> 'test'
-  AND greatest(n.created_at, k.not_before) < %(before)s
-  AND (e.type IS NULL OR NOT e.type = ANY(%(own)s))
+  AND (d.last_success_at IS NULL OR d.last_success_at < %(before)s) AND d.last_failure_at >= %(before)s
+  AND n.status IN ('pending', 'leased') AND n.action <> 'test' AND n.attempts > 0
+  AND greatest(n.created_at, k.not_before, d.edited_at) < %(before)s
+  AND (e.type IS NULL OR NOT e.type = ANY(%(own)s)) AND coalesce(k.subject, '') NOT LIKE 'destination/%%'
 """
 
 

@@ -106,6 +106,8 @@ def _is_missed(notification: Notification) -> bool:
     """Whether somebody should have been woken by it; what tells of another destination is no reason to tell of this one."""
     if notification.severity != Severity.CRITICAL.value or notification.action == Action.TEST:
         return False
+    if notification.alert is not None and notification.alert.subject.startswith("destination/"):
+        return False
     return notification.event is None or notification.event.type not in destination_watch.OF_DESTINATIONS
 
 

@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from psycopg.rows import dict_row
 
 from alerts.delivery import Payload
 from alerts.delivery.answers import iso
 from alerts.keys import Intent
 from alerts.models import Alert, Attempt, Destination, Notification
-from alerts.rules import Action, Event, checker_trouble, incident_trouble, is_alertable, is_failure, selected, trouble_of
+from alerts.rules import Action, checker_trouble, incident_trouble, is_alertable, is_failure, selected, trouble_of
 from alerts.services import in_force
 from alerts.services.in_force import InForce
 from alerts.services.routing import lock
@@ -59,7 +59,9 @@ def reconcile(now: datetime) -> int:
         }
         unrouted = _pools_with_unrouted_events()
         rules = in_force.load()
-        return _resolve_what_is_over(lasts, unrouted, rules, now) + _tell_what_lasts(lasts, unrouted, rules, now)
+        ended = _resolve_what_is_over(lasts, unrouted, rules, now)
+        again = _tell_again_what_was_lost(lasts, unrouted, rules, now)
+        return ended + again + _tell_what_lasts(lasts, unrouted, rules, now)
 
 
 def _lasting() -> frozenset[str]:
@@ -135,6 +137,26 @@ def _resolve(alert: Alert, now: datetime) -> None:
     )
 
 
+# What did not arrive --------------------------------------------------------------------------------------------------
+
+
+def _tell_again_what_was_lost(lasts: frozenset[str], unrouted: set[int | None], rules: InForce, now: datetime) -> int:
+    """Each open key by which nothing was accepted or is on its way, of what lasts, is told by a new one."""
+    lost = Alert.objects.filter(resolved_at=None, opened_at__lt=now - OLD_ENOUGH, destination__in=rules.enabled)
+    lost = lost.exclude(Exists(_ON_ITS_WAY.filter(alert=OuterRef("pk")))).select_related("incident", "destination")
+    told = 0
+    for alert in lost.defer("opened_with", "destination__address", "destination__key").order_by("pk")[:_MOST_TOLD]:
+        last = alert.notifications.filter(action=Action.TRIGGER).exclude(event=None).order_by("-pk").first()
+        if last is None or last.event_id is None or not _still(alert) & lasts or _pool_of(alert) in unrouted:
+            continue
+        if not _is_refused_still(alert.destination, alert):
+            alert.resolved_at = now  # nothing arrived by it
+            alert.save(update_fields=["resolved_at"])
+            row = _EVENTS.get(pk=last.event_id)
+            told += _tell_by_new_key(alert.destination_id, row, Severity(alert.severity), _still(alert), rules, now)
+    return told
+
+
 # What was never told --------------------------------------------------------------------------------------------------
 
 
@@ -146,19 +168,20 @@ def _tell_what_lasts(lasts: frozenset[str], unrouted: set[int | None], rules: In
         event = event_of(row)
         for destination in sorted(selected(event, rules.rules, rules.enabled).keys() & missing):
             missing.discard(destination)
-            told += _tell_once(destination, row, event, rules, now)
+            troubles = {incident_trouble(event.incident)} if event.incident is not None else {trouble_of(event)}
+            told += _tell_by_new_key(destination, row, event.severity, troubles, rules, now)
         if told >= _MOST_TOLD:
             break  # the rest in a minute
     return told
 
 
 def _untold(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
-    """The event by which each trouble is told, and the destinations that no message about it reached or is on its way to."""
+    """The event by which each trouble is told, and the destinations that have no key for it."""
     yield from _untold_incidents(rules, now)
     outside = {name for name in lasts if not name.startswith("incident/") and not is_failure(name)}
     if not outside:
         return
-    known = Alert.objects.filter(resolved_at=None, troubles__has_any_keys=sorted(outside), notifications__in=_ON_ITS_WAY)
+    known = Alert.objects.filter(resolved_at=None, troubles__has_any_keys=sorted(outside))
     reached = {(trouble, alert.destination_id) for alert in known.only("troubles", "destination_id") for trouble in alert.troubles}
     begun = _EVENTS.filter(type__in=_BEGINNINGS, at__gt=now - _LOOKS_BACK, at__lt=now - OLD_ENOUGH, incident=None)
     for row in begun.order_by("-at", "-pk")[:_MOST_BEGINNINGS]:
@@ -173,7 +196,7 @@ def _untold(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tu
 def _untold_incidents(rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
     """By the events of each open incident, the gravest first; most incidents are told everywhere, and are not looked at closer."""
     still_open = Incident.objects.filter(closed_at=None, detected_at__lt=now - OLD_ENOUGH).order_by("pk")
-    reached = set(_ON_ITS_WAY.filter(incident__in=still_open).values_list("incident_id", "destination_id"))
+    reached = set(Alert.objects.filter(incident__in=still_open).values_list("incident_id", "destination_id"))
     missing = {
         pk: lacking
         for pk in still_open.values_list("pk", flat=True)
@@ -195,43 +218,35 @@ def _tellable(row: EventRow) -> bool:
         return False
 
 
-def _tell_once(destination: int, row: EventRow, event: Event, rules: InForce, now: datetime) -> int:
-    """Open a new key, unless a message about this was refused for good and nothing changed since."""
+def _tell_by_new_key(destination: int, row: EventRow, severity: Severity, troubles: set[str], rules: InForce, now: datetime) -> int:
+    """Open a key that was never used there."""
+    event = event_of(row)
     trouble = incident_trouble(event.incident) if event.incident is not None else trouble_of(event)
-    about = Q(incident=event.incident) if event.incident is not None else Q(troubles__has_key=trouble, resolved_at=None)
-    before = list(Alert.objects.filter(about, destination=destination).defer("opened_with").order_by("number"))
-    messages = Notification.objects.filter(alert__in=before, action=Action.TRIGGER)
-    if _is_refused_still(destination, messages):
-        return 0
-    for alert in before:
-        if alert.resolved_at is None:
-            alert.resolved_at = now  # nothing arrived by it
-            alert.save(update_fields=["resolved_at"])
-    number = max((alert.number for alert in before), default=0) + 1
-    name = trouble if event.incident is not None and number == 1 else f"{trouble}/{number if event.incident else event.number}"
-    if event.incident is None and before:
-        name = f"{name}/{number}"
+    about = Q(incident=event.incident) if event.incident is not None else Q(dedup_key__startswith=rules.prefix + trouble)
+    before = Alert.objects.filter(about, destination=destination).values_list("number", flat=True)
+    number = max(before, default=0) + 1
+    stem = trouble if event.incident is not None else f"{trouble}/{event.number}"
+    name = stem if number == 1 else f"{stem}/{number}"
     alert = Alert.objects.create(
         destination_id=destination,
         incident_id=event.incident,
-        subject=trouble[:100],
+        subject=min(troubles)[:100],
         dedup_key=rules.prefix + name,
         number=number,
-        severity=event.severity.value,
-        troubles={trouble: None},
+        severity=severity.value,
+        troubles=dict.fromkeys(sorted(troubles)),
         nodes=[],
         triggers=1,
         opened_at=now,
     )
-    write(Intent(destination, Action.TRIGGER, name, 1, event.severity, (event.number,)), [row], alert, rules, now)
+    write(Intent(destination, Action.TRIGGER, name, 1, severity, (event.number,)), [row], alert, rules, now)
     return 1
 
 
-def _is_refused_still(destination_id: int, messages: QuerySet[Notification]) -> bool:
-    """Whether the last of these messages was refused for good, and the destination accepted nothing and was not edited since."""
-    refused = Attempt.objects.filter(notification__in=messages, outcome=Attempt.Outcome.REFUSED).order_by("-at").first()
+def _is_refused_still(destination: Destination, alert: Alert) -> bool:
+    """Whether the key's last message was refused for good, and the destination accepted nothing and was not edited since."""
+    refused = Attempt.objects.filter(notification__alert=alert, outcome=Attempt.Outcome.REFUSED).order_by("-at").first()
     if refused is None:
         return False
-    destination = Destination.objects.get(pk=destination_id)
     changed = max(filter(None, (destination.last_success_at, destination.edited_at)), default=datetime.min.replace(tzinfo=UTC))
     return changed <= refused.at

@@ -92,9 +92,13 @@ def remove(
 def _change_breaker(
     pool: Pool, fleet: Fleet, now: float, node: int, changed: Callable[[Member], Member], told: Callable[[Member], Event]
 ) -> Step:
+    """What the node may serve again it gets by that act, whatever the guards."""
     step = begin(pool, fleet, now)
     member = changed(step.member(node))
-    return settle(step.put(member).tell(told(member)), pool, fleet, now)
+    step = step.put(member).tell(happened := told(member))
+    if member in awaiting_share(step.pool):
+        step = give_back(step, member, now, actor=happened.actor, reason=happened.message)
+    return settle(step, pool, fleet, now)
 
 
 def force_breaker(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nodes.engine.decision import GuardAnswer
-from nodes.engine.enums import AdminState, Guard, Strategy
+from nodes.engine.enums import AdminState, Guard, Health, Strategy
 from nodes.engine.shares import active_tier, eligible, in_service, receivers
 from nodes.engine.types import Fleet, Hold, Member, Pool
 
@@ -142,5 +142,9 @@ def is_down(pool: Pool) -> bool:
 
 
 def _expected(pool: Pool) -> list[Member]:
-    """Enabled nodes with weight that were eligible once."""
-    return [node for node in pool.members if node.admin is _ENABLED and node.weight > 0 and node.health.ever_eligible]
+    """Enabled nodes with weight that were eligible once; one that was just enabled and has not been asked is left out."""
+    return [
+        node
+        for node in pool.members
+        if node.admin is _ENABLED and node.weight > 0 and node.health.ever_eligible and node.health.status is not Health.UNKNOWN
+    ]

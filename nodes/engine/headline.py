@@ -73,7 +73,7 @@ def _settled(pool: Pool) -> str:
 
 def _part(holders: Sequence[Member]) -> str:
     points = sum(node.share for node in holders)
-    return "all traffic" if points == FULL_SHARE else f"{points / 100:.2g} %"
+    return "all traffic" if points == FULL_SHARE else f"{points / 100:.3g} %"
 
 
 def _who(holders: Sequence[Member]) -> str:

@@ -52,7 +52,8 @@ def only_stale(node: Member) -> bool:
 
 def recovered(node: Member) -> bool:
     """Eligible, but for what a person ordered: what ends a failure."""
-    return eligible(replace(node, admin=AdminState.ENABLED))
+    enabled = replace(node, admin=AdminState.ENABLED)
+    return eligible(enabled) or eligible(replace(enabled, breaker=replace(node.breaker, mode=Mode.AUTO)))
 
 
 def first_bad(node: Member) -> float:

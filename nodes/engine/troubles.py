@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from nodes.engine import guards
 from nodes.engine.enums import UNWATCHED, AdminState, EventType, Mode, Origin, State
-from nodes.engine.event_types import Trouble, TroubleType, event
+from nodes.engine.event_types import event
 from nodes.engine.shares import in_service
 from nodes.engine.step import Step
 from nodes.engine.types import Event, Member, Pool, Trial
@@ -18,15 +18,6 @@ HIGH_LOAD = 0.8  # of the capacity
 HIGH_REPORTS = 3  # reports of a high load in a row before it is told
 STARVED_TRIALS = 10  # trial timeouts without one reported call
 _CLOSED = State.CLOSED
-
-
-def open_troubles(pool: Pool) -> frozenset[Trouble]:
-    """The troubles of a pool and its nodes that have begun and not ended."""
-    found = {Trouble(TroubleType.FAILURE, node.id) for node in pool.members if node.failure is not None}
-    found |= {Trouble(TroubleType.HIGH_LOAD, node.id) for node in pool.members if node.load and node.load.high >= HIGH_REPORTS}
-    found |= {Trouble(TroubleType.TRIAL_STARVED, node.id) for node in pool.members if node.trial and node.trial.starved}
-    lasting = ((pool.low_capacity, TroubleType.LOW_CAPACITY), (pool.down, TroubleType.POOL_DOWN))
-    return frozenset(found | {Trouble(kind, pool.id) for lasts, kind in lasting if lasts})
 
 
 def leave(step: Step, node: Member) -> Step:
@@ -90,7 +81,8 @@ def _watch_trial(step: Step, node: Member, trial: Trial, now: float) -> Step:
         return let_checks_heal(step, node, f"no call was reported for {now - since:.0f} s")
     starved = now >= _starved_at(node)
     if starved and not trial.starved:
-        said = f"{node.name}: its breaker is half-open and waits for calls; none was reported for {now - since:.0f} s"
+        no_share = "" if node.share else "; it holds no share, so none can reach it"
+        said = f"{node.name}: its breaker is half-open and waits for calls; none was reported for {now - since:.0f} s{no_share}"
         told = event(EventType.TRIAL_STARVED, said, node.id, {"since": since, "share": node.share})
         return step.put(replace(node, trial=replace(trial, starved=True))).tell(told)
     if trial.starved and not starved:

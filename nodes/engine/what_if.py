@@ -29,6 +29,9 @@ class Move:
     after: int
 
 
+_COARSE = 1_000  # basis points
+
+
 @dataclass(frozen=True, slots=True)
 class Consequence:
     """What one command would change in one pool.
@@ -45,8 +48,12 @@ class Consequence:
 
     @property
     def version(self) -> str:
-        """A short digest of what it does; how often and how loudly people are alerted is no part of it."""
-        return digest(((self.pool, self.moves, self.unserved, self.overridden, self.standing),))
+        """A short digest of what it does, shares to about 10 %, for they step each few seconds while a node comes back.
+
+        How often and how loudly people are alerted is no part of it.
+        """
+        moves = tuple((move.node, move.after > move.before, round(abs(move.after - move.before) / _COARSE)) for move in self.moves)
+        return digest(((self.pool, moves, self.unserved, self.overridden, self.standing),))
 
     @property
     def sentence(self) -> str:

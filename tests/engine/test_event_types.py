@@ -18,7 +18,7 @@ from nodes.engine.guards import Override
 from nodes.engine.pool_step import step
 from nodes.engine.reporting import Calls, Report, report
 from nodes.engine.step import Refused, Step
-from nodes.engine.troubles import open_troubles
+from nodes.engine.troubles import HIGH_REPORTS
 from nodes.engine.types import BreakerPolicy, Event, HealthPolicy, Pool, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
 
@@ -83,6 +83,15 @@ def test_the_severity_comes_from_the_row_and_what_is_at_stake(kind: EventType, s
 def test_the_worst_of_severities_is_the_gravest() -> None:
     assert worst(Severity.WARNING, Severity.CRITICAL, Severity.INFO) is Severity.CRITICAL
     assert rank(Severity.INFO) < rank(Severity.WARNING) < rank(Severity.CRITICAL)
+
+
+def open_troubles(pool: Pool) -> frozenset[Trouble]:
+    """The troubles of a pool and its nodes that have begun and not ended."""
+    found = {Trouble(TroubleType.FAILURE, node.id) for node in pool.members if node.failure is not None}
+    found |= {Trouble(TroubleType.HIGH_LOAD, node.id) for node in pool.members if node.load and node.load.high >= HIGH_REPORTS}
+    found |= {Trouble(TroubleType.TRIAL_STARVED, node.id) for node in pool.members if node.trial and node.trial.starved}
+    lasting = ((pool.low_capacity, TroubleType.LOW_CAPACITY), (pool.down, TroubleType.POOL_DOWN))
+    return frozenset(found | {Trouble(kind, pool.id) for lasts, kind in lasting if lasts})
 
 
 def ended_by(told: tuple[Event, ...], pool: Pool) -> list[Trouble]:
