@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from alerts.rules import Action, Event, Kind, Rule, incident_trouble, is_alertable, is_failure, selected, trouble_of
+from alerts.rules import Action, Event, Kind, Rule, concerns, incident_trouble, is_alertable, is_failure, selected, trouble_of
 from nodes.engine.enums import EventType, Severity
 from nodes.engine.event_types import TABLE, TroubleType, rank, worst
 
@@ -80,11 +80,14 @@ def decide(events: Sequence[Event], rules: Sequence[Rule], enabled: Mapping[int,
     for event in events:
         if not is_alertable(event):
             continue
-        waits = selected(event, rules, enabled)
+        # One that is off for a while and has a key is decided for as well: what begins meanwhile waits for it.
+        reachable = {**{desk.destination: desk.kind for desk in desks.values()}, **enabled}
+        waits = selected(event, rules, reachable)
         for destination in waits.keys() - desks.keys():
             desks[destination] = _Desk(destination, enabled[destination])
+        concerned = concerns(event, rules, reachable)
         for destination in sorted(desks):
-            desks[destination].take(event, waits.get(destination))
+            desks[destination].take(event, waits.get(destination), concerned=destination in concerned)
     ordered = [desks[destination] for destination in sorted(desks)]
     return Decided(
         intents=tuple(intent for desk in ordered for intent in desk.intents()),
@@ -109,14 +112,17 @@ class _Desk:
     _ended: dict[str, Event] = field(default_factory=dict)
     _plain: list[Event] = field(default_factory=list)
 
-    def take(self, event: Event, wait: float | None) -> None:
-        """One event; `wait` is that of the rules that bring it here, None when none does."""
+    def take(self, event: Event, wait: float | None, *, concerned: bool) -> None:
+        """One event; `wait` is that of the rules that bring it here, None when none does.
+
+        `concerned`: some rule brings events of its pool and node here.
+        """
         if event.type is EventType.ACKNOWLEDGED:
             self._acknowledge(event)
         elif TABLE[event.type].ends is not None:
             self._end(event)
         elif event.incident is not None:
-            self._in_incident(event, event.incident, wait)
+            self._in_incident(event, event.incident, wait, concerned)
         elif wait is not None:
             self._outside(event, wait)
 
@@ -188,7 +194,7 @@ class _Desk:
 
     # Beginnings and news
 
-    def _in_incident(self, event: Event, incident: int, wait: float | None) -> None:
+    def _in_incident(self, event: Event, incident: int, wait: float | None, concerned: bool) -> None:
         own = self._of(incident)
         still_open = [key for key in own if not key.resolved]
         if not own:
@@ -197,8 +203,9 @@ class _Desk:
         elif not still_open or any(key.lasts(trouble_of(event)) and key.incident is None for key in self.keys.values()):
             return  # it is over, or told by a key of its own
         elif opened := self._opened.get(incident):
-            self._tell(self.keys[opened], event, wait, also_on_it=self.keys[opened].number == 1 or self._may_ring(event, own, wait))
-        elif self._may_ring(event, own, wait):
+            rings = self._may_ring(event, own, wait, concerned)
+            self._tell(self.keys[opened], event, wait, also_on_it=self.keys[opened].number == 1 or rings)
+        elif self._may_ring(event, own, wait, concerned):
             self._ring(event, incident, own, wait or 0.0)
         elif self._is_news(event, own):
             self._tell(still_open[0], event, wait, also_on_it=True)
@@ -220,14 +227,14 @@ class _Desk:
         own = [key for key in self.keys.values() if incident is not None and key.incident == incident]
         return sorted(own, key=lambda key: key.number)
 
-    def _may_ring(self, event: Event, own: list[Key], wait: float | None) -> bool:
+    def _may_ring(self, event: Event, own: list[Key], wait: float | None, concerned: bool) -> bool:
         """Whether the event opens a further key of its incident."""
         if self._is_again(event, own):
             return False
         told = frozenset().union(*(key.nodes for key in own))
         still_open = [key for key in own if not key.resolved]
         lost = event.type in _LOSSES and event.node is not None and event.node not in told
-        if lost and any(key.acknowledged for key in still_open):
+        if lost and concerned and any(key.acknowledged for key in still_open):
             return True
         rises = event.severity is Severity.CRITICAL and all(key.severity is not Severity.CRITICAL for key in still_open)
         return wait is not None and (rises or TABLE[event.type].begins in _OF_CAPACITY)
@@ -237,7 +244,7 @@ class _Desk:
         """Whether its trouble ended before in this incident, lately, or at any time where a node flaps."""
         ends = [key.troubles.get(trouble_of(event)) for key in own]
         of_flapping_node = event.flapping and is_failure(trouble_of(event))
-        return of_flapping_node or any(ended is not None and (event.flapping or event.at - ended < QUIET) for ended in ends)
+        return of_flapping_node or any(ended is not None and (event.flapping or 0 <= event.at - ended < QUIET) for ended in ends)
 
     @staticmethod
     def _is_news(event: Event, own: list[Key]) -> bool:

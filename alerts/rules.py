@@ -131,6 +131,12 @@ def selected(event: Event, rules: Iterable[Rule], enabled: Mapping[int, Kind]) -
     return waits
 
 
+def concerns(event: Event, rules: Iterable[Rule], reachable: Mapping[int, Kind]) -> frozenset[int]:
+    """The destinations of rules for the event's pool and node, whatever its type and severity."""
+    found = [destinations_of(rule, reachable) for rule in rules if _is_about(rule, event)]
+    return frozenset().union(*found)
+
+
 def destinations_of(rule: Rule, enabled: Mapping[int, Kind]) -> frozenset[int]:
     """The enabled destinations that the rule notifies."""
     if rule.destinations:
@@ -143,6 +149,9 @@ def _selects(rule: Rule, event: Event) -> bool:
         event.severity is not Severity.INFO
         and event.severity in rule.severities
         and (not rule.types or event.type in rule.types)
-        and (rule.pool is None or rule.pool == event.pool)
-        and (not rule.tag or rule.tag in event.tags)
+        and _is_about(rule, event)
     )
+
+
+def _is_about(rule: Rule, event: Event) -> bool:
+    return (rule.pool is None or rule.pool == event.pool) and (not rule.tag or rule.tag in event.tags)

@@ -97,7 +97,7 @@ def escaped(text: str, limit: int, *, lines: bool = False) -> str:
 
 def _label(message: Message) -> str:
     if message.action is Action.RESOLVE:
-        return "🟢 Resolved"
+        return "⚪ Removed" if message.payload.type == "no_longer_reported" else "🟢 Resolved"
     return "🔵 Test" if message.action is Action.TEST else _LABELS.get(message.payload.severity, "🔵 Info")
 
 

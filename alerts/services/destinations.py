@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import F
 
+from alerts.delivery import Payload
 from alerts.models import Alert, Destination, Notification
 from alerts.rules import Action, destinations_of
 from alerts.services import destination_watch, in_force
@@ -97,7 +98,9 @@ def leave(destination_id: int, now: datetime, *, actor: str, although_only: bool
             action__in=(Action.TRIGGER, Action.INFO, Action.ACKNOWLEDGE),
         )
         never_sent.update(status=Notification.Status.SUPERSEDED, outcome="its destination is removed")
-        for alert in Alert.objects.filter(destination_id=destination_id, resolved_at=None).defer("opened_with").order_by("pk"):
+        for alert in (
+            Alert.objects.filter(destination_id=destination_id, resolved_at=None).select_related("incident").defer("opened_with")
+        ):
             _say_goodbye(destination, alert, now)
     finish_leaving(now)
     return True
@@ -111,6 +114,7 @@ def is_only_one(destination_id: int) -> bool:
 
 
 def _say_goodbye(destination: Destination, alert: Alert, now: datetime) -> None:
+    first = alert.notifications.order_by("pk").first()
     Notification.objects.create(
         destination=destination,
         alert=alert,
@@ -119,7 +123,7 @@ def _say_goodbye(destination: Destination, alert: Alert, now: datetime) -> None:
         sequence=alert.resolves + 1,
         dedup_key=alert.dedup_key,
         severity=alert.severity,
-        payload=leaving_payload(destination.name, now, alert.severity).stored(),
+        payload=leaving_payload(Payload.load(first.payload if first else {}).title, alert.incident, now, alert.severity).stored(),
         due_at=now,
         created_at=now,
     )

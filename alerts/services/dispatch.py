@@ -48,14 +48,18 @@ class Leased:
 # that knows keys is not sent again what may have arrived and is over: its resolve is enough, and another trigger would ring.
 # Rows that another process leases at this moment are left to it.
 _SUPERSEDED = """
-UPDATE alerts_notification SET status = 'superseded', outcome = 'superseded by a later message' WHERE id IN (
+UPDATE alerts_notification SET may_have_arrived = may_have_arrived OR status = 'leased', status = 'superseded',
+    outcome = 'superseded by a later message'
+WHERE id IN (
     SELECT n.id FROM alerts_notification n JOIN alerts_destination d ON d.id = n.destination_id
-    WHERE n.status = 'pending' AND n.action IN ('trigger', 'acknowledge')
+    WHERE (n.status = 'pending' OR (n.status = 'leased' AND n.lease_until <= %(now)s AND d.kind <> 'slack'))
+      AND n.action IN ('trigger', 'acknowledge')
       AND EXISTS (SELECT 1 FROM alerts_notification later
                   WHERE later.destination_id = n.destination_id AND later.dedup_key = n.dedup_key AND later.id > n.id
                     AND later.status = 'pending'
                     AND ((later.action = 'resolve' AND (NOT n.may_have_arrived OR d.kind <> 'slack'))
-                         OR (n.action = 'trigger' AND later.action = 'trigger' AND NOT n.may_have_arrived)))
+                         OR (n.action = 'trigger' AND later.action = 'trigger' AND NOT n.may_have_arrived
+                             AND n.status = 'pending')))
     FOR UPDATE OF n SKIP LOCKED)
 """
 # A resolve or an acknowledgement of something of which nothing can have arrived.
@@ -111,7 +115,7 @@ def expire_superseded(now: datetime) -> int:
     with connection.cursor() as cursor:
         ended = 0
         for query in (_SUPERSEDED, _NEVER_BEGUN, _TOO_OLD):
-            cursor.execute(query, {"now": now, "horizon": HORIZON} if query is _TOO_OLD else None)
+            cursor.execute(query, {"now": now, "horizon": HORIZON})
             ended += cursor.rowcount
     return ended
 

@@ -20,6 +20,7 @@ from alerts.services.dispatch import Leased
 from nodes.engine.enums import Severity
 
 LONGEST_OF_OURS = 60.0  # s until the next try when the fault is the console's own: it may have been mended
+LONGEST_UNASKED = 30.0  # s for which a destination pauses that limits its rate and does not say for how long
 
 _OPENING = ["trigger", "test"]
 _OF_A_RESOLVE = ("destination_id", "alert_id", "incident_id", "event_id", "action", "dedup_key", "severity", "payload")
@@ -104,7 +105,7 @@ _LEARNT = [
 
 def _is_missed(notification: Notification) -> bool:
     """Whether somebody should have been woken by it; what tells of another destination is no reason to tell of this one."""
-    if notification.severity != Severity.CRITICAL.value or notification.action == Action.TEST:
+    if notification.severity != Severity.CRITICAL.value or notification.action not in (Action.TRIGGER, Action.INFO):
         return False
     if notification.alert is not None and notification.alert.subject.startswith("destination/"):
         return False
@@ -115,6 +116,8 @@ def _postpone(notification: Notification, destination: Destination, outcome: Ret
     pause = backoff(notification.attempts, random.random()) if outcome.seconds is None else outcome.seconds
     if outcome.ours:
         pause = min(pause, LONGEST_OF_OURS)
+    if outcome.status == 429:
+        pause = min(pause, LONGEST_UNASKED) if outcome.seconds is None else pause
     notification.may_have_arrived |= outcome.ambiguous
     notification.due_at = now + timedelta(seconds=pause)
     if outcome.seconds is not None or outcome.status == 429:  # it limits the rate, whatever the message

@@ -61,15 +61,21 @@ def _ended(event: Event, incident: Incident | None, common: dict[str, Any]) -> P
     return Payload(title=incident.summary, text=text, until=iso(incident.closed_at.timestamp()), **common)
 
 
-def leaving_payload(name: str, now: datetime, severity: str) -> Payload:
-    """What a destination is told of each open key when it is removed."""
+NO_LONGER_REPORTED = "no_longer_reported"
+
+
+def leaving_payload(title: str, incident: Incident | None, now: datetime, severity: str) -> Payload:
+    """What a destination is told of each open key when it is removed; `title` is what the key told first."""
+    page = incident.get_absolute_url() if incident is not None else reverse("nodes:dashboard")
     return Payload(
-        title="No longer reported here",
-        text=f"{name} is removed from the failover console; this may go on, look at the console.",
+        title=f"No longer reported here: {incident.summary if incident is not None else title}",
+        text="This destination is removed from the failover console; what this was about may go on.",
         severity=severity,
         at=iso(now.timestamp()),
-        url=settings.PUBLIC_URL + reverse("nodes:dashboard"),
+        url=settings.PUBLIC_URL + page,
         console=settings.PUBLIC_URL,
+        type=NO_LONGER_REPORTED,
+        incident=incident.pk if incident is not None else None,
     )
 
 

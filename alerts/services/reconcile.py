@@ -7,11 +7,12 @@ Locks: the router's.  What an event in the outbox may still change is left alone
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from psycopg.rows import dict_row
 
@@ -23,7 +24,7 @@ from alerts.rules import Action, checker_trouble, incident_trouble, is_alertable
 from alerts.services import in_force
 from alerts.services.in_force import InForce
 from alerts.services.routing import lock
-from alerts.services.telling import event_of, write
+from alerts.services.telling import dedup_key, event_of, write
 from nodes.engine.enums import Severity
 from nodes.engine.event_types import TABLE, TroubleType, rank
 from nodes.ledger.lasting import lasting
@@ -35,6 +36,8 @@ OLD_ENOUGH = timedelta(seconds=60)
 _LOOKS_BACK = timedelta(days=30)  # for the event that began what lasts
 _MOST_BEGINNINGS = 5000
 _MOST_TOLD = 100  # messages in one look: the runner's lease waits for it
+
+_log = logging.getLogger(__name__)
 
 _BEGINNINGS = [kind.value for kind, row in TABLE.items() if row.begins is not None and row.begins is not TroubleType.FAILURE]
 _EVENTS = EventRow.objects.select_related("pool", "node", "incident", "failover")
@@ -60,6 +63,7 @@ def reconcile(now: datetime) -> int:
         unrouted = _pools_with_unrouted_events()
         rules = in_force.load()
         ended = _resolve_what_is_over(lasts, unrouted, rules, now)
+        ended += _resolve_again_what_was_refused(rules, now)
         again = _tell_again_what_was_lost(lasts, unrouted, rules, now)
         return ended + again + _tell_what_lasts(lasts, unrouted, rules, now)
 
@@ -92,15 +96,27 @@ def _resolve_what_is_over(lasts: frozenset[str], unrouted: set[int | None], rule
         for alert in unresolved.select_related("incident").defer("opened_with").order_by("pk")
         if not _still(alert) & lasts and _pool_of(alert) not in unrouted and _ended_long_enough(alert, now)
     ]
-    for alert in ended:
-        _resolve(alert, now)
-    return len(ended)
+    return sum(_resolve_safely(alert, now) for alert in ended)
+
+
+def _resolve_safely(alert: Alert, now: datetime) -> int:
+    """In a savepoint: a row of another version takes no other along."""
+    try:
+        with transaction.atomic():
+            _resolve(alert, now)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:  # as above
+        _log.exception("key %s cannot be resolved", alert.pk)
+        return 0
+    return 1
 
 
 def _still(alert: Alert) -> set[str]:
-    """What lasts by the key itself; one of another version holds its subject alone."""
-    named = alert.troubles or {alert.subject: None}
-    return {trouble for trouble, ended in named.items() if ended is None}
+    """What lasts by the key itself; one of another version holds its subject alone, and no failure outlasts its incident."""
+    named = alert.troubles if isinstance(alert.troubles, dict) and alert.troubles else {alert.subject: None}
+    over = alert.incident is not None and alert.incident.closed_at is not None
+    return {trouble for trouble, ended in named.items() if ended is None and not (over and is_failure(trouble))}
 
 
 def _ended_long_enough(alert: Alert, now: datetime) -> bool:
@@ -120,7 +136,8 @@ def _resolve(alert: Alert, now: datetime) -> None:
     before = Payload.load(first.payload if first else {})
     title = alert.incident.summary if alert.incident else before.title
     payload = replace(before, title=title, text="It is over.", did="", until=iso(now.timestamp()))
-    alert.troubles = {trouble: now.timestamp() if ended is None else ended for trouble, ended in alert.troubles.items()}
+    stored = alert.troubles if isinstance(alert.troubles, dict) else {}
+    alert.troubles = {trouble: now.timestamp() if ended is None else ended for trouble, ended in stored.items()}
     alert.resolved_at, alert.resolves = now, alert.resolves + 1
     alert.save(update_fields=["troubles", "resolved_at", "resolves"])
     Notification.objects.create(
@@ -137,6 +154,22 @@ def _resolve(alert: Alert, now: datetime) -> None:
     )
 
 
+def _resolve_again_what_was_refused(rules: InForce, now: datetime) -> int:
+    """A key whose resolve was refused is open there: it is resolved again once the destination accepts or was edited."""
+    later = Notification.objects.filter(alert=OuterRef("pk"), action=Action.RESOLVE).exclude(status=Notification.Status.DEAD)
+    refused = Alert.objects.filter(
+        resolved_at__gt=now - _LOOKS_BACK, destination__in=rules.enabled, notifications__status=Notification.Status.DEAD,
+        notifications__action=Action.RESOLVE,
+    )  # fmt: skip  # one question
+    left_open = refused.exclude(Exists(later)).select_related("incident", "destination").distinct().defer("opened_with")
+    made = 0
+    for alert in left_open.defer("opened_with", "destination__address", "destination__key").order_by("pk")[:_MOST_TOLD]:
+        if not _is_refused_still(alert.destination, alert):
+            made += 1
+            _resolve(alert, now)
+    return made
+
+
 # What did not arrive --------------------------------------------------------------------------------------------------
 
 
@@ -150,10 +183,13 @@ def _tell_again_what_was_lost(lasts: frozenset[str], unrouted: set[int | None], 
         if last is None or last.event_id is None or not _still(alert) & lasts or _pool_of(alert) in unrouted:
             continue
         if not _is_refused_still(alert.destination, alert):
-            alert.resolved_at = now  # nothing arrived by it
-            alert.save(update_fields=["resolved_at"])
+            still = _still(alert)
+            if alert.notifications.filter(may_have_arrived=True).exists():
+                _resolve(alert, now)
+            else:
+                Alert.objects.filter(pk=alert.pk).update(resolved_at=now)
             row = _EVENTS.get(pk=last.event_id)
-            told += _tell_by_new_key(alert.destination_id, row, Severity(alert.severity), _still(alert), rules, now)
+            told += _tell_by_new_key(alert.destination_id, row, Severity(alert.severity), still, 0.0, rules, now)
     return told
 
 
@@ -166,10 +202,11 @@ def _tell_what_lasts(lasts: frozenset[str], unrouted: set[int | None], rules: In
         if row.pool_id in unrouted:
             continue
         event = event_of(row)
-        for destination in sorted(selected(event, rules.rules, rules.enabled).keys() & missing):
+        waits = selected(event, rules.rules, rules.enabled)
+        for destination in sorted(waits.keys() & missing):
             missing.discard(destination)
             troubles = {incident_trouble(event.incident)} if event.incident is not None else {trouble_of(event)}
-            told += _tell_by_new_key(destination, row, event.severity, troubles, rules, now)
+            told += _tell_by_new_key(destination, row, event.severity, troubles, event.at + waits[destination], rules, now)
         if told >= _MOST_TOLD:
             break  # the rest in a minute
     return told
@@ -177,7 +214,7 @@ def _tell_what_lasts(lasts: frozenset[str], unrouted: set[int | None], rules: In
 
 def _untold(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
     """The event by which each trouble is told, and the destinations that have no key for it."""
-    yield from _untold_incidents(rules, now)
+    yield from _untold_incidents(lasts, rules, now)
     outside = {name for name in lasts if not name.startswith("incident/") and not is_failure(name)}
     if not outside:
         return
@@ -193,7 +230,7 @@ def _untold(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tu
             return
 
 
-def _untold_incidents(rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
+def _untold_incidents(lasts: frozenset[str], rules: InForce, now: datetime) -> Iterator[tuple[EventRow, set[int]]]:
     """By the events of each open incident, the gravest first; most incidents are told everywhere, and are not looked at closer."""
     still_open = Incident.objects.filter(closed_at=None, detected_at__lt=now - OLD_ENOUGH).order_by("pk")
     reached = set(Alert.objects.filter(incident__in=still_open).values_list("incident_id", "destination_id"))
@@ -204,7 +241,7 @@ def _untold_incidents(rules: InForce, now: datetime) -> Iterator[tuple[EventRow,
     }
     severe: dict[int, list[EventRow]] = {pk: [] for pk in missing}
     for row in _EVENTS.filter(incident__in=list(missing)).exclude(severity=Severity.INFO).order_by("pk"):
-        if row.incident_id is not None and _tellable(row):
+        if row.incident_id is not None and _tellable(row) and trouble_of(event_of(row)) in lasts:
             severe[row.incident_id].append(row)
     for pk, rows in severe.items():
         for row in sorted(rows, key=lambda row: -rank(Severity(row.severity))):
@@ -218,11 +255,13 @@ def _tellable(row: EventRow) -> bool:
         return False
 
 
-def _tell_by_new_key(destination: int, row: EventRow, severity: Severity, troubles: set[str], rules: InForce, now: datetime) -> int:
+def _tell_by_new_key(
+    destination: int, row: EventRow, severity: Severity, troubles: set[str], not_before: float, rules: InForce, now: datetime
+) -> int:
     """Open a key that was never used there."""
     event = event_of(row)
     trouble = incident_trouble(event.incident) if event.incident is not None else trouble_of(event)
-    about = Q(incident=event.incident) if event.incident is not None else Q(dedup_key__startswith=rules.prefix + trouble)
+    about = Q(incident=event.incident) if event.incident is not None else Q(dedup_key__contains=f"/{trouble}/")
     before = Alert.objects.filter(about, destination=destination).values_list("number", flat=True)
     number = max(before, default=0) + 1
     stem = trouble if event.incident is not None else f"{trouble}/{event.number}"
@@ -231,15 +270,16 @@ def _tell_by_new_key(destination: int, row: EventRow, severity: Severity, troubl
         destination_id=destination,
         incident_id=event.incident,
         subject=min(troubles)[:100],
-        dedup_key=rules.prefix + name,
+        dedup_key=dedup_key(rules, destination, name),
         number=number,
         severity=severity.value,
         troubles=dict.fromkeys(sorted(troubles)),
+        not_before=datetime.fromtimestamp(not_before, UTC) if not_before else None,
         nodes=[],
         triggers=1,
         opened_at=now,
     )
-    write(Intent(destination, Action.TRIGGER, name, 1, severity, (event.number,)), [row], alert, rules, now)
+    write(Intent(destination, Action.TRIGGER, name, 1, severity, (event.number,), not_before), [row], alert, rules, now)
     return 1
 
 

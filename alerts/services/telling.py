@@ -56,11 +56,11 @@ def _destination(detail: object) -> int | None:
 
 def tell(rows: Mapping[int, EventRow], events: Sequence[Event], in_force: InForce, now: datetime) -> None:
     """Decide about these events together; what is told of them is written."""
-    stored = _alerts(events)
+    stored = _alerts(events, in_force)
     known = [_key(alert, in_force) for alert in stored.values() if alert.destination_id in in_force.kinds]
     decided = keys.decide(events, in_force.rules, in_force.enabled, known)
     alerts = {
-        (key.destination, key.key): _store(stored.get((key.destination, in_force.prefix + key.key)), key, events, in_force, now)
+        (key.destination, key.key): _store(stored.get((key.destination, key.key)), key, events, in_force, now)
         for key in decided.keys
     }
     for intent in decided.intents:
@@ -69,23 +69,33 @@ def tell(rows: Mapping[int, EventRow], events: Sequence[Event], in_force: InForc
         Incident.objects.filter(pk__in=decided.unacknowledged).update(acknowledged_at=None, acknowledged_by="", acknowledgement="")
 
 
-def _alerts(events: Iterable[Event]) -> dict[tuple[int, str], Alert]:
+def _alerts(events: Iterable[Event], in_force: InForce) -> dict[tuple[int, str], Alert]:
     """The keys of the events' incidents, and the open ones on which their troubles last, by destination and key."""
     incidents = {event.incident for event in events if event.incident is not None}
     troubles = {trouble for event in events if (trouble := trouble_of(event))}
     found = Alert.objects.filter(Q(incident__in=incidents) | Q(resolved_at=None, troubles__has_any_keys=sorted(troubles)))
-    return {(alert.destination_id, alert.dedup_key): alert for alert in found.defer("opened_with").order_by("pk")}
+    return {(alert.destination_id, name_of(alert, in_force)): alert for alert in found.defer("opened_with").order_by("pk")}
+
+
+def dedup_key(in_force: InForce, destination: int, name: str) -> str:
+    """The key under this name at one destination; two that lead to one service never end each other's."""
+    return f"{in_force.prefix}{destination}/{name}"
+
+
+def name_of(alert: Alert, in_force: InForce) -> str:
+    """The name of a stored key; those of earlier versions do not name their destination."""
+    return alert.dedup_key.removeprefix(in_force.prefix).removeprefix(f"{alert.destination_id}/")
 
 
 def _key(alert: Alert, in_force: InForce) -> Key:
     return Key(
         destination=alert.destination_id,
         kind=in_force.kinds[alert.destination_id],
-        key=alert.dedup_key.removeprefix(in_force.prefix),
+        key=name_of(alert, in_force),
         severity=Severity(alert.severity),
         incident=alert.incident_id,
         number=alert.number,
-        troubles=alert.troubles,
+        troubles=alert.troubles if isinstance(alert.troubles, dict) else {},
         nodes=frozenset(alert.nodes),
         triggers=alert.triggers,
         acknowledgements=alert.acknowledgements,
@@ -103,7 +113,7 @@ def _store(alert: Alert | None, key: Key, events: Sequence[Event], in_force: InF
         destination_id=key.destination,
         incident_id=key.incident,
         subject=next(iter(key.troubles), key.key)[:100],
-        dedup_key=in_force.prefix + key.key,
+        dedup_key=dedup_key(in_force, key.destination, key.key),
         number=key.number,
         opened_at=now,
     )
@@ -129,7 +139,7 @@ def write(intent: Intent, told: Sequence[EventRow], alert: Alert | None, in_forc
         event=told[0],
         action=intent.action.value,
         sequence=intent.sequence,
-        dedup_key=in_force.prefix + intent.key,
+        dedup_key=alert.dedup_key if alert is not None else dedup_key(in_force, intent.destination, intent.key),
         severity=intent.severity.value,
         payload=_payload(told, intent).stored(),
         due_at=max(now, datetime.fromtimestamp(intent.not_before, UTC)),

@@ -158,7 +158,7 @@ def _breaker_event(node: Member, first_opened_at: float | None, change: Change, 
             said = f"{name}: a trial {change.trial}, the breaker opened again (time {change.reopened}) for {breaker.wait:.0f} s"
             return event(EventType.BREAKER_REOPENED, said, node.id, detail)
         case Shift.OPENED:
-            said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}), next trial in {breaker.wait:.0f} s"
+            said = f"{name}: {breaker.opened_by} opened the breaker ({breaker.opened_why}) for {breaker.wait:.0f} s at least"
             begins = node.failure is None and breaker.mode == Mode.AUTO
             stakes = Stakes(node.share, node.health.ever_eligible, begins, page_on)
             return event(EventType.BREAKER_OPENED, said, node.id, detail | {"opened_by": breaker.opened_by}, stakes=stakes)

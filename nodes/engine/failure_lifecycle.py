@@ -194,12 +194,15 @@ def turn(step: Step, node: Member, signal: Signal, cause: Cause, sentences: Mapp
 
 
 def mark_failures(step: Step, before: Pool, fleet: Fleet, observations: Mapping[int, Observation], now: float) -> Step:
-    """Begin the failures of nodes that are failed or whose breaker opened, by first bad check, then id; follow their attempts."""
+    """Begin the failures of nodes that are failed or whose breaker opened, by first bad check, then id; follow their attempts.
+
+    One that was never eligible has lost nothing, and nobody waits for it.
+    """
     known = {node.id: node for node in before.members}
     for node in sorted(step.pool.members, key=lambda each: (first_bad(each), each.id)):
         if node.failure is not None:
             step = _follow(step, node, known.get(node.id, node), fleet, observations.get(node.id), now)
-        elif node.admin not in UNWATCHED and (cause := _cause(node)):
+        elif node.admin not in UNWATCHED and node.health.ever_eligible and (cause := _cause(node)):
             step = _begin(step, node, cause, fleet, observations.get(node.id), now)
     return step
 

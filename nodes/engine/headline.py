@@ -73,7 +73,12 @@ def _settled(pool: Pool) -> str:
 
 def _part(holders: Sequence[Member]) -> str:
     points = sum(node.share for node in holders)
-    return "all traffic" if points == FULL_SHARE else f"{points / 100:.3g} %"
+    return "all traffic" if points == FULL_SHARE else f"{_percent(points)} %"
+
+
+def _percent(points: int) -> str:
+    """Two digits, and never 100 that are not all."""
+    return f"{points / 100:.2g}" if points < 99 * 100 else f"{points / 100:g}"
 
 
 def _who(holders: Sequence[Member]) -> str:

@@ -159,4 +159,4 @@ def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
         offers.retried(lambda: operations.acknowledge(pk, actor=actor, note=note))
     except Refused as refusal:
         return after_action(request, incident.get_absolute_url(), refused=str(refusal))
-    return after_action(request, incident.get_absolute_url(), done="Acknowledged; the pool's cool-down is lifted.")
+    return after_action(request, incident.get_absolute_url(), done="Acknowledged; the others see that you work on it.")

@@ -11,9 +11,9 @@ from alerts.models import Alert, Destination, Notification, Rule
 from alerts.services import dispatch, outcomes, routing
 from alerts.services.reconcile import reconcile
 from nodes.engine.enums import EventType, Severity
-from nodes.models import Checker, Incident, Outbox, PoolState
+from nodes.models import Checker, Incident, NodeState, Outbox, PoolState
 from tests.alerts import history
-from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident
+from tests.alerts.history import Receiver, add_event, at, make_pool, open_incident
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db]
 
@@ -28,6 +28,16 @@ def pager() -> Destination:
     return history.pagerduty()
 
 
+def fail(incident: Incident, node: str = "a") -> None:
+    """The events of a node that fails and loses its share, and its failure, which lasts."""
+    history.fail(incident, node)
+    still_failing(incident, node)
+
+
+def still_failing(incident: Incident, node: str) -> None:
+    NodeState.objects.create(node=incident.pool.nodes.get(name=node), pool_id=incident.pool_id, due_at=at(0), failure={"id": 1})
+
+
 def send(receiver: Receiver, second: float) -> None:
     routing.route(at(second))
     dispatch.expire_superseded(at(second))
@@ -37,7 +47,7 @@ def send(receiver: Receiver, second: float) -> None:
 
 
 def keys(receiver: Receiver) -> list[tuple[str, str]]:
-    return [(each["event_action"], each["dedup_key"].partition("/")[2].partition("/")[2]) for each in receiver.arrived]
+    return [(each["event_action"], each["dedup_key"].split("/", 3)[3]) for each in receiver.arrived]
 
 
 def test_an_incident_whose_end_was_lost_is_resolved(incident: Incident, pager: Destination) -> None:
@@ -138,6 +148,7 @@ def test_a_checker_with_a_long_name_is_known_again(pager: Destination) -> None:
 def test_a_rule_that_selects_by_type_is_asked_about_every_event(incident: Incident) -> None:
     fail(incident)
     add_event(EventType.FAILOVER_REFUSED, Severity.CRITICAL, incident=incident, node="b")
+    still_failing(incident, "b")
     Rule.objects.all().delete()
     send(Receiver(), 0)
     Rule.objects.create(name="stuck", severities=["critical"], event_types=["failover_refused"], destination_kind="pagerduty")
@@ -146,3 +157,39 @@ def test_a_rule_that_selects_by_type_is_asked_about_every_event(incident: Incide
     assert [reconcile(at(70)), reconcile(at(71))] == [1, 0]
     send(receiver, 72)
     assert receiver.actions == ["trigger"]
+
+
+def test_a_node_that_has_recovered_is_no_reason_to_tell_of_an_incident_that_goes_on(incident: Incident) -> None:
+    history.fail(incident)
+    send(Receiver(), 0)
+    history.pagerduty()
+    assert reconcile(at(70)) == 0
+
+
+def test_a_further_key_that_was_refused_is_told_again_though_the_first_arrived(incident: Incident, pager: Destination) -> None:
+    state = PoolState.objects.create(pool=incident.pool, down=True)
+    fail(incident)
+    send(Receiver(), 0)
+    add_event(EventType.POOL_DOWN, Severity.CRITICAL, incident=incident)
+    send(Receiver(lambda: Refused("answered 400", status=400)), 5)
+    Destination.objects.update(last_success_at=at(60))
+    assert [reconcile(at(second)) for second in (70, 71)] == [1, 0]
+    receiver = Receiver()
+    send(receiver, 72)
+    assert keys(receiver) == [("trigger", f"incident/{incident.pk}/3")]
+    state.down = False
+    state.save()
+    assert reconcile(at(200)) == 1
+
+
+def test_a_resolve_that_was_refused_is_sent_again_once_the_destination_is_mended(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    send(Receiver(), 0)
+    history.recover(incident)
+    send(Receiver(lambda: Refused("answered 400", status=400)), 5)
+    assert reconcile(at(100)) == 0
+    Destination.objects.update(edited_at=at(101))
+    assert [reconcile(at(second)) for second in (102, 103)] == [1, 0]
+    receiver = Receiver()
+    send(receiver, 104)
+    assert receiver.actions == ["resolve"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nodes.engine.commands import set_admin
-from nodes.engine.enums import AdminState, EventType, Guard, PageOn, Severity, State
+from nodes.engine.enums import AdminState, EventType, Guard, Health, PageOn, Severity, State
 from nodes.engine.pool_step import decide, step
 from nodes.engine.types import BreakerPolicy, Fleet, HealthPolicy, Hold, PoolPolicy
 from tests.engine.pooling import Driver, make_pool, seen
@@ -102,10 +102,14 @@ def test_severity_follows_the_share() -> None:
     assert [event.severity for event in driver.told(EventType.FAILOVER_REFUSED)] == [Severity.CRITICAL]
 
 
-def test_a_node_that_was_never_eligible_pages_nobody() -> None:
-    driver = Driver(make_pool(1))
-    driver.batch("A=f")
-    assert [event.severity for event in driver.told(EventType.NODE_MARKED_FAILED)] == [Severity.INFO]
+def test_a_node_that_was_never_eligible_pages_nobody_and_opens_no_failure() -> None:
+    """A mistyped address kept an incident open for ever."""
+    driver = Driver(make_pool(2))
+    driver.batch("A=p B=f")
+    assert (driver.node("B").health.status, driver.node("B").failure) == (Health.FAILED, None)
+    assert [event.type for event in driver.events if event.node == 2] == [EventType.HEALTH_CHECK_FAILED]
+    driver.batch("B=p")
+    assert driver.shares == [5_000, 5_000]
 
 
 def test_a_refusal_is_told_once_however_often_it_is_asked() -> None:

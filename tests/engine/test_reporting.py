@@ -44,7 +44,7 @@ def test_failing_calls_open_the_breaker_of_a_node_that_passes_its_checks(driver:
 def test_the_event_says_that_calls_opened_it_and_why(driver: Driver) -> None:
     tell(driver, calls(driver, 0, 3))
     opened = driver.told(EventType.BREAKER_OPENED)[0]
-    assert opened.message == "B: calls opened the breaker (3 failures in a row), next trial in 10 s"
+    assert opened.message == "B: calls opened the breaker (3 failures in a row) for 10 s at least"
     assert opened.detail["opened_by"] == "calls"
     assert driver.steps[-1].decisions[0].reason == "B: its breaker was opened by calls: 3 failures in a row"
 

@@ -137,7 +137,7 @@ class Duty:
 
     def _line(self, message: Message) -> str:
         bell = "* " if message.woke else ""
-        key = message.key.split("/", 2)[2]
+        key = message.key.split("/", 3)[3]
         what = message.body.get("payload", {}).get("custom_details", {}).get("what happened", "")
         said = f": {message.title.removesuffix(f': {what}')}" if message.action == "trigger" else ""
         return f"{bell}{message.action} {_named(key)}{said}"
