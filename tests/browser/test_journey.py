@@ -30,7 +30,7 @@ def test_a_node_fails_is_taken_over_for_explained_notified_and_comes_back(page: 
     expect(row).to_contain_text("failed", timeout=PATIENCE)
     expect(row).to_contain_text(re.compile(r"share 0\s%"), timeout=PATIENCE)
     expect(page.locator("#headline")).to_contain_text("1 pool degraded", timeout=PATIENCE)
-    incident = page.locator("#incidents").get_by_role("link", name=re.compile(f"{NODE} failed 3 checks in a row"))
+    incident = page.locator("#incidents").get_by_role("link", name=re.compile("api: 1 of 4 nodes down, all traffic on"))
     expect(incident).to_be_visible(timeout=PATIENCE)
     assert page.evaluate("window.neverReloaded") is True
 

@@ -65,7 +65,7 @@ def test_the_alert_says_what_failed_and_where_its_share_went(connection: psycopg
     deliver(receiver, now + 4)
     payload = receiver.arrived[0]["payload"]
     assert payload["severity"] == "critical"
-    assert payload["summary"].startswith("b failed 3 checks in a row: refused")
+    assert payload["summary"].startswith("api: 1 of 3 nodes down, all traffic on a and c: b failed 3 checks in a row: refused")
     assert payload["component"] == "b"
     assert payload["custom_details"]["what was done"].startswith("its share moved to a (now 50.01 %), c (now 49.99 %), epoch")
 

@@ -88,6 +88,7 @@ def product(clock: Clock) -> Iterator[Product]:
         try:
             with running("--demo", EGRESS_ALLOW="127.0.0.0/8", **SECRETS, **database.start()) as product:
                 eventually(lambda: product.rows(HEALTHY)[0]["n"] == 9, 90, "all demo nodes are healthy")
+                product.let_nothing_flap()
                 yield product
         finally:
             database.stop()

@@ -133,8 +133,8 @@ def test_a_breaker_that_waits_for_calls_is_told_and_a_person_lets_checks_heal_it
     now = time.time() - 1000.0
     see(connection, pool, ALL_WELL, now)
     report(connection, pool, "b", (0, 5), now + 1)
-    see(connection, pool, ALL_WELL, now + 31)
-    wait(connection, pool, now + 631)
+    see(connection, pool, ALL_WELL, now + 32)
+    wait(connection, pool, now + 633)
     assert (loud("breaker_opened"), loud("trial_starved"), shares()[1]) == (["critical"], ["warning"], 100)
 
     operations.carry_out(pool.pk, lambda p, f, now: commands.heal_unreported(p, f, now, pk("b"), "ada", "no reporter today"))

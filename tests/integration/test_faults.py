@@ -26,6 +26,7 @@ def product() -> Iterator[Product]:
     with running("--demo") as product:
         able = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy' AND observed_at IS NOT NULL"
         eventually(lambda: product.rows(able)[0]["n"] == 9, 60, "all demo nodes are healthy")
+        product.let_nothing_flap()
         yield product
 
 

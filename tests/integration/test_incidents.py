@@ -106,9 +106,10 @@ def test_further_failures_join_and_a_quiet_time_closes_it_once(
 def test_what_concerns_the_whole_pool_belongs_to_the_flapping_incident_only_while_it_is_alone(
     connection: psycopg.Connection[Row], pool: Pool, flapping: float
 ) -> None:
-    NodeState.objects.filter(node__name="a").update(health="unknown", observed_at=None)
+    NodeState.objects.filter(node__name="a").update(breaker_mode="forced_open")
     see(connection, pool, {"b": "fail", "c": "pass"}, flapping + 1)
     assert Event.objects.get(type="low_capacity").incident == flaps("b")
+    NodeState.objects.filter(node__name="a").update(breaker_mode="auto")
     see(connection, pool, {"a": "pass", "b": "fail", "c": "pass"}, flapping + 2)
     assert Event.objects.get(type="low_capacity_ended").incident == flaps("b")
     see_all(connection, pool, flapping + 3, a="fail", b="fail")

@@ -110,7 +110,7 @@ def test_calls_take_a_node_out_and_bring_it_back_in_one_recovery(connection: psy
     assert Failover.objects.get(kind="recovery").pk == trial.pk
     assert Incident.objects.get().closed_at is not None
     opened = Event.objects.get(type="breaker_opened")
-    assert (opened.detail["opened_by"], opened.severity) == ("calls", "warning")
+    assert (opened.detail["opened_by"], opened.severity) == ("calls", "critical")
 
 
 def test_a_window_of_calls_outlives_the_transaction(connection: psycopg.Connection[Row], pool: Pool) -> None:

@@ -187,7 +187,7 @@ def test_the_first_rules_bring_it_to_the_pager_and_resolve_it(pool: Pool, other:
     about = [each for each in receiver.arrived if "pool_undecided" in each["dedup_key"]]
     assert [each["event_action"] for each in about] == ["trigger", "resolve"]
     assert "api cannot be decided for 3" in about[0]["payload"]["summary"]
-    assert Alert.objects.get(destination=pager, subject__startswith="pool_undecided").resolved_at is not None
+    assert Alert.objects.get(destination=pager, subject__endswith="/pool_undecided").resolved_at is not None
 
 
 def send(receiver: history.Receiver) -> None:
