@@ -80,14 +80,16 @@ def decide(events: Sequence[Event], rules: Sequence[Rule], enabled: Mapping[int,
     for event in events:
         if not is_alertable(event):
             continue
-        # One that is off for a while and has a key is decided for as well: what begins meanwhile waits for it.
+        # Where one is off for a while, or leaves, nothing begins; but what rings in an incident that it was told of waits for it.
         reachable = {**{desk.destination: desk.kind for desk in desks.values()}, **enabled}
         waits = selected(event, rules, reachable)
         for destination in waits.keys() - desks.keys():
             desks[destination] = _Desk(destination, enabled[destination])
         concerned = concerns(event, rules, reachable)
         for destination in sorted(desks):
-            desks[destination].take(event, waits.get(destination), concerned=destination in concerned)
+            desk = desks[destination]
+            begins = destination in enabled or desk.is_told_of(event.incident)
+            desk.take(event, waits.get(destination) if begins else None, concerned=destination in concerned)
     ordered = [desks[destination] for destination in sorted(desks)]
     return Decided(
         intents=tuple(intent for desk in ordered for intent in desk.intents()),
@@ -125,6 +127,10 @@ class _Desk:
             self._in_incident(event, event.incident, wait, concerned)
         elif wait is not None:
             self._outside(event, wait)
+
+    def is_told_of(self, incident: int | None) -> bool:
+        """Whether a key of this incident is open here."""
+        return any(not key.resolved for key in self._of(incident))
 
     def changed(self) -> list[Key]:
         """The keys that this pass opened or changed."""

@@ -8,9 +8,10 @@ Locks: the router's.  What an event in the outbox may still change is left alone
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
@@ -96,18 +97,18 @@ def _resolve_what_is_over(lasts: frozenset[str], unrouted: set[int | None], rule
         for alert in unresolved.select_related("incident").defer("opened_with").order_by("pk")
         if not _still(alert) & lasts and _pool_of(alert) not in unrouted and _ended_long_enough(alert, now)
     ]
-    return sum(_resolve_safely(alert, now) for alert in ended)
+    return sum(_safely(alert, partial(_resolve, alert, now)) for alert in ended)
 
 
-def _resolve_safely(alert: Alert, now: datetime) -> int:
-    """In a savepoint: a row of another version takes no other along."""
+def _safely(alert: Alert, act: Callable[[], None]) -> int:
+    """In a savepoint: a row of another version takes no other along.  Returns how many messages that made."""
     try:
         with transaction.atomic():
-            _resolve(alert, now)
+            act()
     except (OperationalError, InterfaceError):
         raise
     except Exception:  # as above
-        _log.exception("key %s cannot be resolved", alert.pk)
+        _log.exception("key %s cannot be looked at", alert.pk)
         return 0
     return 1
 
@@ -165,8 +166,7 @@ def _resolve_again_what_was_refused(rules: InForce, now: datetime) -> int:
     made = 0
     for alert in left_open.defer("opened_with", "destination__address", "destination__key").order_by("pk")[:_MOST_TOLD]:
         if not _is_refused_still(alert.destination, alert):
-            made += 1
-            _resolve(alert, now)
+            made += _safely(alert, partial(_resolve, alert, now))
     return made
 
 
@@ -183,14 +183,18 @@ def _tell_again_what_was_lost(lasts: frozenset[str], unrouted: set[int | None], 
         if last is None or last.event_id is None or not _still(alert) & lasts or _pool_of(alert) in unrouted:
             continue
         if not _is_refused_still(alert.destination, alert):
-            still = _still(alert)
-            if alert.notifications.filter(may_have_arrived=True).exists():
-                _resolve(alert, now)
-            else:
-                Alert.objects.filter(pk=alert.pk).update(resolved_at=now)
-            row = _EVENTS.get(pk=last.event_id)
-            told += _tell_by_new_key(alert.destination_id, row, Severity(alert.severity), still, 0.0, rules, now)
+            told += _safely(alert, partial(_replace, alert, last.event_id, rules, now))
     return told
+
+
+def _replace(alert: Alert, event: int, rules: InForce, now: datetime) -> None:
+    """By a new key; the old one is resolved where it may be open."""
+    still = _still(alert)
+    if alert.notifications.filter(may_have_arrived=True).exists():
+        _resolve(alert, now)
+    else:
+        Alert.objects.filter(pk=alert.pk).update(resolved_at=now)
+    _tell_by_new_key(alert.destination_id, _EVENTS.get(pk=event), Severity(alert.severity), still, 0.0, rules, now)
 
 
 # What was never told --------------------------------------------------------------------------------------------------

@@ -196,6 +196,15 @@ def test_every_destination_gets_its_end_even_when_no_rule_is_left() -> None:
     assert console.at(CHAT)[-1][0] == "resolve"
 
 
+def test_what_rings_while_a_destination_is_off_waits_for_it_and_nothing_else_begins_there() -> None:
+    console = Console()
+    console.fail(1)
+    console.enabled = {CHAT: Kind.SLACK}
+    assert brief(console.happen(DOWN)) == ["trigger incident/7/2"]
+    flapping = console.route(console.event(MARKED, 2, incident=8, flapping=True), console.event(DOWN_ENDED))
+    assert (brief(flapping), brief(flapping, CHAT)) == (["resolve incident/7/2"], ["trigger incident/8", "resolve incident/7/2"])
+
+
 def test_an_acknowledgement_goes_to_the_pager_once_and_not_to_the_chat() -> None:
     console = Console()
     console.fail(1)

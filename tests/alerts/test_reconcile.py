@@ -11,7 +11,7 @@ from alerts.models import Alert, Destination, Notification, Rule
 from alerts.services import dispatch, outcomes, routing
 from alerts.services.reconcile import reconcile
 from nodes.engine.enums import EventType, Severity
-from nodes.models import Checker, Incident, NodeState, Outbox, PoolState
+from nodes.models import Checker, Event, Incident, NodeState, Outbox, PoolState
 from tests.alerts import history
 from tests.alerts.history import Receiver, add_event, at, make_pool, open_incident
 
@@ -193,3 +193,17 @@ def test_a_resolve_that_was_refused_is_sent_again_once_the_destination_is_mended
     receiver = Receiver()
     send(receiver, 104)
     assert receiver.actions == ["resolve"]
+
+
+def test_a_key_that_cannot_be_read_takes_no_other_along(incident: Incident, pager: Destination) -> None:
+    fail(incident)
+    send(Receiver(lambda: Reply(503, {}, b"")), 0)
+    other = open_incident(make_pool("db"))
+    history.fail(other)
+    send(Receiver(), 20)
+    Incident.objects.filter(pk=other.pk).update(closed_at=at(30))
+    Event.objects.filter(incident=incident).update(type="quantum_flux")
+    Notification.objects.filter(incident=incident).update(status="dead")
+    assert reconcile(at(200)) == 1
+    assert Alert.objects.get(incident=incident).resolved_at is None
+    assert Alert.objects.get(incident=other).resolved_at is not None
