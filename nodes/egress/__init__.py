@@ -3,7 +3,7 @@
 The address that was classified is the one that is connected to; names are resolved once and strings prove nothing.
 """
 
-from nodes.egress.names import NameUnknownError, ResolverTroubleError
+from nodes.egress.names import Names, NameUnknownError, ResolverStanding, ResolverTroubleError
 from nodes.egress.policy import Egress, EgressRefusedError
 from nodes.egress.table import Standing, standing
 from nodes.egress.web import DeliveryError, NotSentError, WebhookReply, open_webhook, target
@@ -13,7 +13,9 @@ __all__ = [
     "Egress",
     "EgressRefusedError",
     "NameUnknownError",
+    "Names",
     "NotSentError",
+    "ResolverStanding",
     "ResolverTroubleError",
     "Standing",
     "WebhookReply",

@@ -1,17 +1,31 @@
-"""Names to addresses, once, with a deadline: a resolver that hangs costs one of a few threads and never the loop."""
+"""Names to addresses: what was answered is kept for a while, and serves for as long as the resolver is away.
+
+The system's resolver says nothing of a TTL, and keeps one itself where it caches; an answer is kept for ten seconds here.  Then it
+is asked for anew, and the one before is used when no new one comes at once: a check does not wait for a resolver that hangs.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import socket
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from dataclasses import dataclass
 from ipaddress import ip_address
 
+from nodes.egress.lookups import BusyError, Found, Lookup, Lookups, Standing
 from nodes.egress.table import Address
 
-CACHE = 5.0  # s that an answer is used again
-THREADS = 8
+KEPT = 10.0  # s for which an answer is used without asking again
+AT_ONCE = 0.5  # s that a new answer is waited for while there is an old one
+SERVES = 86_400.0  # s for which the last answer serves while the resolver is away
+MOST_NAMES = 20_000  # remembered
+MOST_TOLD = 1000  # of them, names that nodes told us by redirects
+LONGEST = 253  # characters of a name, by the rules of DNS
+MOST_ADDRESSES = 64  # looked at of a name
+AWAY = 5.0  # s without any answer after which the resolver is away
+RECENT = 30.0  # s for which an answer says something of now
+FORGOTTEN = 600.0  # s for which trouble does, while nothing is answered
 _NO_SUCH_NAME = {socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)}
 
 
@@ -51,41 +65,147 @@ def resolve(host: str) -> tuple[Address, ...]:
         raise ResolverTroubleError(f"our resolver failed for {host}: {error.strerror}") from None
     except (UnicodeError, ValueError):
         raise NameUnknownError(f"{host[:80]} is no host name") from None
-    return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
+    return tuple(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found[:MOST_ADDRESSES]))
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a name; instants are monotonic."""
+
+    addresses: tuple[Address, ...] = ()
+    answered_at: float = 0.0
+    asks_again_at: float = 0.0
+    came_to_nothing: bool = False  # the last time
+
+
+@dataclass(frozen=True, slots=True)
+class ResolverStanding:
+    """How the resolver looks from this process: `trouble` says why it is away; neither means that it was not asked lately."""
+
+    trouble: str = ""
+    answers: bool = False
+
+
+class Names:
+    """The names of one process, for threads and loops alike."""
+
+    def __init__(self) -> None:
+        self._lookups = Lookups(_look_up, self._ended)
+        self._lock = threading.Lock()
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+        self._told: OrderedDict[str, _Known] = OrderedDict()
+        self._answered_at = self._troubled_at = -RECENT
+        self._troubled_since: float | None = None
+        self._trouble = ""
+
+    def kept(self, host: str) -> tuple[Address, ...]:
+        """The addresses that are used without asking; none when there is something to ask."""
+        known = self._known.get(host) or self._told.get(host)
+        return known.addresses if known is not None and known.asks_again_at > time.monotonic() else ()
+
+    async def addresses(self, host: str, timeout: float, *, told: bool = False) -> tuple[Address, ...]:  # noqa: ASYNC109 - of the resolver, not a wrapper's
+        """All addresses of a name, after `timeout` seconds at most; raises `NameUnknownError` or `ResolverTroubleError`.
+
+        `told`: a node named it, so it may take no thread or memory from the names that were configured.
+        """
+        kept = self.kept(host)
+        if kept:
+            return kept
+        lookup, old = self._ask(host, told=told)
+        return self._outcome(host, await lookup.wait(_patience(lookup, old, timeout)), old)
+
+    def addresses_now(self, host: str, timeout: float) -> tuple[Address, ...]:
+        """The same outside an event loop; blocks."""
+        kept = self.kept(host)
+        if kept:
+            return kept
+        lookup, old = self._ask(host, told=False)
+        return self._outcome(host, lookup.wait_here(_patience(lookup, old, timeout)), old)
+
+    def standing(self) -> ResolverStanding:
+        """Whether the resolver is away: it was asked, and for `AWAY` seconds nothing was answered."""
+        now, hanging = time.monotonic(), self._lookups.hanging()
+        with self._lock:
+            since = self._troubled_since
+            if hanging is not None and hanging.started_at is not None and self._answered_at < hanging.started_at:
+                since = min(hanging.started_at, since if since is not None else now)
+                self._trouble, self._troubled_at = str(_too_slow(hanging.name)), now
+            if since is None or now - self._troubled_at > FORGOTTEN:
+                return ResolverStanding(answers=now - self._answered_at < RECENT)
+            return ResolverStanding(self._trouble if now - since > AWAY else "", answers=False)
+
+    def _ask(self, host: str, *, told: bool) -> tuple[Lookup, tuple[Address, ...]]:
+        """The lookup under way, and the addresses of the last one."""
+        if len(host) > LONGEST:
+            raise NameUnknownError(f"{host[:80]} is no host name")
+        with self._lock:
+            known = self._known.get(host) or (self._told.get(host) if told else None)
+            if known is None:
+                known = _remember(self._told, host, MOST_TOLD) if told else _remember(self._known, host, MOST_NAMES)
+            stranger = told and host not in self._known
+        standing = Standing.DOUBTFUL if known.came_to_nothing or stranger else Standing.NEW
+        if known.addresses and not known.came_to_nothing:
+            standing = Standing.DOUBTFUL if stranger else Standing.ANSWERED
+        try:
+            lookup = self._lookups.ask(host, standing)
+        except BusyError:
+            raise ResolverTroubleError(f"our resolver has too many names to ask for, among them {host}") from None
+        return lookup, known.addresses if time.monotonic() - known.answered_at < SERVES else ()
+
+    def _outcome(self, host: str, found: Found | None, old: tuple[Address, ...]) -> tuple[Address, ...]:
+        if isinstance(found, tuple):
+            return found
+        if isinstance(found, NameUnknownError):
+            raise found
+        if old:
+            return old
+        raise found if found is not None else _too_slow(host)
+
+    def _ended(self, lookup: Lookup) -> None:
+        """Remember what came of it, in the thread that asked."""
+        now, found = time.monotonic(), lookup.found
+        with self._lock:
+            for names in (self._known, self._told):
+                if lookup.name in names:
+                    _note(names[lookup.name], found, now)
+            if isinstance(found, ResolverTroubleError):
+                self._troubled_at, self._trouble = now, str(found)
+                self._troubled_since = now if self._troubled_since is None else self._troubled_since
+            else:
+                self._answered_at, self._troubled_since = now, None
+
+
+def _look_up(host: str) -> Found:
+    try:
+        return resolve(host)
+    except (NameUnknownError, ResolverTroubleError) as error:
+        return error
+    except Exception as error:  # whatever it is, somebody waits for an end
+        return ResolverTroubleError(f"our resolver failed for {host}: {type(error).__name__}: {error}")
+
+
+def _remember(names: OrderedDict[str, _Known], host: str, most: int) -> _Known:
+    known = names[host] = _Known()
+    if len(names) > most:
+        names.popitem(last=False)  # the one that was new first; it is asked for again when somebody needs it
+    return known
+
+
+def _note(known: _Known, found: Found | None, now: float) -> None:
+    known.came_to_nothing = isinstance(found, ResolverTroubleError)
+    if isinstance(found, tuple):
+        known.addresses, known.answered_at, known.asks_again_at = found, now, now + KEPT
+    elif isinstance(found, NameUnknownError):
+        known.addresses = ()
+
+
+def _patience(lookup: Lookup, old: tuple[Address, ...], timeout: float) -> float:
+    """For how long an answer is waited for; with an old one at hand only while the lookup is young."""
+    if not old:
+        return timeout
+    begun = lookup.started_at if lookup.started_at is not None else time.monotonic()
+    return min(timeout, max(0.0, begun + AT_ONCE - time.monotonic()))
 
 
 def _too_slow(host: str) -> ResolverTroubleError:
     return ResolverTroubleError(f"our resolver did not answer for {host} in time")
-
-
-class Names:
-    """A resolver with a deadline: a few threads of its own, a short cache, one look-up a name at a time."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "names")
-        self._known: dict[str, tuple[float, tuple[Address, ...]]] = {}
-        self._asked: dict[str, asyncio.Future[tuple[Address, ...]]] = {}
-
-    async def addresses(self, host: str, timeout: float) -> tuple[Address, ...]:  # noqa: ASYNC109 - the probe's budget, not a wrapper's
-        """Like `resolve`, within `timeout` seconds."""
-        known = self._known.get(host)
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        asked = self._asked.get(host)
-        if asked is None:
-            asked = asyncio.get_running_loop().run_in_executor(self._threads, resolve, host)
-            self._asked[host] = asked
-            asked.add_done_callback(lambda _: self._asked.pop(host, None))
-        try:
-            found = await asyncio.wait_for(asyncio.shield(asked), timeout)
-        except TimeoutError:
-            raise _too_slow(host) from None
-        self._known[host] = (time.monotonic() + CACHE, found)
-        return found
-
-    def addresses_now(self, host: str, timeout: float) -> tuple[Address, ...]:
-        """The same outside an event loop; blocks, remembers nothing."""
-        try:
-            return self._threads.submit(resolve, host).result(timeout)
-        except TimeoutError:
-            raise _too_slow(host) from None

@@ -8,7 +8,8 @@ from nodes.engine import breaker as rules
 from nodes.engine import health as healths
 from nodes.engine.breaker import Change, Permit, Shift
 from nodes.engine.enums import AdminState, EventType, Health, Mode, Origin, Outcome, PageOn, State, Verdict
-from nodes.engine.event_types import Stakes, event
+from nodes.engine.event_meaning import Stakes
+from nodes.engine.event_types import event
 from nodes.engine.types import Breaker, Event, Fleet, HealthState, Member, Observation
 
 REOPENINGS_TOLD = 10  # the first trial and reopening are told, then every tenth

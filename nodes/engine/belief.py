@@ -62,6 +62,15 @@ class Isolation:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolver:
+    """What is told of its resolver (`nodes.engine.resolver`)."""
+
+    told: bool = False  # that it is away
+    grave: bool = False  # and that it silences a pool
+    turning_since: float | None = None  # since when that would no longer be true
+
+
+@dataclass(frozen=True, slots=True)
 class Checker:
     """One host as a checker: what is remembered of it beyond the terms of its runners."""
 
@@ -73,6 +82,7 @@ class Checker:
     overruled: frozenset[Doubt] = frozenset()  # a person believes it in spite of these, each until it is gone
     late: bool = False  # told that its checks start late
     turning_since: float | None = None  # since when that would no longer be true
+    resolver: Resolver = Resolver()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +251,10 @@ def _forget_the_gone(checkers: Checkers) -> Told:
             events.append(_back(each, "its last runner is gone, and another checker is believed"))
         if each.late:
             events.append(_on_time(each, "no longer start: its last runner is gone"))
-        checkers = checkers.put(replace(each, isolation=None, late=False, turning_since=None))
+        if each.resolver.told:
+            said = f"The resolver of {each.host} is asked no more: its last runner is gone"
+            events.append(event(EventType.RESOLVER_ANSWERS, said, detail={"checker": each.host}))
+        checkers = checkers.put(replace(each, isolation=None, late=False, turning_since=None, resolver=Resolver()))
     return checkers, tuple(events)
 
 

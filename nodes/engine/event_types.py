@@ -8,119 +8,28 @@ exactly one end for every way out of it (it recovered, was removed, put in maint
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
 from types import MappingProxyType
 
-from nodes.engine.enums import ChangeKind, EventType, Guard, PageOn, Severity
+from nodes.engine.enums import ChangeKind, EventType, Severity
+from nodes.engine.event_meaning import (
+    IN_INCIDENTS,
+    Conclusion,
+    Row,
+    Scope,
+    Stakes,
+    Trouble,
+    TroubleType,
+    by_guard,
+    by_rules,
+    by_share,
+    by_silence,
+)
 from nodes.engine.types import Event
 
-
-class Scope(StrEnum):
-    """What an event or a trouble is about."""
-
-    NODE = "node"
-    POOL = "pool"
-    CHECKER = "checker"
-    DESTINATION = "destination"
-    FLEET = "fleet"
-
-
-class TroubleType(StrEnum):
-    """What can last; its value begins the subject under which alerts keep what they have sent."""
-
-    FAILURE = "failure"
-    INCIDENT = "incident"
-    HIGH_LOAD = "high_load"
-    LOW_CAPACITY = "low_capacity"
-    POOL_DOWN = "pool_down"
-    TRIAL_STARVED = "trial_starved"
-    DESTINATION_FAILING = "destination_failing"
-    DESTINATION_QUIET = "destination_quiet"
-    CHECKER_ISOLATED = "checker_isolated"
-    NO_CHECKER_BELIEVED = "no_checker_believed"
-    CHECKS_MISSING = "checks_missing"
-    NODE_STALE = "node_stale"
-    CHECKS_LATE = "checks_late"
-    POOL_UNDECIDED = "pool_undecided"
-
-
-class Conclusion(StrEnum):
-    """How a failover ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """One lasting trouble; `id` is that of the node or pool, None for the console as a whole."""
-
-    type: TroubleType
-    id: int | None = None
-
-
-IN_INCIDENTS = frozenset({TroubleType.FAILURE, TroubleType.INCIDENT})  # alerts tell these by their incident
-
-
-@dataclass(frozen=True, slots=True)
-class Stakes:
-    """What a rule of severity looks at; `share` in basis points."""
-
-    share: int = 0
-    ever_eligible: bool = False
-    begins: bool = True  # nothing of the node's failure is told yet
-    page_on: PageOn = PageOn.EVERY_FAILURE
-    guard: Guard | None = None
-    of_critical_rule: bool = False  # a destination that a rule for critical events notifies
-
-
-def by_share(stakes: Stakes) -> Severity:
-    """critical when a failure takes a share (warning by impact), else warning; info inside a failure or if never eligible"""
-    if not stakes.begins or not stakes.ever_eligible:
-        return Severity.INFO
-    takes = stakes.share > 0 and stakes.page_on is PageOn.EVERY_FAILURE
-    return Severity.CRITICAL if takes else Severity.WARNING
-
-
-def by_guard(stakes: Stakes) -> Severity:
-    """warning when a pause or isolation refuses, which tell themselves, else critical"""
-    return Severity.WARNING if stakes.guard in (Guard.PAUSED, Guard.CHECKER_ISOLATED) else Severity.CRITICAL
-
-
-def by_rules(stakes: Stakes) -> Severity:
-    """critical when a rule for critical events notifies the destination, else warning"""
-    return Severity.CRITICAL if stakes.of_critical_rule else Severity.WARNING
-
-
-SeverityRule = Callable[[Stakes], Severity]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one type of event means.
-
-    An event about a node whose failure is open, or ends with it, belongs to its pool's incident, or to the node's own while it
-    flaps; so does any one `of_incident`, and what begins or ends another trouble only then.
-    """
-
-    sentence: str
-    severity: Severity | SeverityRule = Severity.INFO
-    scope: Scope = Scope.NODE
-    alertable: bool = False
-    of_incident: bool = False
-    begins: TroubleType | None = None
-    updates: TroubleType | None = None
-    ends: TroubleType | None = None
-    good: bool = False  # good news: green on the pages
-    decisions: frozenset[ChangeKind] = frozenset()  # kinds of decision that it tells of
-    concludes: Conclusion | None = None  # how the failover that its node began has ended
-
-    @property
-    def selectable(self) -> bool:
-        """Whether the event can be a warning or worse, so that an alert rule may select it."""
-        return self.severity is not Severity.INFO
+__all__ = [
+    "IN_INCIDENTS", "TABLE", "Conclusion", "Row", "Scope", "Stakes", "Trouble", "TroubleType", "event", "rank", "worst",
+]  # fmt: skip  # names beside names
 
 
 _WARNING, _CRITICAL = Severity.WARNING, Severity.CRITICAL
@@ -361,10 +270,48 @@ TABLE: Mapping[EventType, Row] = MappingProxyType(
         EventType.CHECKS_ON_TIME: Row(
             "Checks of a checker start on time again.", scope=Scope.CHECKER, alertable=True, ends=TroubleType.CHECKS_LATE, good=True
         ),
+        EventType.RESOLVER_DOWN: Row(
+            "The resolver of a checker's host answers nothing; again when most nodes of a pool have no results because of it.",
+            by_silence,
+            Scope.CHECKER,
+            alertable=True,
+            begins=TroubleType.RESOLVER_DOWN,
+        ),
+        EventType.RESOLVER_ANSWERS: Row(
+            "It answers again, is asked no more, or the checker's last runner is gone.",
+            scope=Scope.CHECKER,
+            alertable=True,
+            ends=TroubleType.RESOLVER_DOWN,
+            good=True,
+        ),
         EventType.AUTOMATION_PAUSED: Row("A person paused the automation of a pool or of all.", scope=Scope.POOL),
         EventType.AUTOMATION_RESUMED: Row("Automation acts again.", scope=Scope.POOL, good=True),
         EventType.ACKNOWLEDGED: Row(
             "A person is at an incident.", scope=Scope.POOL, alertable=True, of_incident=True, updates=TroubleType.INCIDENT
+        ),
+        EventType.NOTE_ADDED: Row("A person wrote a note beside an incident.", scope=Scope.POOL, of_incident=True),
+        EventType.ACCOUNT_CHANGED: Row(
+            "A user, a role, an API token or a way to log in was changed: passwords, second factors, sessions, recovery codes.",
+            scope=Scope.FLEET,
+        ),
+        EventType.LOGIN_FAILED: Row(
+            "A log-in failed, by its password, code, passkey or single sign-on; of more in the same minute by the same account and "
+            "address one further event counts them.",
+            scope=Scope.FLEET,
+        ),
+        EventType.LOGIN_FAILURES: Row(
+            "Ten log-ins of one account or from one address failed within 10 min.",
+            _WARNING,
+            Scope.FLEET,
+            alertable=True,
+            begins=TroubleType.LOGIN_FAILURES,
+        ),
+        EventType.LOGIN_FAILURES_ENDED: Row(
+            "Fewer than five log-ins of each account and from each address failed within 10 min.",
+            scope=Scope.FLEET,
+            alertable=True,
+            ends=TroubleType.LOGIN_FAILURES,
+            good=True,
         ),
     }
 )

@@ -18,7 +18,8 @@ from nodes.engine.apply_checks import REOPENINGS_TOLD
 from nodes.engine.breaker import effective
 from nodes.engine.decide import run_of, witnesses
 from nodes.engine.enums import UNWATCHED, EventType, Guard, Health, Mode, PageOn, State, Verdict
-from nodes.engine.event_types import Stakes, event
+from nodes.engine.event_meaning import Stakes
+from nodes.engine.event_types import event
 from nodes.engine.shares import first_bad, recovered
 from nodes.engine.step import Step
 from nodes.engine.types import Event, Failure, Fleet, Member, Observation, Pool, Ramp

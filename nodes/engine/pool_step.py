@@ -18,7 +18,8 @@ from nodes.engine.apply_checks import observe
 from nodes.engine.decide import decide_failover, to_targets, withheld
 from nodes.engine.decision import Decision, GuardAnswer
 from nodes.engine.enums import ChangeKind, EventType, Failback, Guard, Health, Mode, State, Strategy
-from nodes.engine.event_types import Stakes, event
+from nodes.engine.event_meaning import Stakes
+from nodes.engine.event_types import event
 from nodes.engine.failure_lifecycle import (
     Cause,
     Signal,

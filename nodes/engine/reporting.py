@@ -8,16 +8,18 @@ evenly over it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 
-from nodes.engine import breaker as rules
 from nodes.engine.apply_checks import breaker_events
-from nodes.engine.breaker import Change, Permit
-from nodes.engine.enums import UNWATCHED, EventType, Mode, Origin, Outcome, State
+from nodes.engine.breaker import Change
+from nodes.engine.counting import Call, count_until_change
+from nodes.engine.enums import UNWATCHED, EventType, Mode, State
 from nodes.engine.event_types import event
 from nodes.engine.pool_step import begin, settle
-from nodes.engine.step import Step
+from nodes.engine.step import Step, member_of
 from nodes.engine.troubles import HIGH_LOAD, HIGH_REPORTS
 from nodes.engine.types import Breaker, BreakerPolicy, Fleet, Load, Member, Pool, Trial
 
@@ -43,68 +45,96 @@ class Report:
     load: float | None = None
 
 
+class Late(StrEnum):
+    """Why a call can say nothing about the breaker as it is now, as it follows "late:"."""
+
+    OPEN = "the breaker is open"
+    OLD = "ended over a minute ago"
+    BEFORE = "ended before the breaker's last change of state"
+
+
+TRIALS_ENOUGH = "no more trials are let through"
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """What became of the calls of one report: counted, late and why, and rejected since there were trials enough."""
+
+    counted: int = 0
+    late: Mapping[Late, int] = field(default_factory=dict)
+    rejected: int = 0
+
+
 def report(pool: Pool, fleet: Fleet, now: float, node: int, told: Report, *, jitter: float = 0.0) -> Step:
     """Feed one node's breaker with reported calls, and take note of its load.  Raises `Refused` for a node that was removed."""
+    member_of(pool, node)
+    return report_all(pool, fleet, now, [(node, told)], jitter=jitter)[0]
+
+
+def report_all(
+    pool: Pool, fleet: Fleet, now: float, told: Sequence[tuple[int, Report]], *, jitter: float = 0.0
+) -> tuple[Step, tuple[Tallied, ...]]:
+    """Feed the breakers of a pool's nodes with reports, one after the other, then let automation act once on what they came to."""
     step = begin(pool, fleet, now, jitter=jitter)
+    tallies = []
+    for node, each in told:
+        step, tallied = _take(step, node, each, now, jitter)
+        tallies.append(tallied)
+    return settle(step, pool, fleet, now), tuple(tallies)
+
+
+def _take(step: Step, node: int, told: Report, now: float, jitter: float) -> tuple[Step, Tallied]:
     member = step.member(node)
-    breaker, changes = _fed(member.breaker, member.breaker_policy, told.calls, now, jitter)
+    breaker, changes, tallied = _fed(member.breaker, member.breaker_policy, told.calls, now, jitter)
     seen = replace(member, breaker=breaker)
     if breaker.state == State.HALF_OPEN and breaker.successes > member.breaker.successes:
         seen = replace(seen, trial=replace(member.trial or Trial(), heard_at=now))
-    step = step.put(seen).tell(*breaker_events(member, seen, changes, pool.policy.page_on))
+    step = step.put(seen).tell(*breaker_events(member, seen, changes, step.pool.policy.page_on))
     if told.load is not None:
         step = _weigh(step, seen, told.load)
-    return settle(step, pool, fleet, now)
+    return step, tallied
 
 
 def _fed(
     breaker: Breaker, policy: BreakerPolicy, calls: tuple[Calls, ...], now: float, jitter: float
-) -> tuple[Breaker, tuple[Change, ...]]:
+) -> tuple[Breaker, tuple[Change, ...], Tallied]:
     changes: tuple[Change, ...] = ()
+    taken, late, rejected = 0, Counter[Late](), breaker.stats.rejected
     for each in sorted(calls, key=lambda entry: entry.at):
-        late = 0
-        for outcome, slow in _spread(each, policy):
-            if _answers(breaker, each.at, now):
-                breaker, more = _count(breaker, policy, outcome, slow, now, jitter)
-                changes += more
-            else:
-                late += 1
-        if late:
+        left = _spread(each, policy)
+        while left and (why := _late(breaker, each.at, now)) is None:
+            breaker, more, done = count_until_change(breaker, policy, left, now, jitter)
+            changes += more
+            taken, left = taken + done, left[done:]
+        if left:
+            assert why is not None  # else all would be counted
+            late[why] += len(left)
             stats = breaker.stats
-            breaker = replace(breaker, stats=replace(stats, total=stats.total + late, late=stats.late + late))
-    return breaker, changes
+            breaker = replace(breaker, stats=replace(stats, total=stats.total + len(left), late=stats.late + len(left)))
+    rejected = breaker.stats.rejected - rejected
+    return breaker, changes, Tallied(taken - rejected, late, rejected)
 
 
-def _spread(calls: Calls, policy: BreakerPolicy) -> Iterator[tuple[Outcome, bool]]:
+def _spread(calls: Calls, policy: BreakerPolicy) -> list[Call]:
     """The calls one by one, failures and slow ones evenly among them."""
     whole = calls.success + calls.failure
     slow = calls.slow
     if calls.duration is not None and policy.slow_call_duration is not None:
         slow = whole if calls.duration > policy.slow_call_duration else 0
-    for number in range(whole):
-        failed = _falls(number, calls.failure, whole)
-        yield Outcome.FAILURE if failed else Outcome.SUCCESS, _falls(number, slow, whole)
+    return [(_falls(number, calls.failure, whole), _falls(number, slow, whole)) for number in range(whole)]
 
 
 def _falls(number: int, part: int, whole: int) -> bool:
     return (number + 1) * part // whole > number * part // whole
 
 
-def _answers(breaker: Breaker, at: float, now: float) -> bool:
-    """Whether a call that ended at `at` can say anything about the breaker as it is now."""
+def _late(breaker: Breaker, at: float, now: float) -> Late | None:
+    """Why a call that ended at `at` can say nothing about the breaker as it is now, if so."""
     if breaker.state == State.OPEN or breaker.mode == Mode.FORCED_OPEN:
-        return False
-    return at >= max(now - OLDEST, breaker.stats.last_change or 0.0)
-
-
-def _count(
-    breaker: Breaker, policy: BreakerPolicy, outcome: Outcome, slow: bool, now: float, jitter: float
-) -> tuple[Breaker, tuple[Change, ...]]:
-    asked, permit = rules.acquire(breaker, policy, now, jitter=jitter)
-    if not isinstance(permit, Permit):
-        return asked, ()  # more trials than are let through: the rest of the callers went round the console
-    duration = (policy.slow_call_duration or 0.0) + 1.0 if slow else None
-    return rules.report(asked, policy, permit, outcome, now, jitter=jitter, origin=Origin.CALLS, duration=duration)
+        return Late.OPEN
+    if at < now - OLDEST:
+        return Late.OLD
+    return Late.BEFORE if at < (breaker.stats.last_change or 0.0) else None
 
 
 def _weigh(step: Step, node: Member, load: float) -> Step:

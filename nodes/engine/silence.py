@@ -6,9 +6,10 @@ until then the whole fleet may be silent, and nothing narrower is told.  Likewis
 which most of the pool may turn out to be silent.
 
 In: what the rows show of the fleet and of its pools, and what was told of each.  Out: what is told of each from now on, with the
-events that say so.  A wider trouble that begins ends the narrower ones; when it ends, what is silent still is told by itself.  A
-trouble ends once verdicts have come for one interval: from most nodes of a fleet or a pool, from every node of a list; or when
-there is nobody left to watch.
+events that say so.  A wider trouble that begins ends the narrower ones; when it ends, what is silent still is told by itself.
+What is silent because the resolver is away is told of with that (`nodes.engine.resolver`), and not here.  A trouble ends once
+verdicts have come for one interval: from most nodes of a fleet or a pool, from every node of a list; or when there is nobody left
+to watch.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ class FleetSilence:
     runners: int  # check runners that live
     longest_life: float | None  # s since the oldest of them began
     last_message: str  # of the newest check that came to nothing, of a stale node
+    explained: int = 0  # stale nodes whose silence is told of by its cause
     told: Told = Told()
     pools_told: bool = False  # something narrower is told
 
@@ -92,6 +94,11 @@ class FleetSilence:
     def missing(self) -> bool:
         """Whether nobody watches the fleet, though somebody should."""
         return self.stale > 0 and self.quiet > QUIET and (not self.runners or 2 * self.stale > self.nodes)
+
+    @property
+    def to_be_told(self) -> bool:
+        """Whether that is news: a resolver that is away is told of by itself."""
+        return self.missing and (not self.runners or 2 * (self.stale - self.explained) > self.nodes)
 
     @property
     def sentence(self) -> str:
@@ -114,7 +121,7 @@ def of_fleet(found: FleetSilence, *, patient: bool = True) -> Telling:
     """What is told of the whole fleet; a `patient` sweep gives runners the time to begin."""
     told = found.told
     if not told.missing:
-        if not found.missing or (patient and not found.runners_began):
+        if not found.to_be_told or (patient and not found.runners_began):
             return told, ()
         return Told(missing=True), (event(EventType.CHECKS_MISSING, found.sentence),)
     if not found.nodes:

@@ -6,17 +6,22 @@ consequences, so that a command is carried out only while it does what a person 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from nodes.engine.enums import Severity
-from nodes.engine.step import Step
+from nodes.engine.outlook import if_failed
+from nodes.engine.seen import seen_fleet, seen_pool
+from nodes.engine.service import Service, truth
+from nodes.engine.shares import eligible
+from nodes.engine.step import NothingToDo, Step
 from nodes.engine.types import FULL_SHARE, Fleet, Member, Pool
 
 Command = Callable[[Pool, Fleet, float], Step]  # raises `Refused`
 
 NAMES_SHOWN = 4
+MOVES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,14 @@ class Consequence:
     overridden: tuple[str, ...] = ()
     critical: tuple[str, ...] = ()  # messages of the events that page
     standing: tuple[tuple[str, str], ...] = ()
+    before: Service = Service.SERVED
+    after: Service = Service.SERVED
+    loses_reserve: bool = False  # fewer nodes are eligible after it
+    next_blow: str = ""  # what one more failure would mean; empty while the rest can take that over too
+
+    @property
+    def hits_users(self) -> bool:
+        return self.unserved or (self.after is Service.USERS_HIT and self.before is not Service.USERS_HIT)
 
     @property
     def version(self) -> str:
@@ -54,6 +67,11 @@ class Consequence:
         """
         moves = tuple((move.node, move.after > move.before, round(abs(move.after - move.before) / _COARSE)) for move in self.moves)
         return digest(((self.pool, moves, self.unserved, self.overridden, self.standing),))
+
+    @property
+    def more(self) -> int:
+        """Moves beyond those that a dialog has room for."""
+        return max(0, len(self.moves) - MOVES_SHOWN)
 
     @property
     def sentence(self) -> str:
@@ -79,10 +97,51 @@ def what_if(command: Command, pool: Pool, fleet: Fleet, now: float) -> Consequen
         if (then := after[node.id].share if node.id in after else 0) != node.share
     )
     guards = {answer.guard.words: None for made in step.decisions for answer in made.guards if answer.overridden}
-    critical = tuple(event.message for event in step.events if event.severity == Severity.CRITICAL)
     served = any(node.share for node in pool.members)
-    unserved = served and not any(node.share for node in step.pool.members)
-    return Consequence(pool.name, moves, unserved, tuple(guards), critical, tuple(_standing(pool, step.pool)))
+    fewer = sum(map(eligible, step.pool.members)) < sum(map(eligible, pool.members))
+    return Consequence(
+        pool=pool.name,
+        moves=moves,
+        unserved=served and not any(node.share for node in step.pool.members),
+        overridden=tuple(guards),
+        critical=tuple(event.message for event in step.events if event.severity == Severity.CRITICAL),
+        standing=tuple(_standing(pool, step.pool)),
+        before=truth(seen_pool(pool), seen_fleet(fleet)).service,
+        after=truth(seen_pool(step.pool), seen_fleet(fleet)).service,
+        loses_reserve=fewer,
+        next_blow=_next_blow(step.pool, fleet, now) if fewer else "",
+    )
+
+
+def _next_blow(pool: Pool, fleet: Fleet, now: float) -> str:
+    """Whether the greatest share could go anywhere if its node failed next."""
+    holding = [node for node in pool.members if node.share and eligible(node)]
+    if not holding:
+        return ""
+    greatest = max(holding, key=lambda node: (node.share, -node.id))
+    decision = if_failed(pool, fleet, now, greatest)
+    if decision.refused_by is None:
+        return ""
+    return f"If {greatest.name} fails next, its {_percent(greatest.share)} stays on it: {decision.refused_by.words}."
+
+
+def together(commands: Sequence[Command]) -> Command:
+    """One after the other, each on what the one before left; what is so already is passed over, unless all of it is."""
+
+    def command(pool: Pool, fleet: Fleet, now: float) -> Step:
+        so_far, said = Step(pool), ""
+        for each in commands:
+            try:
+                done = each(so_far.pool, fleet, now)
+            except NothingToDo as nothing:
+                said = str(nothing)
+                continue
+            so_far = replace(done, events=so_far.events + done.events, decisions=so_far.decisions + done.decisions)
+        if so_far.pool is pool:
+            raise NothingToDo(said or "There is nothing to do.")
+        return so_far
+
+    return command
 
 
 def digest(parts: Iterable[object]) -> str:

@@ -32,8 +32,17 @@ def windowed(policy: BreakerPolicy) -> bool:
 def record(window: Window, policy: BreakerPolicy, now: float, *, failed: bool, slow: bool) -> Window:
     """The window with one call more, and without what has left it."""
     if policy.window_calls is not None:
-        call = bytes((FAILED * failed | SLOW * slow,))
-        return Window(calls=(window.calls + call)[-policy.window_calls :])
+        return Window(calls=(window.calls + bytes((byte(failed=failed, slow=slow),)))[-policy.window_calls :])
+    return with_calls(window, policy, now, Tally(1, failed, slow))
+
+
+def byte(*, failed: bool, slow: bool) -> int:
+    """A call in a count window."""
+    return FAILED * failed | SLOW * slow
+
+
+def with_calls(window: Window, policy: BreakerPolicy, now: float, more: Tally) -> Window:
+    """A time window with these calls more, and without what has left it."""
     if policy.window_seconds is None:
         return window
     tenth = tenth_of(policy, now)
@@ -41,7 +50,7 @@ def record(window: Window, policy: BreakerPolicy, now: float, *, failed: bool, s
     same = bool(kept) and tenth_of(policy, kept[-1][0]) == tenth
     last = kept[-1] if same else (now, 0, 0, 0)
     spans = kept[:-1] if same else kept
-    return Window(spans=(*spans, (last[0], last[1] + 1, last[2] + failed, last[3] + slow)))
+    return Window(spans=(*spans, (last[0], last[1] + more.calls, last[2] + more.failed, last[3] + more.slow)))
 
 
 def tally(window: Window, policy: BreakerPolicy, now: float) -> Tally:

@@ -11,6 +11,7 @@ from nodes.engine.health import aggregate
 from nodes.engine.types import Observation
 from nodes.probes import http, plain
 from nodes.probes.outcome import clean, explain
+from nodes.probes.own_time import OwnTime
 from nodes.probes.spec import CheckSpec
 
 __all__ = ["KINDS", "probe"]
@@ -19,22 +20,26 @@ KINDS = ("http", "tcp", "tls", "push", "composite")
 
 
 async def probe(spec: CheckSpec, egress: Egress) -> Observation:
-    """One check, within its time-out.  Latency is measured monotonic, in seconds; a slow answer is a warning."""
-    started_at, start = time.time(), time.monotonic()
+    """One check, within its time-out.  Latency is measured monotonic, in seconds; a slow answer is a warning.
+
+    Neither counts what our resolver takes.
+    """
+    started_at, start, own = time.time(), time.monotonic(), None
     try:
         if spec.unusable:
             return Observation(Verdict.UNKNOWN, clean(spec.unusable), None, started_at, started_at)
         if spec.kind == "composite":
             return await _composite(spec, egress, started_at, start)
-        async with asyncio.timeout(spec.timeout):
-            verdict, message = await _ask(spec, egress, started_at)
+        async with asyncio.timeout(spec.timeout) as limit:
+            own = OwnTime(limit)
+            verdict, message = await _ask(spec, egress, own, started_at)
     except asyncio.CancelledError:
         if _is_cancelled():
             raise
         verdict, message = Verdict.UNKNOWN, "our own check broke: what it waited for was given up"
     except Exception as error:  # the seam: whatever happened becomes an observation
         verdict, message = explain(error, spec.timeout)
-    latency = time.monotonic() - start
+    latency = own.taken if own is not None else time.monotonic() - start
     if verdict == Verdict.PASS and spec.degraded_latency is not None and latency > spec.degraded_latency:
         verdict, message = Verdict.WARN, f"slow: {latency * 1000:.0f} ms, expected {spec.degraded_latency * 1000:.0f} ms"
     measured = latency if verdict in (Verdict.PASS, Verdict.WARN) and spec.kind != "push" else None
@@ -47,14 +52,14 @@ def _is_cancelled() -> bool:
     return task is None or task.cancelling() > 0
 
 
-async def _ask(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:
+async def _ask(spec: CheckSpec, egress: Egress, own: OwnTime, now: float) -> tuple[Verdict, str]:
     match spec.kind:
         case "http":
-            return await http.ask(spec, egress, now)
+            return await http.ask(spec, egress, own, now)
         case "tcp":
-            return await plain.tcp(spec, egress)
+            return await plain.tcp(spec, egress, own)
         case "tls":
-            return await plain.tls(spec, egress, now)
+            return await plain.tls(spec, egress, own, now)
         case "push":
             return plain.push(spec, now)
     return Verdict.UNKNOWN, f"there is no check of the kind {spec.kind}"

@@ -6,30 +6,24 @@ import asyncio
 
 from nodes.egress import Egress
 from nodes.engine.enums import Verdict
+from nodes.probes.own_time import OwnTime
 from nodes.probes.spec import CheckSpec
-from nodes.probes.wire import certificate_warning, connect
+from nodes.probes.wire import certificate_warning, connect, first_address
 
 
-async def tcp(spec: CheckSpec, egress: Egress) -> tuple[Verdict, str]:
+async def tcp(spec: CheckSpec, egress: Egress, own: OwnTime) -> tuple[Verdict, str]:
     """Connect and hang up."""
-    transport, _ = await connect(
-        asyncio.Protocol, egress, spec.host, spec.port, tls=False, verify=False, server_name="", budget=spec.timeout
-    )
+    address = await first_address(egress, spec.host, own, spec.timeout)
+    transport, _ = await connect(asyncio.Protocol, address, spec.port, host=spec.host, tls=False, verify=False, server_name="")
     transport.abort()
     return Verdict.PASS, ""
 
 
-async def tls(spec: CheckSpec, egress: Egress, now: float) -> tuple[Verdict, str]:
+async def tls(spec: CheckSpec, egress: Egress, own: OwnTime, now: float) -> tuple[Verdict, str]:
     """Shake hands and look at the certificate."""
+    address = await first_address(egress, spec.host, own, spec.timeout)
     transport, _ = await connect(
-        asyncio.Protocol,
-        egress,
-        spec.host,
-        spec.port,
-        tls=True,
-        verify=spec.verify_tls,
-        server_name=spec.server_name,
-        budget=spec.timeout,
+        asyncio.Protocol, address, spec.port, host=spec.host, tls=True, verify=spec.verify_tls, server_name=spec.server_name
     )
     warning = certificate_warning(transport, spec.certificate_days, now)
     transport.abort()
@@ -41,10 +35,13 @@ def push(spec: CheckSpec, now: float) -> tuple[Verdict, str]:
     allowed = spec.interval + spec.grace
     if spec.last_heartbeat_at is not None and now - spec.last_heartbeat_at <= allowed:
         return Verdict.PASS, ""
-    if spec.listening_since is None:
+    if spec.listening_since is None or spec.listening_until is None:
         return Verdict.UNKNOWN, "no web process of ours could have received a call"
-    if now - spec.listening_since <= allowed:
+    until = min(now, spec.listening_until)  # silence counts as far as we are known to have listened
+    if until - spec.listening_since <= allowed:
         return Verdict.UNKNOWN, "we have not listened long enough to miss a call"
     if spec.last_heartbeat_at is None:
         return Verdict.FAIL, "the node has never called"
+    if until - spec.last_heartbeat_at <= allowed:
+        return Verdict.UNKNOWN, "no web process of ours has answered since a call was due"
     return Verdict.FAIL, f"the node last called {now - spec.last_heartbeat_at:.0f} s ago, {allowed:g} s are allowed"

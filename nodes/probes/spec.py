@@ -33,17 +33,18 @@ class CheckSpec:
     grace: float = 5.0
     last_heartbeat_at: float | None = None
     listening_since: float | None = None
+    listening_until: float | None = None
     quorum: str = "all"
     children: tuple[CheckSpec, ...] = ()
     unusable: str = ""  # why it cannot be asked: what is wrong with its rows, and what to do
 
-    def heard(self, last_heartbeat_at: float | None, listening_since: float | None) -> CheckSpec:
-        """With the node's last heartbeat where a push check looks for it: here, or in a child."""
+    def heard(self, last_heartbeat_at: float | None, since: float | None, until: float | None) -> CheckSpec:
+        """With the node's last heartbeat and when we listened, where a push check looks for them: here, or in a child."""
         if self.kind == "push":
-            return replace(self, last_heartbeat_at=last_heartbeat_at, listening_since=listening_since)
+            return replace(self, last_heartbeat_at=last_heartbeat_at, listening_since=since, listening_until=until)
         if not self.children:
             return self
-        return replace(self, children=tuple(child.heard(last_heartbeat_at, listening_since) for child in self.children))
+        return replace(self, children=tuple(child.heard(last_heartbeat_at, since, until) for child in self.children))
 
 
 def parse_status_set(text: str) -> tuple[range, ...]:

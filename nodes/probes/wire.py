@@ -11,8 +11,9 @@ from typing import TypeVar
 from cryptography.x509 import load_der_x509_certificate
 
 from nodes.egress import Egress
-from nodes.egress.names import literal
+from nodes.egress.table import Address
 from nodes.probes.outcome import ProbeFailure
+from nodes.probes.own_time import OwnTime
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
@@ -30,19 +31,26 @@ def context(*, verify: bool) -> ssl.SSLContext:
     return made
 
 
-async def connect(
-    make: Callable[[], _P], egress: Egress, host: str, port: int, *, tls: bool, verify: bool, server_name: str, budget: float
-) -> tuple[asyncio.Transport, _P]:
-    """Connect to the first permitted address of `host`; raises what `explain` knows."""
-    known = literal(host)
-    addresses = egress.permit(host, (known,)) if known is not None else await egress.addresses(host, budget)
+async def first_address(egress: Egress, host: str, own: OwnTime, budget: float, *, told: bool = False) -> Address:
+    """The permitted address of `host` to connect to; raises what `explain` knows.
+
+    Our resolver gets `budget` seconds beside the check's own time.  `told`: a node has named this host.
+    """
+    addresses = egress.addresses_at_hand(host) or await own.apart(egress.addresses(host, budget, told=told))
     if not addresses:
         raise ProbeFailure(f"the name {host} has no address")
+    return addresses[0]
+
+
+async def connect(
+    make: Callable[[], _P], address: Address, port: int, *, host: str, tls: bool, verify: bool, server_name: str
+) -> tuple[asyncio.Transport, _P]:
+    """Connect to an address of `host` that is permitted; raises what `explain` knows."""
     loop = asyncio.get_running_loop()
     if not tls:
-        return await loop.create_connection(make, str(addresses[0]), port)
+        return await loop.create_connection(make, str(address), port)
     name = server_name or host
-    return await loop.create_connection(make, str(addresses[0]), port, ssl=context(verify=verify), server_hostname=name)
+    return await loop.create_connection(make, str(address), port, ssl=context(verify=verify), server_hostname=name)
 
 
 def certificate_warning(transport: asyncio.BaseTransport, days: int, now: float) -> str:

@@ -15,8 +15,11 @@ from tests.engine.pooling import Driver, make_pool
 TOLD_BY_THE_LEDGER = {
     EventType.NODE_ADDED, EventType.CONFIG_CHANGED, EventType.INCIDENT_CLOSED, EventType.CHECKER_ISOLATED,
     EventType.CHECKER_REJOINED, EventType.CHECKS_LATE, EventType.CHECKS_ON_TIME,
+    EventType.RESOLVER_DOWN, EventType.RESOLVER_ANSWERS,
     EventType.NO_CHECKER_BELIEVED, EventType.CHECKER_BELIEVED, EventType.POOL_UNDECIDED, EventType.POOL_DECIDED,
     EventType.CHECKS_MISSING, EventType.CHECKS_RESUMED, EventType.NODE_STALE, EventType.NODE_STALE_ENDED, EventType.EVENT_GIVEN_UP,
+    EventType.NOTE_ADDED, EventType.ACCOUNT_CHANGED, EventType.LOGIN_FAILED, EventType.LOGIN_FAILURES,
+    EventType.LOGIN_FAILURES_ENDED,
     EventType.DESTINATION_FAILING, EventType.DESTINATION_ANSWERS, EventType.DESTINATION_QUIET, EventType.DESTINATION_QUIET_ENDED,
 }  # fmt: skip  # each has a test in tests/integration, tests/admin, or test_belief.py
 

@@ -6,9 +6,9 @@ import pytest
 
 from nodes.engine.commands import force_breaker, release_breaker, remove, set_admin
 from nodes.engine.enums import AdminState, ChangeKind, EventType, Mode, Origin, Severity, State
-from nodes.engine.reporting import Calls, Report, report
+from nodes.engine.reporting import Calls, Late, Report, Tallied, report, report_all
 from nodes.engine.step import Refused, Step
-from nodes.engine.types import BreakerPolicy, Event
+from nodes.engine.types import Breaker, BreakerPolicy, Event, Lease
 from tests.engine.pooling import START, Driver, make_pool
 
 OPENS_AT_THREE = BreakerPolicy(failure_threshold=3, timeout=10.0)
@@ -183,3 +183,36 @@ def test_a_node_in_maintenance_tells_nothing_of_its_load_or_breaker(driver: Driv
 def test_a_node_that_was_removed_is_refused(driver: Driver) -> None:
     with pytest.raises(Refused, match="removed"):
         report(driver.pool, driver.fleet, START, 9, Report())
+
+
+def test_what_became_of_each_report_of_a_batch_is_told(driver: Driver) -> None:
+    reports = [
+        (2, Report((calls(driver, 2, 0), calls(driver, 1, 0, ago=61.0)))),
+        (2, Report((calls(driver, 0, 4),))),
+        (1, Report()),
+    ]
+    step, tallies = report_all(driver.pool, driver.fleet, driver.now, reports)
+    driver.take(step)
+    assert tallies == (Tallied(2, {Late.OLD: 1}), Tallied(3, {Late.OPEN: 1}), Tallied())
+    assert (driver.node("B").breaker.stats.late, driver.shares) == (2, [10_000, 0])
+
+
+def test_calls_beyond_the_trials_that_are_let_through_are_rejected(driver: Driver) -> None:
+    """Another's trial is in flight, and there is one at a time."""
+    half_open = Breaker(State.HALF_OPEN, 2, trials=(Lease(1, driver.now + 60.0, 2),), last_permit=1)
+    driver.change("B", breaker=half_open)
+    _, tallies = report_all(driver.pool, driver.fleet, driver.now, [(2, Report((calls(driver, 3, 0),)))])
+    assert tallies == (Tallied(0, {}, 3),)
+
+
+def test_a_batch_comes_to_what_its_reports_come_to_one_after_the_other(driver: Driver) -> None:
+    told = [
+        (1, Report((calls(driver, 5, 1),), 40.0)),
+        (2, Report((calls(driver, 1, 1),))),
+        (2, Report((calls(driver, 0, 3),), 7.0)),
+    ]
+    together, _ = report_all(driver.pool, driver.fleet, driver.now, told)
+    for node, each in told:
+        driver.take(report(driver.pool, driver.fleet, driver.now, node, each))
+    assert driver.pool == together.pool
+    assert [each.type for step in driver.steps[-3:] for each in step.events] == [each.type for each in together.events]

@@ -97,14 +97,14 @@ def fleet(pools: int = 2, nodes: int = 4) -> Fleet:
 def test_a_hundred_pools_that_fall_silent_at_once_are_one_message() -> None:
     whole = fleet(100)
     whole.mute = set(whole.heard)
-    whole.pass_time(600)
+    whole.pass_time(180)
     assert whole.types() == [(None, "checks_missing")]
 
 
 def test_thirty_of_a_hundred_pools_are_thirty_messages() -> None:
     whole = fleet(100)
     whole.mute = {node for node in whole.heard if node < 3100}
-    whole.pass_time(600)
+    whole.pass_time(180)
     assert sorted(each.type for _, each in whole.events) == ["checks_missing"] * 30
     assert {pool for pool, _ in whole.events} == set(range(1, 31))
 

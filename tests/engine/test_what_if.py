@@ -116,3 +116,24 @@ def test_a_reason_changes_no_version() -> None:
 def test_shares_at_their_weights_are_nothing_to_do() -> None:
     with pytest.raises(NothingToDo, match="at their weights already"):
         seen(pool(5000, 5000), lambda p, f, now: commands.rebalance(p, f, now, "maria"))
+
+
+def test_the_last_reserve_that_goes_is_told_with_what_the_next_failure_would_mean() -> None:
+    found = seen(pool(5000, 5000), drain(1))
+    assert (found.loses_reserve, found.hits_users) == (True, False)
+    assert found.next_blow == "If api-2 fails next, its 100\xa0% stays on it: no candidate."
+
+
+def test_what_leaves_reserve_enough_names_no_next_failure() -> None:
+    found = seen(pool(3400, 3300, 3300), drain(1))
+    assert (found.loses_reserve, found.hits_users, found.next_blow) == (True, False, "")
+
+
+def test_a_pool_left_without_traffic_hits_its_users() -> None:
+    found = seen(pool(10_000), drain(1, frozenset({Guard.NO_CANDIDATE})))
+    assert (found.unserved, found.hits_users) == (True, True)
+
+
+def test_what_moves_nothing_loses_nothing() -> None:
+    found = seen(pool(5000, 5000), lambda p, f, now: commands.pause(p, f, now, "maria", "freeze"))
+    assert (found.loses_reserve, found.hits_users, found.next_blow) == (False, False, "")

@@ -94,18 +94,22 @@ async def test_a_kind_that_nobody_knows_is_unknown(egress: Egress) -> None:
 
 
 @pytest.mark.parametrize(
-    ("beat", "listening", "verdict", "message"),
+    ("beat", "since", "until", "verdict", "message"),
     [
-        (-10, -1000, "pass", ""),
-        (-16, -1000, "fail", "the node last called 16 s ago, 15 s are allowed"),
-        (None, -1000, "fail", "the node has never called"),
-        (-16, -10, "unknown", "we have not listened long enough to miss a call"),
-        (None, None, "unknown", "no web process of ours could have received a call"),
-        (-10, None, "pass", ""),
+        (-10, -1000, 0, "pass", ""),
+        (-16, -1000, 0, "fail", "the node last called 16 s ago, 15 s are allowed"),
+        (-16, -1000, 60, "fail", "the node last called 16 s ago, 15 s are allowed"),
+        (-16, -1000, -5, "unknown", "no web process of ours has answered since a call was due"),
+        (-21, -1000, -5, "fail", "the node last called 21 s ago, 15 s are allowed"),
+        (None, -1000, 0, "fail", "the node has never called"),
+        (None, -1000, -990, "unknown", "we have not listened long enough to miss a call"),
+        (-16, -10, 0, "unknown", "we have not listened long enough to miss a call"),
+        (None, None, None, "unknown", "no web process of ours could have received a call"),
+        (-10, None, None, "pass", ""),
     ],
 )
 async def test_a_node_that_calls_us_is_missed_only_by_those_who_listened(
-    egress: Egress, beat: float | None, listening: float | None, verdict: str, message: str
+    egress: Egress, beat: float | None, since: float | None, until: float | None, verdict: str, message: str
 ) -> None:
     now = time.time()
     spec = CheckSpec(
@@ -113,7 +117,8 @@ async def test_a_node_that_calls_us_is_missed_only_by_those_who_listened(
         interval=10,
         grace=5,
         last_heartbeat_at=None if beat is None else now + beat,
-        listening_since=None if listening is None else now + listening,
+        listening_since=None if since is None else now + since,
+        listening_until=None if until is None else now + until,
     )
 
     seen = await probe(spec, egress)

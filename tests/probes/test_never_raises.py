@@ -73,7 +73,7 @@ async def test_an_unusable_check_asks_nobody_and_says_why(egress: Egress) -> Non
 class _GivesUp(Egress):
     """Its resolver cancels what it was asked, as one that is closed does."""
 
-    async def addresses(self, host: str, budget: float) -> Any:
+    async def addresses(self, host: str, budget: float, *, told: bool = False) -> Any:
         raise asyncio.CancelledError
 
 
