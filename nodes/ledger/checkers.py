@@ -14,8 +14,9 @@ from functools import partial
 import psycopg
 from psycopg.types.json import Jsonb
 
-from nodes.engine import belief
-from nodes.engine.belief import Checker, Checkers, Doubt, Evidence, Isolation, Told
+from nodes.engine import belief, resolver
+from nodes.engine.belief import Checker, Checkers, Doubt, Evidence, Isolation, Resolver, Told
+from nodes.engine.resolver import SeenOfResolver
 from nodes.engine.types import Hold
 from nodes.ledger import rows
 from nodes.ledger.fleet import wake_all
@@ -24,6 +25,7 @@ from nodes.ledger.intervals import FAST_INTERVAL
 from nodes.ledger.leases import ALIVE, Slot
 from nodes.ledger.pools import lock_fleet
 from nodes.ledger.rows import Cursor, Row, moment, seconds
+from nodes.ledger.silence import silenced_by_resolver
 
 FRESH = 5.0  # s for which the evidence of a runner counts
 REASON_LENGTH = 500
@@ -42,6 +44,8 @@ class Sighting:
     asked: int = 0
     asked_failing: int = 0
     askable: bool = False
+    resolver_trouble: str = ""  # why the resolver is away; neither this nor the next: it was not asked lately
+    resolver_answers: bool = False
 
     @property
     def doubtful(self) -> bool:
@@ -73,7 +77,7 @@ def begin(connection: psycopg.Connection[Row], host: str, term_number: int) -> N
             (host,),
         )
         cursor.execute(
-            f"""DELETE FROM nodes_checker c WHERE host <> %s AND doubt = '' AND NOT late
+            f"""DELETE FROM nodes_checker c WHERE host <> %s AND doubt = '' AND NOT late AND NOT resolver_told
                 AND NOT EXISTS (SELECT 1 FROM nodes_lease l WHERE l.kind = 'checks' AND l.host = c.host AND {ALIVE})""",
             (host,),
         )
@@ -114,6 +118,19 @@ def judge_lateness(cursor: Cursor, host: str) -> bool:
     return bool(_change(cursor, lambda known, now: belief.judge_lateness(known, host, lateness, now)))
 
 
+def judge_resolver(cursor: Cursor, host: str) -> bool:
+    """Judge whether the resolver of a host is away, by what its living runners left; True when something was told."""
+    cursor.execute(_RESOLVER, {"host": host, "fresh": FRESH})
+    row = cursor.fetchone()
+    assert row is not None  # an aggregate answers
+    trouble = "" if row["answers"] else str(row["trouble"])[:REASON_LENGTH]
+    seen = SeenOfResolver(trouble, row["answers"])
+    if trouble:
+        nodes, pools = silenced_by_resolver(cursor)
+        seen = replace(seen, silent=tuple(nodes), pools=tuple(pools))
+    return bool(_change(cursor, lambda known, now: resolver.judge_resolver(known, host, seen, now)))
+
+
 def note_stall(cursor: Cursor, host: str) -> None:
     """A check loop of this host stood still for long."""
     _change(cursor, lambda known, now: (known.put(belief.with_stall(known.of(host), now)), ()))
@@ -147,6 +164,16 @@ def askable(cursor: Cursor, host: str, *, limit: int) -> tuple[list[int], int | 
     )
     found = cursor.fetchall()
     return [row["node_id"] for row in found], found[0]["config_version"] if found else None
+
+
+_RESOLVER = f"""
+SELECT coalesce(max(r.evidence ->> 'resolver_trouble'), '') AS trouble,
+       coalesce(bool_or((r.evidence ->> 'resolver_answers')::bool), false) AS answers
+FROM nodes_runner r
+JOIN nodes_lease l ON l.kind = r.kind AND l.host = r.host AND l.slot = r.slot AND {ALIVE}
+WHERE r.kind = 'checks' AND r.host = %(host)s
+  AND abs((r.evidence ->> 'at')::float8 - extract(epoch FROM clock_timestamp())) < %(fresh)s
+"""
 
 
 # Judging --------------------------------------------------------------------------------------------------------------
@@ -237,6 +264,7 @@ def _checker(row: Row) -> Checker:
         overruled=frozenset(_DOUBTS[each] for each in row["overruled"] if each in _DOUBTS),
         late=row["late"],
         turning_since=seconds(row["turning_since"]),
+        resolver=Resolver(row["resolver_told"], row["resolver_grave"], seconds(row["resolver_turning_since"])),
     )
 
 
@@ -255,6 +283,9 @@ def _write_checker(cursor: Cursor, known: _Known, judged: Checkers, checker: Che
         "overruled": sorted(checker.overruled),
         "late": checker.late,
         "turning_since": moment(checker.turning_since),
+        "resolver_told": checker.resolver.told,
+        "resolver_grave": checker.resolver.grave,
+        "resolver_turning_since": moment(checker.resolver.turning_since),
     }
     changes = ", ".join(f"{name} = excluded.{name}" for name in values if name != "host")
     cursor.execute(

@@ -1,4 +1,4 @@
-"""Appending what happened: failures, incidents, decisions and events, in the transaction of the change itself."""
+"""Appending what happened: failures, incidents, decisions, shares and events, in the transaction of the change itself."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from nodes.engine.step import Step
 from nodes.ledger import incidents
 from nodes.ledger.incidents import OpenState
 from nodes.ledger.rows import Cursor, moment
+from nodes.ledger.share_points import write_shares
 
 _MESSAGE_LENGTH = 500
 
@@ -27,6 +28,8 @@ def write_history(cursor: Cursor, before: types.Pool, step: Step, was: OpenState
     during = incidents.follow(cursor, change)
     failures = _failures(cursor, change, during)
     changes = [_decide(cursor, decision, change, during) for decision in step.decisions]
+    made = [row for row, decision in zip(changes, step.decisions, strict=True) if decision.epoch is not None]
+    write_shares(cursor, before, step.pool, made[-1] if made else None, now)
     _end_ramps(cursor, before, step.pool, now)
     for each in step.events:
         failover = _failover_of(cursor, each, step, changes, now)

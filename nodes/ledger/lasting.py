@@ -21,11 +21,13 @@ LATERAL (VALUES ('low_capacity', p.low_capacity), ('pool_down', p.down),
 WHERE lasts.holds
 UNION ALL
 SELECT 'fleet/' || lasts.what FROM nodes_fleetstate f,
-LATERAL (VALUES ('checks_missing', f.missing_told), ('no_checker_believed', f.nobody_told)) AS lasts (what, holds)
+LATERAL (VALUES ('checks_missing', f.missing_told), ('no_checker_believed', f.nobody_told),
+                ('login_failures', f.logins_told)) AS lasts (what, holds)
 WHERE lasts.holds
 UNION ALL
 SELECT 'checker/' || c.host || '/' || lasts.what FROM nodes_checker c,
-LATERAL (VALUES ('checker_isolated', c.told AND c.doubt <> ''), ('checks_late', c.late)) AS lasts (what, holds)
+LATERAL (VALUES ('checker_isolated', c.told AND c.doubt <> ''), ('checks_late', c.late),
+                ('resolver_down', c.resolver_told)) AS lasts (what, holds)
 WHERE lasts.holds
 """
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.types.json import Jsonb
 
-from nodes.ledger.rows import Cursor, Row, moment, seconds
+from nodes.ledger.rows import Cursor, Row, moment
 
 CLOCK_OFF = 1.0  # s by which a host's clock may differ from the database's before it is named
 GAP = 15  # s unseen after which a process counts as gone, and as begun anew when it is back
@@ -34,18 +34,46 @@ def sign(connection: psycopg.Connection[Row], *, kind: str, host: str, slot: int
 
     It counts as begun now if `anew`, or if nobody signed for `GAP` seconds.
     """
-    values = {"host": host, "slot": slot, "kind": kind, "pid": pid, "anew": anew, "gap": GAP, "clock": time.time()}
-    connection.execute(_SIGN, values)
+    connection.execute(_SIGN, _signature(kind, host, slot, pid, anew=anew))
 
 
-def listening_since(cursor: Cursor, now: float) -> float | None:
-    """Since when, in epoch seconds, a web process could receive heartbeats without a break; None while none can."""
+async def sign_listening(
+    connection: psycopg.AsyncConnection[Row], *, host: str, port: int, pid: int, missed_for: float | None
+) -> None:
+    """`sign` for a web process; `missed_for` seconds ago it may have lost a heartbeat, None when none since it last signed."""
+    async with connection.transaction():
+        await connection.execute(_SIGN, _signature("web", host, port, pid, anew=False))
+        if missed_for is not None:
+            await connection.execute(
+                """UPDATE nodes_runner SET missed_at = now() - make_interval(secs => %s)
+                   WHERE host = %s AND kind = 'web' AND slot = %s""",
+                (missed_for, host, port),
+            )
+
+
+def _signature(kind: str, host: str, slot: int, pid: int, *, anew: bool) -> dict[str, Any]:
+    return {"host": host, "slot": slot, "kind": kind, "pid": pid, "anew": anew, "gap": GAP, "clock": time.time()}
+
+
+class Listening(NamedTuple):
+    """From when, in epoch seconds, web processes took every heartbeat that reached them, until one last signed that it does."""
+
+    since: float
+    until: float
+
+
+def listening(cursor: Cursor, now: float) -> Listening | None:
+    """Who could have received heartbeats; None where no web process is known to live."""
     cursor.execute(
-        "SELECT min(started_at) AS since FROM nodes_runner WHERE kind = 'web' AND seen_at > %s",
-        (moment(now - GAP),),
+        """SELECT greatest(min(started_at) FILTER (WHERE seen_at > %(alive)s), max(missed_at)) AS since,
+                  max(seen_at) FILTER (WHERE seen_at > %(alive)s) AS until
+           FROM nodes_runner WHERE kind = 'web'""",
+        {"alive": moment(now - GAP)},
     )
     row = cursor.fetchone()
-    return None if row is None else seconds(row["since"])
+    if row is None or row["until"] is None:
+        return None
+    return Listening(row["since"].timestamp(), row["until"].timestamp())
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 
+from nodes.engine.resolver import WORDS
 from nodes.engine.silence import QUIET, FleetSilence, PoolSilence, Telling, Told, Watched, of_fleet, of_pool
 from nodes.ledger.history import append
 from nodes.ledger.intervals import INTERVAL, STALE_AT, stale
@@ -23,10 +24,13 @@ from nodes.ledger.rows import Cursor, Row, moment, seconds
 SET_BACK = 2.0  # s that a verdict may lie ahead of now
 OTHERS_HEARD = 5.0  # s after a node became stale in which others are heard before it is silent alone
 
+_BY_RESOLVER = f"(s.last_verdict = 'unknown' AND position('{WORDS}' IN s.last_message) > 0)"
+
 _WATCHED = f"""
 watched AS (
     SELECT n.id, n.name, s.pool_id, s.observed_at, s.checked_at, s.health_since, {INTERVAL} AS interval, {stale()} AS stale,
-           {STALE_AT} AS stale_at, CASE WHEN s.last_verdict = 'unknown' THEN s.last_message ELSE '' END AS trouble
+           {STALE_AT} AS stale_at, CASE WHEN s.last_verdict = 'unknown' THEN s.last_message ELSE '' END AS trouble,
+           {_BY_RESOLVER} AS by_resolver, {_BY_RESOLVER} AND EXISTS (SELECT 1 FROM nodes_checker WHERE resolver_told) AS explained
     FROM nodes_nodestate s
     JOIN nodes_node n ON n.id = s.node_id
     JOIN nodes_pool g ON g.id = n.pool_id
@@ -39,7 +43,7 @@ watched AS (
 _FLEET = f"""
 WITH told AS (SELECT missing_told, watched_since FROM nodes_fleetstate WHERE id = 1), {_WATCHED}
 SELECT extract(epoch FROM clock_timestamp())::float8 AS now,
-       count(*) AS nodes, count(*) FILTER (WHERE stale) AS stale,
+       count(*) AS nodes, count(*) FILTER (WHERE stale) AS stale, count(*) FILTER (WHERE stale AND explained) AS explained,
        count(*) FILTER (WHERE NOT stale AND observed_at > (SELECT watched_since FROM told)
                           AND now() >= (SELECT watched_since FROM told) + make_interval(secs => interval)) AS settled,
        coalesce(extract(epoch FROM clock_timestamp() - max(coalesce(observed_at, health_since))), 0)::float8 AS quiet,
@@ -64,8 +68,8 @@ def _since_stale(duration: str) -> str:
 _POOLS = f"""
 WITH {_WATCHED}, newest AS (SELECT max(observed_at) AS at FROM watched),
 judged AS MATERIALIZED (
-    SELECT w.*, w.stale AND {_since_stale(f"{OTHERS_HEARD}")} AS alone,
-           w.stale AND {_since_stale(f"{OTHERS_HEARD} + w.interval")} AS lasting
+    SELECT w.*, w.stale AND NOT w.explained AND {_since_stale(f"{OTHERS_HEARD}")} AS alone,
+           w.stale AND NOT w.explained AND {_since_stale(f"{OTHERS_HEARD} + w.interval")} AS lasting
     FROM watched w, newest
 )
 SELECT p.pool_id, g.name AS pool, p.missing_told, p.stale_told, p.watched_since,
@@ -76,6 +80,22 @@ LEFT JOIN judged j ON j.pool_id = p.pool_id
 WHERE p.missing_told OR p.stale_told <> '{{}}' OR p.pool_id IN (SELECT pool_id FROM judged WHERE alone)
 ORDER BY p.pool_id, j.id
 """
+
+
+_SILENCED = f"""
+WITH {_WATCHED}
+SELECT g.name, count(*) AS nodes, array_agg(w.id ORDER BY w.id) FILTER (WHERE w.stale AND w.by_resolver) AS silent
+FROM watched w JOIN nodes_pool g ON g.id = w.pool_id
+GROUP BY g.id HAVING bool_or(w.stale AND w.by_resolver)
+"""
+
+
+def silenced_by_resolver(cursor: Cursor) -> tuple[list[int], list[str]]:
+    """The nodes that are silent because names are not answered, and the pools most of whose nodes are."""
+    cursor.execute(_SILENCED)
+    pools = cursor.fetchall()
+    nodes = sorted(node for pool in pools for node in pool["silent"])
+    return nodes, sorted(pool["name"] for pool in pools if 2 * len(pool["silent"]) > pool["nodes"])
 
 
 def look_for_silence(cursor: Cursor) -> FleetSilence:

@@ -9,11 +9,13 @@ from nodes.engine.enums import EventType
 from nodes.engine.event_types import IN_INCIDENTS, TABLE, TroubleType, event
 from nodes.ledger.history import append
 from nodes.ledger.rows import Cursor, moment
+from nodes.ledger.share_points import append_shares
 
 
 def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float) -> None:
     """End all that is open in the pool, and take its shares away; the caller marks pool and nodes as removed."""
-    cursor.execute("SELECT 1 FROM nodes_poolstate WHERE pool_id = %s FOR UPDATE", (pool_id,))
+    cursor.execute("SELECT epoch FROM nodes_poolstate WHERE pool_id = %s FOR UPDATE", (pool_id,))
+    state = cursor.fetchone()
     cursor.execute("SELECT id, name FROM nodes_node WHERE pool_id = %s AND removed_at IS NULL ORDER BY id", (pool_id,))
     nodes = {row["id"]: row["name"] for row in cursor.fetchall()}
     cursor.execute(
@@ -21,6 +23,8 @@ def take_out(cursor: Cursor, pool_id: int, name: str, *, actor: str, now: float)
                   trial = NULL, owner = NULL, version = version + 1 WHERE node_id = ANY(%s)""",
         (list(nodes),),
     )
+    if state is not None:
+        append_shares(cursor, pool_id, state["epoch"], {}, now)
     for node, called in nodes.items():
         removed = event(EventType.NODE_REMOVED, f"{called} removed by {actor}: pool {name} removed", node, actor=actor)
         append(cursor, removed, now, pool=pool_id)

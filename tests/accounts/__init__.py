@@ -1,0 +1,1 @@
+"""Log-ins, second factors and sessions, as the people meet them."""
