@@ -17,8 +17,11 @@ from alerts.forms import DestinationForm, RuleForm
 from alerts.models import Alert, Attempt, Destination, Notification, Rule
 from alerts.services import destinations
 from alerts.services.destinations import OnlyOneError
+from nodes.admin.beside import Beside
+from nodes.admin.display import badge
 from nodes.admin.edits import AnyAdmin, RecordsEdits
 from nodes.admin.read_only import ReadOnly
+from nodes.admin.removed import HidesRemoved, RemovedFilter
 from nodes.ledger.clock import database_now
 
 if TYPE_CHECKING:  # the stubs know the model of an admin, Django's classes take no parameter
@@ -28,41 +31,36 @@ else:
 
 
 @admin.register(Destination)
-class DestinationAdmin(RecordsEdits):
+class DestinationAdmin(HidesRemoved, RecordsEdits):
     form = DestinationForm
     secret_fields = {"new_address": "Address", "new_key": "Key"}
-    fields = (
-        "name",
-        "kind",
-        "enabled",
-        "new_address",
-        "new_key",
-        "base_url",
-        "disabled_reason",
-        "last_success_at",
-        "last_failure_at",
-        "last_failure",
-    )
-    readonly_fields = ("disabled_reason", "last_success_at", "last_failure_at", "last_failure")
-    list_display = ("name", "kind", "enabled", "disabled_reason", "last_success_at", "last_failure_at", "last_failure")
-    list_filter = ("kind", "enabled")
+    what_for = "Where alerts go. Send a test after each change: a message that nobody gets helps nobody."
+    fields = ("name", "kind", "enabled", "new_address", "new_key", "base_url")
+    list_display = ("name", "kind", "state", "last_success_at", "last_failure_at", "last_failure")
+    list_filter = (RemovedFilter, "kind", "enabled")
     search_fields = ("name",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Destination]:
-        present: QuerySet[Destination] = super().get_queryset(request).filter(removed_at=None, leaving_at=None)
-        return present
+        """One that leaves is edited no more, as if it were removed."""
+        found: QuerySet[Destination] = super().get_queryset(request)
+        return found.exclude(leaving_at__isnull=False, removed_at=None)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """What became of its messages is shown once the destination exists."""
-        return self.fields if obj else [name for name in self.fields if name not in self.readonly_fields]
+    @admin.display(ordering="enabled")
+    def state(self, destination: Destination) -> Any:
+        if destination.removed_at:
+            return badge("removed", "info")
+        if not destination.enabled:
+            return badge("off", "bad")
+        return badge("failing", "bad") if destination.failing_since else badge("on", "ok")
+
+    def on_console(self, obj: Destination) -> tuple[str, str]:
+        return reverse("alerts:destinations"), "Send a test"
+
+    def panels(self, obj: Destination) -> list[tuple[str, dict[str, Any]]]:
+        return [("admin/alerts/destination_state.html", {"destination": obj, "state": self.state(obj)})]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_change_permission(request, obj)
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        actions.pop("delete_selected", None)  # one at a time: each removal may leave critical events without a reader
-        return actions
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))
@@ -98,12 +96,16 @@ class DestinationAdmin(RecordsEdits):
 
 
 @admin.register(Rule)
-class RuleAdmin(RecordsEdits):
+class RuleAdmin(Beside, RecordsEdits):
     form = RuleForm
+    what_for = "Which events go to which destinations. Every rule that matches applies; a destination is notified once."
     list_display = ("name", "enabled", "order", "severity_names", "pool", "tag", "destination_kind")
     list_select_related = ("pool",)
     search_fields = ("name",)
     filter_horizontal = ("destinations",)
+
+    def on_console(self, obj: Rule) -> tuple[str, str]:
+        return reverse("alerts:destinations"), "All rules"
 
     @admin.display(description="severities")
     def severity_names(self, rule: Rule) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django import forms
 
 from alerts.delivery import webhook
-from alerts.models import AlertSeverity, Destination, Kind, Notification, Rule, masked_secret
+from alerts.models import AlertSeverity, Destination, Kind, Notification, Rule, masked_secret, origin, origin_of_address
 from nodes.engine.event_types import TABLE
 from nodes.models import EventType
 
@@ -90,7 +90,17 @@ class DestinationForm(_DestinationForm):
             self._check_routing_key(key, kept=bool(self._stored["key"]))
         if kind == Kind.WEBHOOK:
             self._check_signing_secret(key, kept=bool(self._stored["key"]))
+        if self._stored["key"] and not key and self._leads_elsewhere(cleaned):
+            what = "routing key" if kind == Kind.PAGERDUTY else "signing secret"
+            self.add_error("new_key", f"The stored {what} was entered for another address: enter it again.")
         return cleaned
+
+    def _leads_elsewhere(self, cleaned: dict[str, Any]) -> bool:
+        """Whether messages would go to another server than the one that the stored key is for."""
+        if cleaned.get("kind") == Kind.PAGERDUTY:
+            return "base_url" in cleaned and cleaned["base_url"] != str(self.initial.get("base_url", "")).rstrip("/")
+        address = str(cleaned.get("new_address", ""))
+        return bool(address) and origin(address) != origin_of_address(self.instance)
 
     def _check_routing_key(self, key: str, *, kept: bool) -> None:
         if not key and not kept:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from alerts import rules
 from nodes.models import Event, EventType, Incident, Pool, Severity
 from nodes.models.encrypted import EncryptedTextField, EncryptedTextUnreadableError
+from nodes.models.names import only_seen, seen
 
 PAGERDUTY_URL = "https://events.pagerduty.com"
 LONGEST_WAIT = 24 * 3600  # s
@@ -65,7 +66,7 @@ class _WithoutSecrets(models.Manager["Destination"]):
 class Destination(models.Model):
     """A Slack channel, a PagerDuty service or a signed webhook.  Removal is soft: what was sent keeps its address's name."""
 
-    name = models.CharField(max_length=80)
+    name = models.CharField(max_length=80, validators=[seen])
     kind = models.CharField(max_length=10, choices=Kind)
     address = EncryptedTextField(blank=True, default="", help_text="Slack, webhook: the URL. Encrypted at rest; not shown again.")
     key = EncryptedTextField(
@@ -74,7 +75,11 @@ class Destination(models.Model):
         help_text="PagerDuty: the routing key; webhook: the signing secret. Encrypted at rest; not shown again.",
     )
     base_url = models.CharField(
-        "PagerDuty address", max_length=200, default=PAGERDUTY_URL, help_text="Another host for EU accounts or a private relay."
+        "PagerDuty address",
+        max_length=200,
+        default=PAGERDUTY_URL,
+        validators=[seen],
+        help_text="Another host for EU accounts or a private relay.",
     )
     enabled = models.BooleanField(default=True)
     disabled_reason = models.CharField(max_length=300, blank=True, default="", editable=False)
@@ -100,6 +105,7 @@ class Destination(models.Model):
         ordering = ("name",)
         constraints = (
             models.UniqueConstraint(fields=("name",), condition=models.Q(removed_at=None), name="destination_name_unique"),
+            *only_seen("destination", "name"),
         )
 
     def __str__(self) -> str:
@@ -123,10 +129,25 @@ def masked_secret(destination: Destination, field: str) -> str:
     return mask(found or "")
 
 
+def origin(address: str) -> tuple[str, str, int | None]:
+    """The server that an address leads to: scheme, host and port."""
+    parts = urlsplit(address)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def origin_of_address(destination: Destination) -> tuple[str, str, int | None] | None:
+    """`origin` of the stored address; None when it cannot be read."""
+    try:
+        found = Destination.objects.filter(pk=destination.pk).values_list("address", flat=True).first()
+    except EncryptedTextUnreadableError:
+        return None
+    return origin(found or "")
+
+
 class Rule(models.Model):
     """Which events go to which destinations; every rule that matches applies, each destination is notified once."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80, unique=True, validators=[seen])
     enabled = models.BooleanField(default=True)
     order = models.PositiveIntegerField(default=100, help_text="Where it stands in the list.")
     severities = ArrayField(models.CharField(max_length=8, choices=AlertSeverity.choices))
@@ -134,7 +155,9 @@ class Rule(models.Model):
         models.CharField(max_length=24, choices=EventType.choices), blank=True, default=list, help_text="None chosen: any type."
     )
     pool = models.ForeignKey(Pool, on_delete=models.CASCADE, null=True, blank=True, related_name="+", help_text="Empty: any pool.")
-    tag = models.CharField(max_length=40, blank=True, default="", help_text="Only nodes with this tag. Empty: any.")
+    tag = models.CharField(
+        max_length=40, blank=True, default="", validators=[seen], help_text="Only nodes with this tag. Empty: any."
+    )
     destination_kind = models.CharField(
         max_length=10,
         choices=Kind,
@@ -152,6 +175,7 @@ class Rule(models.Model):
 
     class Meta:
         ordering = ("order", "name")
+        constraints = only_seen("rule", "name", "tag")
 
     def __str__(self) -> str:
         return self.name
@@ -159,8 +183,11 @@ class Rule(models.Model):
     @property
     def notifies(self) -> str:
         """Its destinations in words."""
-        named = list(self.destinations.filter(removed_at=None, leaving_at=None).values_list("name", flat=True))
-        return ", ".join(named) or f"every enabled destination of the kind {self.get_destination_kind_display()}"
+        chosen = list(self.destinations.all())
+        if not chosen:
+            return f"every enabled destination of the kind {self.get_destination_kind_display()}"
+        on = sorted(each.name for each in chosen if each.enabled and each.removed_at is None and each.leaving_at is None)
+        return ", ".join(on) or "nobody: what it names is off or gone"
 
 
 class Alert(models.Model):

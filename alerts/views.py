@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required, permission_required
 from django.core.paginator import Paginator
@@ -24,7 +26,7 @@ from alerts.services.unreadable import of_destination, of_rule
 from nodes.ledger.clock import database_now
 from nodes.models import Incident
 
-_PER_PAGE = 50  # notifications
+_PER_PAGE, _OF_AN_INCIDENT = 50, 100  # notifications
 _LABELS = {"at": "time", "did": "what was done", "url": "link"}  # of the fields of a payload whose names do not say it
 
 
@@ -61,9 +63,9 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @require_GET
 def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
-    """The fragment for an incident's page."""
+    """The fragment for an incident's page: its newest messages."""
     incident = get_object_or_404(Incident, pk=pk)
-    listed = _notifications().filter(incident=incident).order_by("created_at", "pk")
+    listed = _notifications().filter(incident=incident).order_by("-created_at", "-pk")[:_OF_AN_INCIDENT][::-1]
     response = render(request, "alerts/incident_notifications.html", {"notifications": listed})
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     return response
@@ -85,26 +87,27 @@ def destinations(request: HttpRequest) -> HttpResponse:
     """Where alerts go, the state of each destination, and the severities that no rule brings to one."""
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
     dead = Count("notifications", filter=Q(notifications__status="dead"))
-    listed = Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead)
+    listed = list(Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead))
     now = timezone.now()
     rows = [
         (each, masked_secret(each, "key" if each.kind == Kind.PAGERDUTY else "address"), circuit_of(each.breaker, now))
         for each in listed
     ]
-    listed_rules = list(Rule.objects.select_related("pool"))
-    unreadable = [each for each in (*map(of_destination, listed), *map(of_rule, listed_rules)) if each]
-    shown = {"rows": rows, "rules": listed_rules, "unrouted": _unrouted(), "unreadable": unreadable, "switch": last_calls()}
+    rules = list(Rule.objects.select_related("pool").prefetch_related("destinations"))
+    unreadable = [each for each in (*map(of_destination, listed), *map(of_rule, rules)) if each]
+    shown = {"rows": rows, "rules": rules, "unrouted": _unrouted(listed, rules), "unreadable": unreadable, "switch": last_calls()}
     return render(request, "alerts/destinations.html", shown)
 
 
-def _unrouted() -> list[str]:
+def _unrouted(destinations: Sequence[Destination], rules: Sequence[Rule]) -> list[str]:
     """Severities that no rule brings to an enabled destination, whatever the pool."""
-    enabled = Destination.objects.filter(enabled=True, removed_at=None, leaving_at=None, kind__in=Kind.values)
+    enabled = [each for each in destinations if each.enabled and each.leaving_at is None and each.kind in Kind.values]
     routed: set[str] = set()
-    for rule in Rule.objects.filter(enabled=True, pool=None, tag="", event_types=[]):
-        chosen = rule.destinations.values_list("pk", flat=True)
-        reached = enabled.filter(pk__in=list(chosen)) if chosen else enabled.filter(kind=rule.destination_kind)
-        if reached.exists():
+    for rule in rules:
+        if not rule.enabled or rule.pool_id is not None or rule.tag or rule.event_types:
+            continue
+        chosen = {each.pk for each in rule.destinations.all()}
+        if any(each.pk in chosen if chosen else each.kind == rule.destination_kind for each in enabled):
             routed |= set(rule.severities)
     return [severity for severity in ("critical", "warning") if severity not in routed]
 

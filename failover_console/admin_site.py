@@ -17,7 +17,8 @@ from django.urls import reverse
 class ConsoleAdminSite(AdminSite):
     site_header = "Failover console"
     site_title = "Failover console"
-    index_title = "What is watched, and by which rules"
+    index_title = "Set up"
+    enable_nav_sidebar = False  # the head and the overview lead everywhere
 
     def has_permission(self, request: HttpRequest) -> bool:
         """Staff, and whoever may act on nodes; what they may do inside is up to their permissions."""
@@ -30,6 +31,12 @@ class ConsoleAdminSite(AdminSite):
             raise PermissionDenied("The admin is for operators and admins.")
         wanted = request.GET.get("next") or reverse("admin:index")  # the login page refuses foreign addresses
         return redirect(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': wanted})}")
+
+    def password_change(  # type: ignore[override]  # its callers take any response
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One page changes passwords: it is throttled, and ends the other sessions."""
+        return redirect("account_change_password")
 
 
 class ConsoleAdminConfig(AdminConfig):

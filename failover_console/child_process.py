@@ -8,12 +8,15 @@ process group and is ended with it.
 
 import contextlib
 import ctypes
+import errno
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
+
+from failover_console.confinement import WITHOUT_GAIN, Confinement
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -30,11 +33,22 @@ def die_with_parent(number: int = signal.SIGKILL, *, parent: int | None = None) 
         os._exit(1)
 
 
+def confined(confinement: Confinement, orphan_signal: int) -> Callable[[], None]:
+    """What a child of this process does before it becomes its program."""
+    parent = os.getpid()
+
+    def enter() -> None:
+        confinement.enter()
+        die_with_parent(orphan_signal, parent=parent)  # afterwards: a change of user makes the kernel forget it
+
+    return enter
+
+
 class ChildProcess:
     """A program that may be started again and again: `name` for people, `argv`, the signals that end it.
 
     `output` None pipes what it prints to `stream`; a path keeps what its present run prints there.  With `shows_signs` it shows
-    its supervisor that it lives (`nodes.sign_of_life`).
+    its supervisor that it lives (`nodes.sign_of_life`); `confinement` is what it may do.
     """
 
     def __init__(
@@ -48,6 +62,7 @@ class ChildProcess:
         stop_signal: signal.Signals = signal.SIGTERM,
         orphan_signal: signal.Signals = signal.SIGKILL,
         shows_signs: bool = False,
+        confinement: Confinement = WITHOUT_GAIN,
     ) -> None:
         self.name = name
         self.argv = tuple(argv)
@@ -57,12 +72,18 @@ class ChildProcess:
         self.stop_signal = stop_signal
         self.orphan_signal = orphan_signal
         self.shows_signs = shows_signs
+        self.confinement = confinement
         self._process: subprocess.Popen[bytes] | None = None
         self._group_left = False
 
     def start(self) -> None:
-        """Start the program. Raises OSError when it cannot be run at all."""
-        parent, orphan_signal = os.getpid(), self.orphan_signal
+        """Start the program. Raises OSError when it cannot be run, or not confined."""
+        try:
+            self._start()
+        except subprocess.SubprocessError as trouble:
+            raise OSError(errno.EPERM, f"{self.name} cannot be confined") from trouble
+
+    def _start(self) -> None:
         with contextlib.ExitStack() as stack:
             stdout: int | IO[bytes] = subprocess.PIPE
             if self.output is not None:
@@ -76,7 +97,7 @@ class ChildProcess:
                 stderr=subprocess.STDOUT,
                 bufsize=0,
                 start_new_session=True,
-                preexec_fn=lambda: die_with_parent(orphan_signal, parent=parent),  # noqa: PLW1509 - two system calls, no lock
+                preexec_fn=confined(self.confinement, self.orphan_signal),  # noqa: PLW1509 - system calls, no lock
             )
         self._group_left = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import pwd
 import re
 import secrets
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = range(1, 65_536)
+_MANY = 1_000_000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _PUBLIC_URL = "an http or https address without a path, such as https://console.example"
@@ -39,10 +41,26 @@ def flag(name: str, *, default: bool = False) -> bool:
     return known[given]
 
 
+def choice(name: str, allowed: tuple[str, ...]) -> str:
+    """One of the words that are allowed; the first when nothing is given."""
+    given = text(name, allowed[0]).lower()
+    if given not in allowed:
+        raise refuse(name, given, f"one of {', '.join(allowed)}")
+    return given
+
+
 def port(name: str, default: int) -> int:
     given = text(name, str(default))
     if not given.isdecimal() or int(given) not in _PORTS:
         raise refuse(name, given, "a port number from 1 to 65535")
+    return int(given)
+
+
+def count(name: str, default: int, *, most: int = _MANY) -> int:
+    """A whole number from 1 to `most`."""
+    given = text(name, str(default))
+    if not given.isascii() or not given.isdecimal() or not 1 <= int(given) <= most:
+        raise refuse(name, given, f"a whole number from 1 to {most}")
     return int(given)
 
 
@@ -65,6 +83,17 @@ def directory(name: str, default: Path) -> Path:
     except OSError as error:
         raise refuse(name, str(path), f"a directory that this user may make or use ({error.strerror})") from None
     return path
+
+
+def account(name: str) -> str:
+    """The name of a user of this machine, or nothing."""
+    given = text(name)
+    try:
+        if given:
+            pwd.getpwnam(given)
+    except KeyError:
+        raise refuse(name, given, "the name of a user of this machine") from None
+    return given
 
 
 def items(name: str) -> list[str]:

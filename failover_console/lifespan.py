@@ -1,4 +1,5 @@
-"""What a web process does beside its requests: it shows its supervisor that the loop turns, and watches for silence in a thread.
+"""What a web process does beside its requests: it shows its supervisor that the loop turns, signs that it listens, and watches for
+silence in a thread.  At the end it refuses the reports that still wait, and lets those be counted that are on their way.
 
 The server calls it by the ASGI lifespan protocol, once it serves and once more when it ends.
 """
@@ -9,7 +10,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from django.conf import settings
+
+from failover_console.guard import start
 from failover_console.silence_watch import SilenceWatch
+from nodes import intake, pushes
 from nodes.sign_of_life import EVERY, SignOfLife
 
 Message = MutableMapping[str, Any]
@@ -18,13 +23,21 @@ Message = MutableMapping[str, Any]
 async def lifespan(scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
     """An ASGI application of the type `lifespan`."""
     await receive()
-    signs = asyncio.create_task(_show_signs())
+    try:
+        start.make_room()
+        await asyncio.to_thread(start.count_connections)
+    except start.TooSmallError as error:
+        await send({"type": "lifespan.startup.failed", "message": str(error)})
+        return
+    signs, listening = asyncio.create_task(_show_signs()), asyncio.create_task(pushes.listen(settings.PORT))
     watch = SilenceWatch()
     watch.start()
     await send({"type": "lifespan.startup.complete"})
     await receive()
+    await intake.end()
     watch.stop()
     signs.cancel()
+    listening.cancel()
     await send({"type": "lifespan.shutdown.complete"})
 
 

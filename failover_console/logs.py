@@ -1,8 +1,12 @@
-"""Log lines that no node, user or webhook can forge: one record is one line."""
+"""Log lines that no node, user or webhook can forge, and that give no secret away: one record is one line."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from typing import Any
+
+from failover_console.redaction import Redaction
 
 # C0 and C1 controls, what some viewers take for line ends, and what turns the direction of writing.
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -12,10 +16,15 @@ _RECORD_LENGTH = 32_000  # characters, with its traceback
 
 
 class OneLine(logging.Formatter):
-    """Escapes control characters; a traceback follows with its line ends marked."""
+    """Escapes control characters, hides secrets (`secrets`: the console's own); a traceback follows with its line ends marked."""
+
+    def __init__(self, *given: Any, secrets: Iterable[str] = (), **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._redacted = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        return super().format(record)[:_RECORD_LENGTH].translate(_ESCAPES).replace("\n", "\n    | ")
+        # Hidden before it is cut: half a secret has another shape.
+        return self._redacted(super().format(record))[:_RECORD_LENGTH].translate(_ESCAPES).replace("\n", "\n    | ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        return super().formatMessage(record)[:_MESSAGE_LENGTH].replace("\n", "\\n")
+        return self._redacted(super().formatMessage(record))[:_MESSAGE_LENGTH].replace("\n", "\\n")

@@ -52,7 +52,8 @@ class Supervisor:
     """Runs `stages` in their order until a signal ends them; `say` takes each line for the terminal.
 
     `ready` is asked until it is true, then `on_ready` runs, once; `on_turn` runs at each turn.
-    What `hangs` finds is killed, and `on_killed` told of it.
+    What `hangs` finds is killed, and `on_killed` told of it. What children print passes `redacted`: a program that cannot start
+    has no log yet that would hide its secrets.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Supervisor:
         on_turn: Callable[[], None] = lambda: None,
         hangs: HangWatch | None = None,
         on_killed: Callable[[Sequence[Process]], None] = lambda _killed: None,
+        redacted: Callable[[str], str] = str,
     ) -> None:
         self._stages = tuple(stages)
         self._say = say
@@ -73,6 +75,7 @@ class Supervisor:
         self._on_turn = on_turn
         self._hangs = hangs
         self._on_killed = on_killed
+        self._redacted = redacted
         self._watches = [_Watch(child) for stage in stages for child in stage.members]
         self._width = max((len(watch.child.name) for watch in self._watches), default=0)
         self._selector = selectors.DefaultSelector()
@@ -203,7 +206,7 @@ class Supervisor:
 
     def _print(self, watch: _Watch, line: bytes) -> None:
         for start in range(0, len(line) or 1, LINE_BYTES):
-            text = printable(line[start : start + LINE_BYTES].decode(errors="replace"))
+            text = printable(self._redacted(line[start : start + LINE_BYTES].decode(errors="replace")))
             self._say(f"{watch.child.name:<{self._width}} | {text}")
 
     def _stop(self) -> None:

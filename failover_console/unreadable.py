@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import psycopg
 from django.db import DataError, ProgrammingError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
+
+from failover_console.preferences import chosen
 
 SENTENCE = "what was asked holds something that cannot be read or looked for"
 
@@ -52,6 +54,7 @@ def _is_address(text: str) -> bool:
     """Whether the page that a fragment is asked for can be taken apart: who is signed out is sent back to it."""
     try:
         urlsplit(text)
+        urlsplit(unquote(text))  # as htmx may send it
     except ValueError:
         return False
     return True
@@ -70,4 +73,4 @@ def _texts(lists: Iterable[tuple[str, Sequence[object]]]) -> Iterable[str]:
 def _refused(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         return JsonResponse({"error": SENTENCE}, status=400)
-    return HttpResponse(render_to_string("400.html"), status=400)
+    return HttpResponse(render_to_string("400.html", chosen(request)), status=400)

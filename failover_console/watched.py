@@ -16,28 +16,36 @@ from django.conf import settings
 from failover_console import processes
 from failover_console.child_process import ChildProcess
 from failover_console.hang_watch import Process
+from failover_console.run_as import RunAs
 from nodes import sign_of_life
 from nodes.ledger import leases
 from nodes.ledger.connections import connect
 
 ROOT_IS_MEANT = "ignore:You're running the worker with superuser privileges"  # Celery's; who starts this as root knows it
+FIRST_PASSWORD = "DJANGO_SUPERUSER_PASSWORD"  # noqa: S105 - the variable's name; no program needs it once the first user is made
 _STATEMENT = 1000  # ms
 
 
 @contextmanager
-def signs_directory() -> Iterator[Path]:
-    """Where the processes of this supervisor show that they live; nobody else writes there, and it goes with the supervisor."""
+def signs_directory(user: RunAs) -> Iterator[Path]:
+    """Where the programs of this supervisor show that they live; nobody else writes there, and it goes with the supervisor."""
     with tempfile.TemporaryDirectory(prefix="failover-signs-") as directory:
+        user.give(Path(directory))
         yield Path(directory)
 
 
-def child(name: str, argv: Sequence[str], signs: Path, given: Mapping[str, str] | None = None) -> ChildProcess:
-    """A program of this Python, from the checkout's directory, with one meaning of a relative DATA_DIR."""
+def child(name: str, argv: Sequence[str], signs: Path, user: RunAs, given: Mapping[str, str] | None = None) -> ChildProcess:
+    """A program of this Python, run as `user`, from the checkout's directory, with one meaning of a relative DATA_DIR."""
     ours = {"DATA_DIR": str(settings.DATA_DIR), sign_of_life.DIRECTORY: str(signs)}
-    environment = os.environ | ours | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT} | dict(given or {})
-    watched = name in ("web", "beat") or name in processes.WORKERS
+    inherited = {key: value for key, value in os.environ.items() if key != FIRST_PASSWORD}
+    environment = inherited | ours | {"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": ROOT_IS_MEANT} | dict(given or {})
     return ChildProcess(
-        name, [sys.executable, "-m", *argv], directory=settings.BASE_DIR, environment=environment, shows_signs=watched
+        name,
+        [sys.executable, "-m", *argv],
+        directory=settings.BASE_DIR,
+        environment=environment,
+        shows_signs=name in ("web", "beat") or name in processes.WORKERS,
+        confinement=user.confinement(settings.PORT if name == "web" else None),
     )
 
 

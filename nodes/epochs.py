@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
+from nodes import turns
 from nodes.ledger.connections import aconnect
 from nodes.ledger.epochs import read_epochs
 from nodes.ledger.rows import Row
@@ -39,12 +40,13 @@ async def passed(pool_id: int, epoch: int, timeout: float) -> bool:  # noqa: ASY
     watch.waiting.add(entry)
     if watch.task is None or watch.task.done():
         watch.task = loop.create_task(_look(watch))
-    try:
-        await asyncio.wait_for(arrival, timeout)
-    except TimeoutError:
-        return False
-    finally:
-        watch.waiting.discard(entry)
+    async with turns.asleep():
+        try:
+            await asyncio.wait_for(arrival, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            watch.waiting.discard(entry)
     return True
 
 

@@ -5,12 +5,13 @@ An offer reads and locks nothing; it is checked again at the action, under the l
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import psycopg
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 
 from nodes import operations
 from nodes.engine.pool_step import step
@@ -103,6 +104,54 @@ def accept(pool_id: int, command: Command, version: str, *, overriding: Command 
     return Carried(seen[0], done.pool)
 
 
+def offer_together(commands: Mapping[int, Command]) -> Offer:
+    """What these commands would do to their pools in one go: all of it, or the refusal of the first pool that refuses."""
+    found: list[Consequence] = []
+    said = ""
+    for pool_id in sorted(commands):
+        each = offer(pool_id, commands[pool_id])
+        if each.nothing_to_do:
+            said = each.refusal
+        elif not each.can_be or each.refusal:
+            return Offer(refusal=each.refusal)
+        found += each.consequences
+    if not found:
+        return Offer(refusal=said or "Nothing is selected.", nothing_to_do=True)
+    return Offer(digest(each.version for each in found), tuple(found))
+
+
+def accept_together(commands: Mapping[int, Command], version: str) -> tuple[Carried, ...]:
+    """Do what was offered, in one transaction; raises as `accept` does, and then nothing of it is done.
+
+    Locks: the fleet (shared), then each pool with its nodes, in the order of their ids.
+    """
+
+    def work() -> tuple[Carried, ...]:
+        done: list[Carried] = []
+        would: list[str] = []
+
+        def noting(command: Command) -> Command:
+            def act(pool: Pool, fleet: Fleet, now: float) -> Step:
+                would.append(what_if(command, pool, fleet, now).version)
+                step = command(pool, fleet, now)
+                done.append(Carried(pool, step.pool))
+                return step
+
+            return act
+
+        with transaction.atomic():
+            for pool_id in sorted(commands):
+                with suppress(NothingToDo):
+                    operations.carry_out(pool_id, noting(commands[pool_id]))
+            if not would:
+                raise NothingToDo("All of it is so already.")
+            if digest(would) != version:
+                raise OutdatedError(OutdatedError.__doc__)
+        return tuple(done)
+
+    return retried(work)
+
+
 def offer_for_fleet(change: FleetChange) -> Offer:
     """What a change of the fleet would do to each pool now."""
     with operations.ledger() as cursor:
@@ -180,9 +229,11 @@ __all__ = [
     "OutdatedError",
     "accept",
     "accept_for_fleet",
+    "accept_together",
     "as_it_is",
     "offer",
     "offer_for_fleet",
+    "offer_together",
     "retried",
     "with_belief",
     "without_pause",

@@ -9,10 +9,10 @@ import logging
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
-from hmac import compare_digest
 
 import psycopg
 from django.db import connection, models, transaction
@@ -20,50 +20,27 @@ from django.db.models.functions import Now
 from psycopg.rows import dict_row
 
 from nodes import live
-from nodes.engine import commands, reporting
+from nodes.engine import commands
 from nodes.engine.enums import AdminState, EventType, Guard, Mode
 from nodes.engine.event_types import event
-from nodes.engine.reporting import Report
 from nodes.engine.step import Refused, Step
-from nodes.engine.types import Event, Fleet, Hold, Member
+from nodes.engine.types import Event, Fleet, Hold
 from nodes.engine.types import Pool as PoolValue
 from nodes.engine.what_if import Command
 from nodes.ledger import PoolGoneError, checkers, clock, fleet, pull_in_due_times, transact, undecided
 from nodes.ledger.clock import database_now
-from nodes.ledger.heartbeats import note_heartbeat
 from nodes.ledger.history import append
 from nodes.ledger.pools import advance, lock_fleet
 from nodes.ledger.rows import Cursor
 from nodes.ledger.take_out import take_out
 from nodes.models import BreakerPolicy, Check, Checker, FailoverPolicy, FleetState, Incident, Node, NodeState, Pool, PoolState
-from nodes.models.inventory import push_digest
 
 __all__ = [
-    "Edit",
-    "Refused",
-    "acknowledge",
-    "automation_refusal",
-    "before_edit",
-    "belief_refusal",
-    "believe_checker",
-    "carry_out",
-    "check_now",
-    "configuration_saved",
-    "fail_back",
-    "fail_over",
-    "force_breaker",
-    "heartbeat",
-    "ledger",
-    "pause",
-    "pool_of",
-    "release_breaker",
-    "remove_node",
-    "remove_pool",
-    "report_outcomes",
-    "reset_breaker",
-    "resume",
+    "Edit", "Refused", "acknowledge", "add_note", "automation_refusal", "before_edit", "belief_refusal", "believe_checker",
+    "carry_out", "check_now", "configuration_saved", "fail_back", "fail_over", "force_breaker", "ledger",
+    "pause", "pool_of", "release_breaker", "remove_node", "remove_pool", "reset_breaker", "resume",
     "set_admin_state",
-]
+]  # fmt: skip  # names beside names
 
 _NO_GUARDS: frozenset[Guard] = frozenset()
 _NO_LEASE = 0
@@ -268,6 +245,21 @@ def acknowledge(incident_id: int, *, actor: str, note: str) -> None:
         incident.save(update_fields=["acknowledged_at", "acknowledged_by", "acknowledgement"])
 
 
+def add_note(incident_id: int, *, actor: str, note: str) -> None:
+    """Write something beside an incident that is acknowledged, or over.
+
+    Locks: the pool, as every event of a pool does.
+    """
+    incident = Incident.objects.get(pk=incident_id)
+    if incident.acknowledged_at is None and incident.closed_at is None:
+        raise Refused("Acknowledge the incident first; a note can be added then.")
+    with ledger() as cursor:
+        PoolState.objects.filter(pool=incident.pool_id).update(version=models.F("version") + 1)
+        told = event(EventType.NOTE_ADDED, f"{actor} noted: {note}", detail={"note": note}, actor=actor)
+        append(cursor, told, clock.now(cursor), pool=incident.pool_id, incident=incident_id)
+    transaction.on_commit(partial(live.hint, [incident.pool_id]))
+
+
 def before_edit() -> None:
     """Call it first in the transaction that saves configuration: the fleet is locked before rows that events refer to."""
     with ledger() as cursor:
@@ -283,11 +275,18 @@ class Edit(StrEnum):
 
 
 def configuration_saved(
-    instance: models.Model, *, actor: str, before: Mapping[str, str], after: Mapping[str, str], edit: Edit = Edit.EDITED
+    instance: models.Model,
+    *,
+    actor: str,
+    before: Mapping[str, str],
+    after: Mapping[str, str],
+    edit: Edit = Edit.EDITED,
+    address: str = "",
 ) -> None:
     """Call it in the transaction that saved `instance`: adds missing state rows, tells the change, lets the engine see it.
 
-    `before` and `after` hold the text of the changed fields alone, by label, secrets as the word “changed”.
+    `before` and `after` hold the text of the changed fields alone, by label, secrets as the word “changed”; `address` is the
+    actor's.
     """
     now = database_now()
     pools = _pools_touched(instance)
@@ -297,7 +296,9 @@ def configuration_saved(
     with ledger() as cursor:
         fleet.edited(cursor)
         if before or after or edit != Edit.EDITED:
-            append(cursor, _change_event(instance, actor, before, after, edit), now.timestamp(), pool=_event_pool(instance))
+            told = _change_event(instance, actor, before, after, edit)
+            told = replace(told, detail={**told.detail, "address": address}) if address else told
+            append(cursor, told, now.timestamp(), pool=_event_pool(instance))
         for pool_id in pools:
             _advance(cursor, pool_id)
         pull_in_due_times(cursor)
@@ -369,19 +370,3 @@ def _change_event(instance: models.Model, actor: str, before: Mapping[str, str],
         actor=actor,
         detail={"object": f"{kind} {instance}", "before": dict(before), "after": dict(after)},
     )
-
-
-def report_outcomes(node_id: int, told: Report) -> Member:
-    """Take reported calls and load of a node; returns the node after them."""
-    step = carry_out(pool_of(node_id), lambda p, f, now: reporting.report(p, f, now, node_id, told, jitter=random.random()))
-    return next(node for node in step.pool.members if node.id == node_id)
-
-
-def heartbeat(node_id: int, secret: str) -> bool:
-    """A push node called; False when the secret is not that node's."""
-    stored = Check.objects.filter(node_id=node_id, kind="push", node__removed_at=None).values_list("push_digest", flat=True).first()
-    if not stored or not compare_digest(stored, push_digest(secret)):
-        return False
-    with ledger() as cursor:
-        note_heartbeat(cursor, node_id)
-    return True

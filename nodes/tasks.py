@@ -10,7 +10,9 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 
 from nodes import rollups, runner
+from nodes.ledger import logins, reported
 from nodes.ledger.clock import database_now
+from nodes.operations import ledger
 
 _log = logging.getLogger(__name__)
 
@@ -47,3 +49,17 @@ def keep_partitions() -> None:
     for verb, names in (("made", done.made), ("dropped", done.dropped), ("put off, they are locked", done.put_off)):
         if names:
             _log.info("partitions %s: %s", verb, ", ".join(names))
+
+
+@shared_task(name="nodes.watch_logins")
+def watch_logins() -> None:
+    """Count failed log-ins that had no event of their own, end their series, and remove what is old."""
+    with ledger() as cursor:
+        logins.watch(cursor)
+
+
+@shared_task(name="nodes.forget_report_keys")
+def forget_report_keys() -> int:
+    """Delete the idempotency keys of reports whose ten minutes are over."""
+    with ledger() as cursor:
+        return reported.forget_keys(cursor)

@@ -1,40 +1,85 @@
 """Real PostgreSQL and Redis for the tests that need them, one pair per test process, gone afterwards.
 
-Tests that ask for no database start nothing.
+Tests that ask for no database start nothing.  Properties are tried on few, always the same examples;
+`--hypothesis-profile=long` tries many new ones.
 """
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import signal
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 from django.conf import settings
+from django.db import connection, connections, transaction
 from django.test import override_settings
+from hypothesis import settings as hypothesis_settings
+from psycopg import sql
+from pytest_django import DjangoDbBlocker
 
 from failover_console.addresses import socket_directory
 from failover_console.embedded import Services
+from failover_console.embedded.postgresql import SUPERUSER
+from nodes import intake
+from tests import prepared
 from tests.environment import DATA_DIR
+from tests.product import eventually
+
+hypothesis_settings.register_profile("quick", max_examples=8, derandomize=True, deadline=None, database=None)
+hypothesis_settings.register_profile("long", max_examples=1000, deadline=None)
+if hypothesis_settings.get_current_profile_name() == "default":
+    hypothesis_settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def static_files() -> Iterator[None]:
-    """Static files straight from their sources: names without hashes, nothing collected beforehand."""
+    """Static files straight from their sources: names without hashes, nothing collected beforehand, each looked for when asked for.
+
+    A client that does not look when asked lists them all at its first request, which takes longer than most answers.
+    """
     plain = {**settings.STORAGES, "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}}
     settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
-    with override_settings(STORAGES=plain, WHITENOISE_USE_FINDERS=True):
+    with override_settings(STORAGES=plain, WHITENOISE_USE_FINDERS=True, WHITENOISE_AUTOREFRESH=True):
         yield
 
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[dict[str, str]]:
-    """The embedded servers of this test process: DATABASE_URL and REDIS_URL."""
+    """The embedded servers of this test process: DATABASE_URL and REDIS_URL; what they hold need not outlive the machine."""
     running = Services(DATA_DIR)
+    prepared.copy_to(DATA_DIR, dict(os.environ))
+    with (DATA_DIR / "postgres" / "postgresql.auto.conf").open("a") as written:
+        written.write("fsync = off\n")
     try:
-        yield running.start()
+        addresses = running.start()
+        _let_make_databases(running, addresses["DATABASE_URL"])
+        yield addresses
     finally:
         running.stop()
+
+
+def _let_make_databases(running: Services, url: str) -> None:
+    """The console's role makes none; the tests' superuser is let in for as long as this server runs, and allows it."""
+    me = pwd.getpwuid(os.geteuid()).pw_name
+    lines = {"pg_hba.conf": f"local all {SUPERUSER} peer map=tests", "pg_ident.conf": f"tests {me} {SUPERUSER}"}
+    for name, line in lines.items():
+        with (DATA_DIR / "postgres" / name).open("a") as written:
+            written.write(f"{line}\n")
+    os.kill(next(each.pid for each in running.processes if each.name == "postgres"), signal.SIGHUP)
+
+    def allowed() -> bool:
+        try:
+            with psycopg.connect(url, user=SUPERUSER) as server:
+                server.execute("ALTER ROLE failover CREATEDB")
+        except psycopg.OperationalError:  # it has not read its files again yet
+            return False
+        return True
+
+    eventually(allowed, 10, "the superuser gets in")
 
 
 @pytest.fixture(scope="session")
@@ -43,8 +88,38 @@ def django_db_modify_db_settings(services: dict[str, str]) -> None:
 
     Tests hold transactions open while they look at pages and start processes: theirs may be idle for longer than the console's.
     """
+    settings.DATABASES["default"]["TEST"]["TEMPLATE"] = settings.DATABASES["default"]["NAME"]  # migrated, in the prepared directory
     options = settings.DATABASES["default"]["OPTIONS"]
     options["options"] += " -c idle_in_transaction_session_timeout=60s"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """What migrations wrote comes back before each transactional test by COPY: Django saves it row by row, which takes longer.
+
+    Pools of the aliases that the web's classes of requests have are closed before the database goes.
+    """
+    written: list[tuple[sql.Identifier, bytes]] = []
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        for name in connection.introspection.django_table_names(only_existing=True, include_views=False):
+            with cursor.copy(sql.SQL("COPY (TABLE {}) TO STDOUT").format(sql.Identifier(name))) as copy:
+                if rows := b"".join(copy):
+                    written.append((sql.Identifier(name), rows))
+
+    def restore(_serialized: str) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for table, rows in written:
+                cursor.execute(sql.SQL("SELECT EXISTS (TABLE {})").format(table))
+                if cursor.fetchone() == (True,):
+                    continue  # no transactional test was before this one
+                with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+                    copy.write(rows)
+
+    connection.creation.deserialize_db_from_string = restore
+    yield
+    intake.close()  # who counts reports keeps its connections, and a database in use cannot be dropped
+    for alias in settings.DATABASES:
+        connections[alias].close_pool()
 
 
 def pytest_configure() -> None:

@@ -25,7 +25,14 @@ for name in (
     "ALLOWED_HOSTS",
     "DJANGO_SUPERUSER_USERNAME",
     "DJANGO_SUPERUSER_PASSWORD",
+    "SECOND_FACTOR_REQUIRED",
+    "OIDC_SERVER_URL",
+    "OIDC_CLIENT_ID",
+    "OIDC_CLIENT_SECRET",
+    "OIDC_NAME",
+    "OIDC_DEFAULT_ROLE",
 ):
     os.environ.pop(name, None)
 os.environ["DATA_DIR"] = str(DATA_DIR)
 os.environ["EGRESS_ALLOW"] = "127.0.0.0/8"  # tests ask and tell servers of their own
+os.environ["TOKEN_RATE_SHARES"] = os.environ["TOKEN_RATE_METRICS"] = "100000"  # tests of the limits bring their own

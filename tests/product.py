@@ -23,6 +23,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from failover_console.addresses import database_url
+from tests import prepared
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "a-password-for-tests"
@@ -65,13 +66,15 @@ class Product:
     words: tuple[str, ...]
     environment: dict[str, str]
     database: str = ""  # where it is, if not embedded
+    python: str = sys.executable
+    within: tuple[str, ...] = ()  # the beginning of a command line that runs what follows in surroundings of its own
     process: subprocess.Popen[bytes] = field(init=False)
 
     def start(self) -> None:
         """Start it, and wait until it serves."""
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", *self.words],
+                [*self.within, self.python, "manage.py", "up", *self.words],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=out,
@@ -147,7 +150,9 @@ class Product:
 
 
 @contextmanager
-def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
+def running(
+    *words: str, port: int = 0, python: str = sys.executable, within: tuple[str, ...] = (), **given: str
+) -> Iterator[Product]:
     """`manage.py up` with these words and settings until the block ends; whatever it started is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="failover-product-") as name:
         directory, port = Path(name), port or free_ports(1)
@@ -155,7 +160,9 @@ def running(*words: str, port: int = 0, **given: str) -> Iterator[Product]:
         environment |= {"PORT": str(port), "DATA_DIR": name, "DJANGO_SUPERUSER_PASSWORD": PASSWORD, "PYTHONUNBUFFERED": "1"}
         environment.pop("EGRESS_ALLOW", None)
         environment |= given
-        product = Product(port, directory, directory / "up.log", words, environment, given.get("DATABASE_URL", ""))
+        product = Product(port, directory, directory / "up.log", words, environment, given.get("DATABASE_URL", ""), python, within)
+        if not product.database:
+            prepared.copy_to(directory, environment)
         try:
             product.start()
             yield product

@@ -33,6 +33,18 @@ def test_the_programs_wait_for_the_migrations(services: dict[str, Any]) -> None:
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
 
 
+def test_valkey_asks_for_a_password_that_every_program_has_and_no_command_line_shows(services: dict[str, Any]) -> None:
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    given = "${VALKEY_PASSWORD:?set it in .env"
+
+    assert compose["configs"]["valkey"]["content"].startswith(f"requirepass {given}")
+    assert services["valkey"]["configs"] == [{"source": "valkey", "target": "/etc/valkey.conf"}]
+    assert services["valkey"]["command"][:2] == ["valkey-server", "/etc/valkey.conf"]
+    for name in ("migrate", *all_processes("0.0.0.0", "8000")):
+        assert services[name]["environment"]["REDIS_URL"].startswith(f"redis://:{given}")
+    assert not [name for name, service in services.items() if "PASSWORD" in str(service.get("command"))]
+
+
 def test_what_must_survive_is_on_a_volume(services: dict[str, Any]) -> None:
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]
     assert services["valkey"]["volumes"] == ["valkey:/data"]

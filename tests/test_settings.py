@@ -61,6 +61,21 @@ def test_embedded_secrets_are_made_once_and_kept_for_their_owner_alone(load: Loa
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o700
 
 
+def test_the_users_programs_run_as_is_one_of_this_machine(load: Load) -> None:
+    assert load(RUN_AS="root")["RUN_AS"] == "root"
+    with pytest.raises(ImproperlyConfigured, match="RUN_AS is 'no-such-user', expected the name of a user of this machine"):
+        load(RUN_AS="no-such-user")
+
+
+def test_every_secret_that_the_console_knows_is_hidden_in_its_logs(load: Load) -> None:
+    database = SERVERS["DATABASE_URL"]
+    settings = load(**{**SERVERS, "REDIS_URL": "redis://:br%40ker@redis.example:6380/2", "DATABASE_URL": database})
+    known = settings["OWN_SECRETS"]
+
+    assert {SERVERS["SECRET_KEY"], SERVERS["ENCRYPTION_KEYS"], "s3cret%2F", "s3cret/", "br%40ker", "br@ker"} <= set(known)
+    assert settings["LOGGING"]["formatters"]["line"]["secrets"] == known
+
+
 def test_given_servers_are_used_as_they_are_named(load: Load) -> None:
     settings = load(**SERVERS)
     database = settings["DATABASES"]["default"]
@@ -198,7 +213,9 @@ def test_the_schedule_is_short_and_stale_ticks_expire(load: Load) -> None:
         "nodes.run_checks",
         "alerts.run_alerts",
         "nodes.roll_up",
+        "nodes.watch_logins",
         "nodes.keep_partitions",
+        "nodes.forget_report_keys",
     }
 
 
@@ -219,3 +236,15 @@ def test_a_command_ends_with_the_sentence_and_no_traceback() -> None:
 
     assert answer.returncode == 1
     assert answer.stderr == "failover-console: PORT is 'http', expected a port number from 1 to 65535.\n"
+
+
+def test_single_sign_on_without_a_client_stops_the_start(load: Load) -> None:
+    with pytest.raises(ImproperlyConfigured, match="OIDC_CLIENT_ID is not set"):
+        load(OIDC_SERVER_URL="https://id.example")
+
+
+def test_single_sign_on_is_off_until_it_is_set(load: Load) -> None:
+    assert load()["SOCIALACCOUNT_PROVIDERS"] == {"openid_connect": {"APPS": []}}
+    given = load(OIDC_SERVER_URL="https://id.example", OIDC_CLIENT_ID="console", OIDC_CLIENT_SECRET="s")
+    app = given["SOCIALACCOUNT_PROVIDERS"]["openid_connect"]["APPS"][0]
+    assert (app["client_id"], app["secret"], given["OIDC_DEFAULT_ROLE"]) == ("console", "s", "nobody")

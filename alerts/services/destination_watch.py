@@ -16,7 +16,8 @@ from alerts.models import Destination
 from alerts.services import in_force
 from alerts.services.own_events import append_event
 from nodes.engine.enums import EventType
-from nodes.engine.event_types import TABLE, Scope, Stakes, event
+from nodes.engine.event_meaning import Stakes
+from nodes.engine.event_types import TABLE, Scope, event
 
 PATIENCE = timedelta(minutes=5)  # for the oldest message that is due
 QUIET = timedelta(days=7)

@@ -16,6 +16,7 @@ from failover_console.demo.identity import PREFIX, identity
 from failover_console.demo.layout import CHECK_PATH, HOST, MODEL_KEY, NODES, ROUTING_KEY, SLACK_PATH, TAG
 from failover_console.demo.ports import RECEIVER, choose
 from nodes import operations
+from nodes.access_changes import account_changed
 from nodes.engine.enums import Guard
 from nodes.models import ApiToken, BreakerPolicy, Check, FailoverPolicy, Node, Pool, Scope, Strategy
 from nodes.models.encrypted import EncryptedTextUnreadableError
@@ -133,13 +134,20 @@ def _save(changed: Node | Check | Destination, field: str, before: str, after: s
     operations.configuration_saved(changed, actor=ACTOR, before={field: before} if before else {}, after={field: after})
 
 
+@transaction.atomic
 def traffic_token() -> str:
     """A new token for the demo's callers; the one of an earlier start is deleted."""
-    ApiToken.objects.filter(name=CALLERS).delete()
+    _delete_traffic_token(ACTOR)
     token = ApiToken(name=CALLERS, scopes=[Scope.SHARES, Scope.OUTCOMES])
     issued = token.issue()
     token.save()
+    account_changed(f"{ACTOR} made the API token {CALLERS}", actor=ACTOR)
     return issued
+
+
+def _delete_traffic_token(actor: str) -> None:
+    if ApiToken.objects.filter(name=CALLERS).delete()[0]:
+        account_changed(f"{actor} deleted the API token {CALLERS}", actor=actor)
 
 
 def inventory_of() -> tuple[list[str], list[str]]:
@@ -157,6 +165,7 @@ def remove(actor: str = ACTOR) -> None:
                 operations.remove_node(node.pk, actor=actor, reason="demo removed", override=frozenset(Guard))
         else:
             operations.remove_pool(pool.pk, actor=actor)
-    ApiToken.objects.filter(name=CALLERS).delete()
+    with transaction.atomic():
+        _delete_traffic_token(actor)
     for destination in Destination.objects.filter(name__in=DESTINATIONS, removed_at=None):
         destinations.leave(destination.pk, timezone.now(), actor=actor, although_only=True)

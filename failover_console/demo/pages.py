@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +18,10 @@ from failover_console.demo.identity import identity
 from failover_console.demo.receiver import Receiver, ReceiverMode
 
 _STYLE = Path(__file__).with_name("demo.css")
+_CONSOLE = Path(__file__).parent.parent / "static"
+_SHARED = {"console": ("css", "text/css"), "icons": ("svg", "image/svg+xml"), "favicon": ("svg", "image/svg+xml")}  # of the console
 _SAFE = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
 }
 
@@ -37,15 +40,18 @@ class Pages:
             return Response(404, f"This is the demo of the console at {settings.PUBLIC_URL}, not of yours.\n".encode())
         match path.strip("/").split("/"):
             case [""]:
-                return self._page("demo/switches.html", servers=list(self._fleet.servers.values()))
+                return self._page(request, "demo/switches.html", here="switches", servers=list(self._fleet.servers.values()))
             case ["demo.css"]:
                 return Response(200, _STYLE.read_bytes(), "text/css", _SAFE)
+            case ["static", name] if (stem := name.partition(".")[0]) in _SHARED:
+                ending, kind = _SHARED[stem]
+                return Response(200, (_CONSOLE / f"{stem}.{ending}").read_bytes(), kind, _SAFE)
             case ["messages"]:
-                return self._messages()
+                return self._messages(request)
             case ["messages.json"]:
                 return self._as_json()
             case ["nodes", name] if name in self._fleet.servers:
-                return self._page("demo/switches.html", servers=[self._fleet.servers[name]], one=True)
+                return self._page(request, "demo/switches.html", servers=[self._fleet.servers[name]], one=True)
         return Response(404, b"not found\n")
 
     async def _switch(self, request: Request, path: str) -> Response:
@@ -61,11 +67,11 @@ class Pages:
                 return see_other("/messages")
         return Response(400, b"no such switch\n")
 
-    def _messages(self) -> Response:
+    def _messages(self, request: Request) -> Response:
         shown = [(datetime.fromtimestamp(each.at, UTC), each) for each in reversed(self._receiver.messages)]
         alerts = list(reversed(self._receiver.alerts))
         state = {"mode": self._receiver.mode, "modes": list(ReceiverMode), "woken": self._receiver.woken}
-        return self._page("demo/messages.html", messages=shown, alerts=alerts, **state)
+        return self._page(request, "demo/messages.html", here="receiver", messages=shown, alerts=alerts, **state)
 
     def _as_json(self) -> Response:
         body = {
@@ -75,6 +81,11 @@ class Pages:
         }
         return Response(200, json.dumps(body).encode(), "application/json", _SAFE)
 
-    def _page(self, template: str, **context: object) -> Response:
-        context |= {"console": settings.PUBLIC_URL, "console_name": urlsplit(settings.PUBLIC_URL).netloc}
+    def _page(self, request: Request, template: str, **context: object) -> Response:
+        theme = re.search(r"(?:^|; )theme=(light|dark)(?:;|$)", request.headers.get("cookie", ""))  # cookies know no port
+        context["theme"] = theme[1] if theme else ""
+        context |= {
+            "console": settings.PUBLIC_URL,
+            "console_name": urlsplit(settings.PUBLIC_URL).netloc,
+        }
         return Response(200, render_to_string(template, context).encode(), "text/html; charset=utf-8", _SAFE)

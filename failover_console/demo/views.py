@@ -41,7 +41,7 @@ def _dialog() -> Dialog:
         title="Remove the demo?",
         effect=f"Removes {named}. Their traffic ends and they are no longer checked; their history stays. There is no way back.",
         label="Remove the demo",
-        tone="danger",
+        tone="warn",
         address=reverse("demo:remove"),
         fields=(),
         back_to=reverse("nodes:dashboard"),

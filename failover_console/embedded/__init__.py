@@ -35,19 +35,24 @@ class Services:
 
     `start` returns the addresses as settings name them (DATABASE_URL, REDIS_URL) and raises EmbeddedError, whose message says
     what to do; `stop` ends both and frees the directory. With `with_postgresql` or `with_redis` False that one is left out.
+    Beside the user who starts them, `client` (a user and a group id) may connect. `notices` are sentences for whom it concerns.
     """
 
-    def __init__(self, data_dir: Path, *, with_postgresql: bool = True, with_redis: bool = True) -> None:
+    def __init__(
+        self, data_dir: Path, *, with_postgresql: bool = True, with_redis: bool = True, client: tuple[int, int] | None = None
+    ) -> None:
         self._data_dir = data_dir
+        self._client = client or (os.geteuid(), os.getegid())
+        self.notices: list[str] = []
         self._with_postgresql = with_postgresql
         self._with_redis = with_redis
         self._lock: int | None = None
-        self._servers: list[_Server] = []
+        self.servers: list[_Server] = []
 
     @property
     def processes(self) -> list[ChildProcess]:
         """The servers' processes, in the order of their start."""
-        return [server.process for server in self._servers]
+        return [server.process for server in self.servers]
 
     def start(self) -> dict[str, str]:
         """Start both, make what is missing, wait until they answer."""
@@ -61,12 +66,13 @@ class Services:
             ) from trouble
         try:
             addresses = self._place()
-            for server in self._servers:
+            for server in self.servers:
                 server.prepare()
                 server.process.start()
-            for server in self._servers:
+            for server in self.servers:
                 _wait(server)
                 server.complete()
+                _wait(server)  # again if it was started anew
         except OSError as trouble:
             self.stop()
             raise EmbeddedError(
@@ -104,20 +110,25 @@ class Services:
 
     def _place(self) -> dict[str, str]:
         """Decide who runs what where; nothing runs yet."""
-        self._servers = []
+        self.servers = []
         if not (self._with_postgresql or self._with_redis):
             return {}
         cluster, sockets = self._data_dir / "postgres", socket_directory(self._data_dir)
-        program = postgresql.binaries() / "postgres" if self._with_postgresql else redis.binary()
-        account = choose_account(self._data_dir, cluster, program)
-        account.directory(sockets)
+        broker = redis.chosen() if self._with_redis else None
+        programs = [postgresql.binaries() / "postgres"] if self._with_postgresql else []
+        programs += [broker.program] if broker else []
+        uid, gid = self._client
+        account = choose_account(self._data_dir, cluster, tuple(programs), sockets, clients_gid=gid)
+        account.socket_directory(sockets)
         addresses = {}
         if self._with_postgresql:
-            addresses["DATABASE_URL"] = database_url(self._data_dir)
-            self._servers.append(postgresql.PostgreSQL(cluster, sockets, addresses["DATABASE_URL"], account))
-        if self._with_redis:
+            addresses["DATABASE_URL"] = url = database_url(self._data_dir)
+            clients = frozenset({os.geteuid(), uid})
+            self.servers.append(postgresql.PostgreSQL(cluster, sockets, url, account, clients))
+        if broker:
             addresses["REDIS_URL"] = redis_url(self._data_dir)
-            self._servers.append(redis.Redis(self._data_dir / "redis", sockets / "redis.sock", account))
+            self.servers.append(redis.Redis(self._data_dir / "redis", sockets / "redis.sock", account, broker))
+            self.notices = [broker.notice] if broker.notice else []
         return addresses
 
 

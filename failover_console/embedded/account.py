@@ -1,40 +1,35 @@
 """Who the embedded servers run as.
 
-PostgreSQL refuses to run as root, and Redis has no need to. Started by root, both run as the owner of the data directory, or as
-nobody when that is root too. They own only their own directories below the data directory; nothing else changes its owner or mode.
+PostgreSQL refuses to run as root, and Redis has no need to. Started by root, both run as the owner of what they keep, or as nobody,
+without any capability. They own only their own directories below the data directory; nothing else changes its owner.
 
-A checkout below /root (mode 0700) would hide both programs and data from that account. Instead of opening the parents, the
-servers keep one capability, the weakest that does: to search and read any directory, else to pass permission checks at all.
+A data directory of mode 0700, or a checkout below /root, would hide both programs and data from that account: it then has a view of
+the disk (`confinement.View`) in which the closed directories hold nothing but those.
 """
 
 import os
 import pwd
-import shutil
-import signal
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from failover_console.confinement import Confinement, View
 from failover_console.embedded.trouble import EmbeddedError
 
 NOBODY = 65534  # where the account has no name
-CAPABILITIES = (None, "dac_read_search", "dac_override")
 PROBE_SECONDS = 10.0
+PASSABLE = 0o011
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user and group id, and the words before a command line that run it as them (`become`)."""
+    """A user and group id, how a server is confined to them, and the group of those who may connect."""
 
     uid: int
     gid: int
-    become: tuple[str, ...] = ()
-
-    def prefix(self, orphan_signal: signal.Signals | None = None) -> tuple[str, ...]:
-        """The words before a command line; a change of user makes the kernel forget the orphan's signal, so it is named anew."""
-        if not self.become or orphan_signal is None:
-            return self.become
-        return (*self.become, f"--pdeathsig={orphan_signal.name}")
+    confinement: Confinement
+    clients_gid: int
 
     def own(self, path: Path, mode: int) -> None:
         """Make `path` this account's, with `mode`."""
@@ -52,27 +47,49 @@ class Account:
         self.own(path, 0o700)
         return path
 
+    def socket_directory(self, path: Path) -> Path:
+        """`path`, where the console reaches the servers: as a group when it is another user, and the sockets inherit that group."""
+        self.directory(path)
+        if os.geteuid() == 0:
+            os.chown(path, self.uid, self.clients_gid)
+            path.chmod(0o2710)
+        return path
 
-def choose_account(data_dir: Path, kept: Path, program: Path) -> Account:
-    """The account that can run `program`: the owner of `kept` (from an earlier start) goes first. Raises EmbeddedError."""
+    @property
+    def socket_mode(self) -> str:
+        """Of the sockets, as the servers' settings take it."""
+        return "0770" if os.geteuid() == 0 else "0700"
+
+
+def choose_account(data_dir: Path, kept: Path, programs: tuple[Path, ...], sockets: Path, *, clients_gid: int) -> Account:
+    """The account that can run all `programs`: the owner of `kept` (from an earlier start) goes first. Raises EmbeddedError."""
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid())
+        return Account(os.geteuid(), os.getegid(), Confinement(), os.getegid())
     uid, gid = _unprivileged_ids(data_dir, kept)
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise EmbeddedError(
-            "The embedded PostgreSQL and Redis do not run as root, and setpriv (Debian: util-linux) is missing: "
-            "install it, start the console as an ordinary user, or set DATABASE_URL and REDIS_URL to servers of your own."
-        )
-    for capability in CAPABILITIES:
-        account = Account(uid, gid, _become(setpriv, uid, gid, capability))
-        if _can_run(account, data_dir, program):
+    served = tuple(data_dir / name for name in ("postgres", "postgres.new", "redis"))
+    view = View((*served, sockets), tuple(_whole(program) for program in programs))
+    Account(uid, gid, Confinement(), clients_gid).socket_directory(sockets)  # first, for a view of nothing could not be tried
+    mode = stat.S_IMODE(data_dir.stat().st_mode)
+    for confinement, passable in (
+        (Confinement(uid, gid), 0),
+        (Confinement(uid, gid, view=view), 0),
+        (Confinement(uid, gid), PASSABLE),
+    ):
+        data_dir.chmod(mode | passable)  # at last, as in a container without the right to mount: others may pass, and read nothing
+        account = Account(uid, gid, confinement, clients_gid)
+        if all(_can_run(account, program, data_dir if confinement.view is None else sockets) for program in programs):
             return account
+    data_dir.chmod(mode)
     raise EmbeddedError(
         f"The embedded PostgreSQL and Redis do not run as root, and user {uid} may not both search {data_dir} "
-        f"and run {program}: place them where every user may search, start the console as an ordinary user, "
-        "or set DATABASE_URL and REDIS_URL to servers of your own."
+        f"and run {' and '.join(map(str, programs))}, nor may root mount a view of them: place them where every user may search, "
+        "start the console as an ordinary user, or set DATABASE_URL and REDIS_URL to servers of your own."
     )
+
+
+def _whole(program: Path) -> Path:
+    """All that comes with a program: the directory of its package, or of what is installed beside it."""
+    return next((each for each in program.parents if each.parent.name == "site-packages"), program.parent)
 
 
 def _unprivileged_ids(data_dir: Path, kept: Path) -> tuple[int, int]:
@@ -86,22 +103,22 @@ def _unprivileged_ids(data_dir: Path, kept: Path) -> tuple[int, int]:
     return nobody.pw_uid, nobody.pw_gid
 
 
-def _become(setpriv: str, uid: int, gid: int, capability: str | None) -> tuple[str, ...]:
-    prefix: tuple[str, ...] = (setpriv, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
-    if capability is None:
-        return (*prefix, "--inh-caps=-all")
-    # PostgreSQL asks access(2) whether it may read its own program, and that call forgets a user's capabilities unless the
-    # process has this security bit.
-    return (*prefix, f"--inh-caps=-all,+{capability}", f"--ambient-caps=-all,+{capability}", "--securebits=+no_setuid_fixup")
-
-
-def _can_run(account: Account, data_dir: Path, program: Path) -> bool:
+def _can_run(account: Account, program: Path, reached: Path) -> bool:
     """Try it: permission bits alone would not show access lists, security modules or a container's missing capabilities."""
-    script = 'cd "$1" && test -r "$2" && exec "$2" --version'
-    words = (*account.prefix(), "sh", "-c", script, "sh", str(data_dir), str(program))
+    script = 'test -d "$1/." && test -r "$2" && exec "$2" --version'
+    words = ("sh", "-c", script, "sh", str(reached), str(program))
     try:
         return (
-            subprocess.run(words, capture_output=True, timeout=PROBE_SECONDS, check=False, stdin=subprocess.DEVNULL).returncode == 0
+            subprocess.run(
+                words,
+                cwd="/",
+                capture_output=True,
+                timeout=PROBE_SECONDS,
+                check=False,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=account.confinement.enter,  # system calls, no lock
+            ).returncode
+            == 0
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError):
         return False

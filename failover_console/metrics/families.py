@@ -66,10 +66,10 @@ def histogram(name: str, what: str, bounds: tuple[float, ...], durations: str) -
 
     Summed as exact numbers, in whatever order the rows come, and none below 0, whatever the clocks did: the sum never falls.
     """
-    upto = ", ".join(f"count(*) FILTER (WHERE seconds <= {bound})" for bound in bounds)
+    upto = ", ".join(f"count(*) FILTER (WHERE took <= interval '{bound} s')" for bound in bounds)
     [(*counts, number, summed)] = rows(
-        f"""SELECT {upto}, count(*), coalesce(sum(seconds), 0)::float8
-            FROM (SELECT greatest(extract(epoch FROM took), 0) AS seconds FROM ({durations}) AS spans) AS durations"""
+        f"""SELECT {upto}, count(*), coalesce(extract(epoch FROM sum(took)), 0)::float8
+            FROM (SELECT greatest(took, interval '0') AS took FROM ({durations}) AS spans) AS durations"""
     )
     buckets = [*zip(map(str, map(float, bounds)), counts, strict=True), ("+Inf", number)]
     return HistogramMetricFamily(name, help_text(what), buckets=buckets, sum_value=summed)

@@ -16,8 +16,10 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from failover_console.metrics.families import figure, gauge, help_text, one_of, rows
 from nodes.engine.enums import AdminState, Guard, Health, Mode, State
 from nodes.engine.guards import in_force
+from nodes.engine.service import Service
 from nodes.ledger.intervals import stale
 from nodes.ledger.rows import hold, seconds
+from nodes.ledger.service import truths
 
 NODES_TOLD = 2_000
 
@@ -46,10 +48,11 @@ _POOLS = """
 SELECT p.slug, f.paused, f.isolated, s.paused, extract(epoch FROM now())::float8,
        CASE WHEN s.cooldown_lifted_at >= s.last_failover_at THEN false
             ELSE coalesce(extract(epoch FROM now() - s.last_failover_at)::float8 < y.cooldown, false) END AS cooling_down,
-       (SELECT coalesce(array_agg(DISTINCT t.failure->>'refused_by'), '{}') FROM nodes_nodestate t
-        WHERE t.pool_id = p.id AND t.failure IS NOT NULL) AS refused_by
+       coalesce(t.refused_by, '{}')
 FROM nodes_pool p JOIN nodes_failoverpolicy y ON y.id = p.failover_policy_id JOIN nodes_poolstate s ON s.pool_id = p.id
 LEFT JOIN nodes_fleetstate f ON f.id = 1
+LEFT JOIN (SELECT pool_id, array_agg(DISTINCT failure->>'refused_by') AS refused_by FROM nodes_nodestate
+           WHERE failure IS NOT NULL GROUP BY pool_id) t ON t.pool_id = p.id
 WHERE p.removed_at IS NULL AND (%(pools)s::text[] IS NULL OR p.slug = ANY(%(pools)s))
 ORDER BY p.id
 """
@@ -71,6 +74,7 @@ def pools_and_nodes(pools: Sequence[str] = ()) -> Iterator[Metric]:
     left_out = found[0][-1] - len(found) if found else 0
     yield figure("failover_nodes_left_out", f"nodes without series in this answer, which tells of {NODES_TOLD}", left_out)
     yield _guards(rows(_POOLS, wanted))
+    yield _services(pools)
 
 
 def _states(found: list[tuple[Any, ...]]) -> Iterator[Metric]:
@@ -121,6 +125,17 @@ def _guards(found: list[tuple[Any, ...]]) -> Metric:
         for guard in Guard:
             blocking.add_metric([pool, guard], float(blocks.get(guard, guard in refused_by)))
     return blocking
+
+
+def _services(pools: Sequence[str]) -> Metric:
+    family = gauge(
+        "failover_pool_service",
+        "1 for what the users of the pool feel; unknown also while no node is to serve it",
+        ["pool", "state"],
+    )
+    for slug, known in truths(pools):
+        one_of(family, [slug], Service, known.service)
+    return family
 
 
 def whole_fleet() -> Iterator[Metric]:

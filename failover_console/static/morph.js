@@ -1,109 +1,90 @@
-// Changes an element of the page into a newer one and touches only what differs, so that focus, selection, typed text, open
-// details and scroll stay.  Children are known by their id, else by their place.  What scripts and people change is theirs.
-// Of our own: no Python package ships idiomorph, and we neither copy code nor load it from elsewhere.
-(function () {
-  "use strict";
-  const THEIRS = { DETAILS: ["open"], DIALOG: ["open"], INPUT: ["value", "checked"], OPTION: ["selected"] };
+// Changes an element into a newer one, touching only what differs: focus, selection and typed text stay.  Children are known by
+// id, else by place; what people change is theirs.  Ours, since no Python package ships idiomorph.
+const THEIRS = { DETAILS: ["open"], DIALOG: ["open"], INPUT: ["value", "checked"], OPTION: ["selected"] };
+const alike = (a, b) => a.nodeName === b.nodeName && a.id === b.id;
 
-  function alike(a, b) {
-    return a.nodeName === b.nodeName && (a.id || "") === (b.id || "");
-  }
+function attributes(from, to) {
+	const given = /hidden|checkbox/.test(from.type); // a value that nobody types
+	const free = ({ name }) => !THEIRS[from.nodeName]?.includes(name) || (given && name === "value");
+	for (const { name } of [...from.attributes].filter(free)) if (!to.hasAttribute(name)) from.removeAttribute(name);
+	for (const { name, value } of [...to.attributes].filter(free)) if (from.getAttribute(name) !== value) from.setAttribute(name, value);
+}
 
-  function attributes(from, to) {
-    const theirs = THEIRS[from.nodeName] || [];
-    for (const each of [...from.attributes]) {
-      if (!to.hasAttribute(each.name) && !theirs.includes(each.name)) from.removeAttribute(each.name);
-    }
-    for (const each of to.attributes) {
-      if (from.getAttribute(each.name) !== each.value && !theirs.includes(each.name)) from.setAttribute(each.name, each.value);
-    }
-  }
+function children(from, to) {
+	const ids = (parent) => new Map([...parent.children].filter((each) => each.id).map((each) => [each.id, each]));
+	const wanted = ids(to), known = ids(from), stays = (node) => node.id && wanted.has(node.id);
+	let at = from.firstChild;
+	const drop = (until) => {
+		while (at && at !== until && !(until && stays(at))) [at] = [at.nextSibling, at.remove()];
+	};
+	for (const next of [...to.childNodes]) {
+		let match = next.id ? known.get(next.id) : at;
+		while (match && next.nodeType === 1 && !next.id && (stays(match) || !alike(match, next))) match = match.nextSibling;
+		if (match?.nodeName !== next.nodeName) {
+			from.insertBefore(next, at);
+			continue;
+		}
+		drop(match);
+		if (at !== match) from.moveBefore ? from.moveBefore(match, at) : from.insertBefore(match, at); // the first keeps the focus
+		one(match, next);
+		at = match.nextSibling;
+	}
+	drop(null);
+}
 
-  function place(parent, node, before) {
-    if (node.isConnected && parent.moveBefore) parent.moveBefore(node, before); // keeps the focus
-    else parent.insertBefore(node, before);
-  }
+function one(from, to) {
+	if (from.nodeType !== 1) return from.nodeValue === to.nodeValue || (from.nodeValue = to.nodeValue);
+	if (from.isEqualNode(to) || (from.dateTime && from.dateTime === to.dateTime)) return; // the text of a time is the script's
+	const { value } = to.dataset, set = value !== from.dataset.value && from !== document.activeElement; // chosen elsewhere
+	if (from.dataset.mark !== to.dataset.mark) from.classList.add("changed"), (to.className += " changed");
+	const turned = from.getAttribute("ws-connect") !== to.getAttribute("ws-connect");
+	attributes(from, to);
+	if (turned) htmx.trigger(from, "htmx:beforeProcessNode"); // opens a socket for the other topic
+	if (from.nodeName !== "TEXTAREA") children(from, to);
+	if (set) from.value = value;
+}
 
-  function children(from, to) {
-    const wanted = new Set();
-    const known = new Map();
-    for (const each of to.children) if (each.id) wanted.add(each.id);
-    for (const each of from.children) if (each.id) known.set(each.id, each);
-    const stays = (node) => node.id && wanted.has(node.id);
-    let at = from.firstChild;
-    for (const next of [...to.childNodes]) {
-      let match = next.id ? known.get(next.id) : at;
-      while (match && next.nodeType === Node.ELEMENT_NODE && !next.id && (stays(match) || !alike(match, next))) match = match.nextSibling;
-      if (match && match.nodeName !== next.nodeName) match = null;
-      if (!match) {
-        from.insertBefore(next, at);
-        continue;
-      }
-      while (at && at !== match && !stays(at)) {
-        const gone = at;
-        at = at.nextSibling;
-        gone.remove();
-      }
-      if (at !== match) place(from, match, at);
-      one(match, next);
-      at = match.nextSibling;
-    }
-    while (at) {
-      const gone = at;
-      at = at.nextSibling;
-      gone.remove();
-    }
-  }
+// Does `change` to the page, and puts the selection and the focus back where they were.
+window.keeping = (change) => {
+	const focused = document.activeElement, marked = getSelection();
+	const { anchorNode: a, anchorOffset: i, focusNode: b, focusOffset: j, isCollapsed } = marked;
+	change();
+	const within = (node, offset) => Math.min(offset, node.length ?? node.childNodes.length);
+	const moved = marked.anchorNode !== a || marked.focusNode !== b || marked.anchorOffset !== i || marked.focusOffset !== j;
+	if (!isCollapsed && moved && a.isConnected && b.isConnected) marked.setBaseAndExtent(a, within(a, i), b, within(b, j));
+	if (focused === document.body || document.activeElement === focused) return;
+	(focused.isConnected ? focused : document.getElementById(focused.id))?.focus?.({ preventScroll: true });
+};
 
-  function one(from, to) {
-    if (from.nodeType !== Node.ELEMENT_NODE) {
-      if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
-      return;
-    }
-    if (from.isEqualNode(to)) return;
-    const counted = from.nodeName === "TIME" && from.dateTime === to.dateTime && !from.hasAttribute("data-local");
-    attributes(from, to);
-    if (!counted && from.nodeName !== "TEXTAREA") children(from, to);
-  }
+window.morph = (from, to) => {
+	const had = from.contains(document.activeElement);
+	keeping(() => (alike(from, to) ? one(from, to) : from.replaceWith(to)));
+	htmx.process(htmx.find(`#${to.id}`) || document.body);
+	// What had the focus is gone: whoever works with the keys goes on beside it.
+	if (had && document.activeElement === document.body) from.querySelector("a[href], button:enabled, input, summary")?.focus({ preventScroll: true });
+};
 
-  function within(node, offset) {
-    return Math.min(offset, node.nodeType === Node.TEXT_NODE ? node.length : node.childNodes.length);
-  }
+// A sorted list keeps its order while somebody points at it or has the focus in it, until they have been still for a while.
+const STILL = 10000; // ms
+let moved, later;
+for (const type of ["pointermove", "keydown"]) htmx.on(type, () => (moved = Date.now()));
 
-  // Does `change` to the page, and puts the selection and the focus back where they were.
-  window.keeping = function (change) {
-    const focused = document.activeElement;
-    const marked = getSelection();
-    const { anchorNode, anchorOffset, focusNode, focusOffset, isCollapsed } = marked;
-    change();
-    if (!isCollapsed && anchorNode.isConnected && focusNode.isConnected) {
-      const [start, end] = [within(anchorNode, anchorOffset), within(focusNode, focusOffset)];
-      const same = marked.anchorNode === anchorNode && marked.focusNode === focusNode && marked.anchorOffset === start && marked.focusOffset === end;
-      if (!same) marked.setBaseAndExtent(anchorNode, start, focusNode, end);
-    }
-    if (focused && focused !== document.body && document.activeElement !== focused) {
-      const again = focused.isConnected ? focused : focused.id && document.getElementById(focused.id);
-      if (again) again.focus({ preventScroll: true });
-    }
-  };
+function keepOrder(old, fresh) {
+	const place = [...old.children].map((each) => each.id), by = ({ id }) => place.indexOf(id) >>> 0; // new ones last
+	const kept = [...fresh.children].sort((a, b) => by(a) - by(b)), note = htmx.find("#resort");
+	if (note) note.hidden = kept.every((each, at) => each === fresh.children[at]);
+	fresh.append(...kept);
+	clearTimeout(later);
+	later = setTimeout(() => htmx.trigger("#live", "poll"), STILL);
+}
 
-  window.morph = function (from, to) {
-    const had = from.contains(document.activeElement);
-    window.keeping(function () {
-      if (alike(from, to)) one(from, to);
-      else from.replaceWith(to);
-    });
-    htmx.process(document.getElementById(to.id) || document.body);
-    // What had the focus is gone: whoever works with the keys goes on beside it.
-    const near = had && document.activeElement === document.body && from.querySelector("a[href], button:enabled, input, summary");
-    if (near) near.focus({ preventScroll: true });
-  };
-
-  // Fragments of the socket and of the polled page come the same way.
-  document.addEventListener("htmx:oobBeforeSwap", function (event) {
-    const fresh = event.detail.fragment.firstElementChild;
-    if (!fresh) return;
-    event.detail.shouldSwap = false;
-    window.morph(event.detail.target, fresh);
-  });
-})();
+// Fragments of the socket and of the polled page come the same way; a tab that nobody sees takes only what it says by itself.
+document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+	const old = detail.target, fresh = detail.fragment.firstElementChild;
+	if (!fresh) return;
+	detail.shouldSwap = false;
+	if (old.matches("[data-frozen]") || (document.hidden && !old.matches("#headline, #foot-figures"))) return;
+	if (old.matches("[data-sorted]:is(:hover, :focus-within)") && Date.now() - moved < STILL) keepOrder(old, fresh);
+	else if (old.matches("[data-sorted]") && htmx.find("#resort")) htmx.find("#resort").hidden = true;
+	morph(old, fresh);
+});

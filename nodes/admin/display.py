@@ -1,14 +1,20 @@
-"""Live state as the admin displays it: badges with the colour of a state, shares in percent."""
+"""Live state as the admin displays it: shape and word of a state, shares in percent."""
 
 from __future__ import annotations
 
-from django.utils.html import format_html
+from functools import lru_cache
+
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
+from nodes.look import BREAKERS, STATES, TONES
 
-def badge(state: str, text: str) -> SafeString:
-    """A word with the colour of its state; the class comes from an enumeration."""
-    return format_html('<span class="state state-{}">{}</span>', state, text)
+
+@lru_cache(maxsize=256)
+def badge(word: str, tone: str = "") -> SafeString:
+    """A state by its shape, word and hue; another word has those of `tone`, or none at all."""
+    look = {"is_state": word in STATES or word in BREAKERS, "word": word, "tone": tone if tone in TONES else ""}
+    return render_to_string("admin/nodes/state.html", look)
 
 
 def percent(share: int) -> str:

@@ -1,7 +1,8 @@
 """Edits as events: what a form changed, field by field, recorded in the transaction that saved it.
 
 The admins of nodes and of alerts derive from `RecordsEdits`.  Input: a saved form and its formsets.  Output: one event
-`config_changed` with the fields before and after, by the labels of the form, secrets as “changed”.
+`config_changed` with the fields before and after, by the labels of the form, secrets as “changed”.  What says who may come in
+derives from `RecordsAccess` and is told as `account_changed`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from django.forms import ModelChoiceField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.text import capfirst
 
-from nodes import operations
+from nodes import access_changes, operations
+from nodes.access_changes import address_of
 from nodes.forms.checks import AnyFormSet
 from nodes.forms.effects import AnyForm
 from nodes.operations import Edit
@@ -32,7 +34,7 @@ Change = tuple[str, str | None, str | None]  # label, before, after; None: there
 
 
 class RecordsEdits(AnyAdmin):
-    """Saves the changed fields by name, calls `operations.configuration_saved`, shows the form's warnings."""
+    """Saves the changed fields by name, records what was changed, shows the form's warnings."""
 
     secret_fields: Mapping[str, str] = {}  # form field -> its name in the event
 
@@ -51,8 +53,17 @@ class RecordsEdits(AnyAdmin):
         )
         return HttpResponseRedirect(request.get_full_path())
 
-    def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
+    def before_edit(self) -> None:
         operations.before_edit()
+
+    def record_edit(self, request: HttpRequest, instance: models.Model, changes: list[Change], edit: Edit) -> None:
+        """Tell one edit, in its transaction."""
+        before, after = _before_and_after(changes, edit)
+        actor, address = request.user.get_username(), address_of(request)
+        operations.configuration_saved(instance, actor=actor, address=address, edit=edit, before=before, after=after)
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: AnyForm, change: bool) -> None:
+        self.before_edit()
         if not change:
             obj.save()
         elif changed := [name for name in form.changed_data if name in _columns(obj)]:
@@ -65,15 +76,15 @@ class RecordsEdits(AnyAdmin):
         ]
         super().save_related(request, form, formsets, change)
         if changes or not change:
-            _record(request, form.instance, changes, Edit.EDITED if change else Edit.ADDED)
+            self.record_edit(request, form.instance, changes, Edit.EDITED if change else Edit.ADDED)
         for each in (form, *formsets):
             for warning in getattr(each, "warnings", ()):
                 messages.warning(request, warning)
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         """Recorded first: afterwards the row has no number any more."""
-        operations.before_edit()
-        _record(request, obj, [], Edit.DELETED)
+        self.before_edit()
+        self.record_edit(request, obj, [], Edit.DELETED)
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
@@ -82,18 +93,32 @@ class RecordsEdits(AnyAdmin):
             self.delete_model(request, each)
 
 
+class RecordsAccess(RecordsEdits):
+    """The same for users and tokens: nothing that the engine looks at, so no lock of the fleet."""
+
+    told_fields: tuple[str, ...] = ()  # labels whose values stand in the sentence, for everybody to read
+
+    def before_edit(self) -> None:
+        pass
+
+    def record_edit(self, request: HttpRequest, instance: models.Model, changes: list[Change], edit: Edit) -> None:
+        before, after = _before_and_after(changes, edit)
+        told = ", ".join(dict.fromkeys(self._told(label, was, now) for label, was, now in changes))
+        actor, what = request.user.get_username(), f"{instance._meta.verbose_name} {instance}"
+        said = f"{actor} {edit} {what}{f': {told}' if told else ''}"
+        access_changes.account_changed(said, actor=actor, address=address_of(request), before=before, after=after)
+
+    def _told(self, label: str, was: str | None, now: str | None) -> str:
+        return f"{label} {was or 'none'} → {now or 'none'}" if label in self.told_fields else label
+
+
+def _before_and_after(changes: list[Change], edit: Edit) -> tuple[dict[str, str], dict[str, str]]:
+    before = {} if edit == Edit.ADDED else {label: before for label, before, _ in changes if before is not None}
+    return before, {label: after for label, _, after in changes if after is not None}
+
+
 def _columns(instance: models.Model) -> set[str]:
     return {field.name for field in instance._meta.concrete_fields}
-
-
-def _record(request: HttpRequest, instance: models.Model, changes: list[Change], edit: Edit) -> None:
-    operations.configuration_saved(
-        instance,
-        actor=request.user.get_username(),
-        edit=edit,
-        before={} if edit == Edit.ADDED else {label: before for label, before, _ in changes if before is not None},
-        after={label: after for label, _, after in changes if after is not None},
-    )
 
 
 def _of_form(form: AnyForm, secrets: Mapping[str, str], prefix: str = "") -> Iterator[Change]:

@@ -14,7 +14,7 @@ from nodes.screens.history_lines import initiated_by
 
 
 class HistoryAdmin(ReadOnly, AnyAdmin):
-    """Visible with the right to view; the console's own page of the row is behind “View on site”."""
+    """Visible with the right to view; each row leads to the console's own page of it."""
 
     show_full_result_count = False
     list_per_page = 50
@@ -25,14 +25,11 @@ class HistoryAdmin(ReadOnly, AnyAdmin):
 
 
 class SeverityAdmin(HistoryAdmin):
-    """Rows with a severity, in its colour."""
-
-    class Media:
-        css = {"all": ("nodes/admin.css",)}
+    """Rows with a severity, by shape and word."""
 
     @admin.display(description="severity", ordering="severity")
     def severity_badge(self, row: Any) -> Any:
-        return badge(row.severity, row.get_severity_display())
+        return badge(row.get_severity_display(), row.severity)
 
 
 @admin.register(Event)

@@ -1,33 +1,34 @@
-"""Nodes with their checks: the list shows live state, the page of a node its last checks and events beside the form."""
+"""Nodes with their checks: the list shows live state, a node's form has its last checks and events beside it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db import models
 from django.db.models.functions import Now
-from django.http import HttpRequest
-from django.template.loader import render_to_string
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from nodes import operations
+from nodes import operations, pushes
 from nodes.admin.actions import ACTIONS
 from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly, overrides
+from nodes.admin.removed import RemovedFilter
 from nodes.forms.checks import CheckForm, CheckFormSet
 from nodes.forms.effects import AnyForm
 from nodes.forms.inventory import NodeForm, ReasonForm
-from nodes.ledger.clock import database_now
 from nodes.models import Check, CheckResult, Event, Node, NodeState
 from nodes.screens.history_lines import event_lines
 from nodes.screens.verdicts import verdict_of
 
-_LAST = 20  # lines of a panel
+_LAST = 8  # lines of a panel
+_KEPT = ("port", "weight", "priority", "capacity", "zone")  # by the form for the next node
 _RECENT = timedelta(days=1)  # how far back the last checks are looked for
 _OVERRIDES = (
     "interval",
@@ -54,7 +55,9 @@ class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's cl
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Check]:
         """Without the headers: a page opens even when their key is gone, so that they can be entered again."""
-        return super().get_queryset(request).defer("headers")
+        keeps = models.ExpressionWrapper(~models.Q(headers=""), models.BooleanField())
+        found: models.QuerySet[Check] = super().get_queryset(request).defer("headers").select_related("node")
+        return found.annotate(keeps_headers=keeps)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fields that take a secret are shown to users who may write one."""
@@ -85,7 +88,9 @@ class TagFilter(admin.SimpleListFilter):
 @admin.register(Node)
 class NodeAdmin(RemovesSoftly):
     form = NodeForm
-    secret_fields = {"request_headers": "Request headers", "clear_headers": "Request headers", "new_secret": "Push secret"}
+    secret_fields = {  # what a request sends may hold a key; events are kept for good, and read by everybody
+        "request_headers": "Request headers", "clear_headers": "Request headers", "new_secret": "Push secret", "body": "Body",
+    }  # fmt: skip  # as short as a table
     inlines = (CheckInline,)
     actions = ACTIONS
     list_display = (
@@ -101,8 +106,9 @@ class NodeAdmin(RemovesSoftly):
         "priority",
         "weight",
     )
-    list_select_related = ("pool__failover_policy", "state")
+    show_full_result_count = False
     list_filter = (
+        RemovedFilter,
         ("pool", admin.RelatedOnlyFieldListFilter),
         "state__health",
         "state__breaker_state",
@@ -112,16 +118,13 @@ class NodeAdmin(RemovesSoftly):
     )
     list_per_page = 100
     search_fields = ("name", "address", "zone", "pool__name")
-    readonly_fields = ("live", "last_checks", "last_events")
-
-    class Media:
-        css = {"all": ("nodes/admin.css",)}
+    what_for = "What is checked, and receives traffic by its share. A node belongs to one pool for good."
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("nodes.operate")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        declared: list[tuple[str | None, dict[str, Any]]] = [
+        return [
             (None, {"fields": ("pool", "name", ("address", "port"), ("weight", "priority", "capacity"), "zone", "tags")}),
             (
                 "Overrides of the pool's policy",
@@ -132,11 +135,10 @@ class NodeAdmin(RemovesSoftly):
                 },
             ),
         ]
-        return [("Now", {"fields": ("live", "last_checks", "last_events")}), *declared] if obj else declared
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A node stays in its pool: history and shares belong to both."""
-        return (*self.readonly_fields, "pool") if obj else self.readonly_fields
+        return ("pool",) if obj else ()
 
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
         operations.remove_node(obj.pk, actor=actor, reason=form.cleaned_data["reason"], override=overrides(form))
@@ -144,8 +146,7 @@ class NodeAdmin(RemovesSoftly):
     def save_related(self, request: HttpRequest, form: AnyForm, formsets: list[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         for check in (check for formset in formsets for check in formset.forms if getattr(check, "shown_once", None)):
-            path = reverse("nodes:push", args=[form.instance.pk, check.shown_once])
-            messages.warning(request, f"The node must call this address; it is shown only now: {settings.PUBLIC_URL}{path}")
+            messages.warning(request, _how_to_push(form.instance.pk, check.shown_once))
 
     @admin.display(description="address", ordering="address")
     def where(self, node: Node) -> str:
@@ -153,17 +154,17 @@ class NodeAdmin(RemovesSoftly):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Node]:
         """With the instant of the question by the database's clock: whether a node is stale is asked of it."""
-        found: models.QuerySet[Node] = super().get_queryset(request).annotate(asked_at=Now())
-        return found
+        found: models.QuerySet[Node] = super().get_queryset(request).select_related("pool__failover_policy", "state")
+        return found.annotate(asked_at=Now())
 
-    @admin.display(ordering="state__health")
+    @admin.display(description="state", ordering="state__health")
     def health(self, node: Node) -> SafeString:
-        return badge(node.state.health, "stale" if node.state.is_stale(vars(node)["asked_at"]) else node.state.get_health_display())
+        return badge("stale" if node.state.is_stale(vars(node)["asked_at"]) else node.state.get_health_display())
 
     @admin.display(ordering="state__breaker_state")
     def breaker(self, node: Node) -> SafeString:
         state, forced = node.state, node.state.breaker_mode != "auto"
-        return badge(state.breaker_state, state.get_breaker_mode_display() if forced else state.get_breaker_state_display())
+        return badge(state.get_breaker_mode_display() if forced else state.get_breaker_state_display())
 
     @admin.display(ordering="state__share")
     def share(self, node: Node) -> str:
@@ -175,21 +176,37 @@ class NodeAdmin(RemovesSoftly):
 
     @admin.display(description="admin state", ordering="state__admin_state")
     def admin_state(self, node: Node) -> SafeString:
-        return badge(node.state.admin_state, node.state.get_admin_state_display())
+        return badge(node.state.get_admin_state_display())
 
-    @admin.display(description="state")
-    def live(self, node: Node) -> SafeString:
-        state = NodeState.objects.get(pk=node.pk)
-        shown = {"node": node, "state": state, "stale": state.is_stale(database_now()), "share": percent(state.share)}
-        return render_to_string("admin/nodes/node_state.html", shown)
+    def on_console(self, obj: Node) -> tuple[str, str]:
+        return obj.get_absolute_url(), "Live state of this node"
 
-    @admin.display(description="last checks")
-    def last_checks(self, node: Node) -> SafeString:
-        recent = CheckResult.objects.filter(node_id=node.pk, at__gte=timezone.now() - _RECENT).order_by("-at")[:_LAST]
-        return render_to_string(
-            "admin/nodes/node_checks.html", {"results": [(result, verdict_of(result.verdict)) for result in recent]}
-        )
+    def panels(self, obj: Node) -> list[tuple[str, dict[str, Any]]]:
+        state = NodeState.objects.select_related("node__pool__failover_policy").filter(pk=obj.pk).first()
+        if state is None:  # deleted by hand: the runners make it again
+            return []
+        health = "stale" if state.is_stale(vars(obj)["asked_at"]) else state.get_health_display()
+        recent = CheckResult.objects.filter(node_id=obj.pk, at__gte=timezone.now() - _RECENT).order_by("-at")[:_LAST]
+        return [
+            ("admin/nodes/node_state.html", {"node": obj, "state": state, "health": health, "share": percent(state.share)}),
+            ("admin/nodes/node_checks.html", {"results": [(result, verdict_of(result.verdict)) for result in recent]}),
+            ("admin/nodes/node_events.html", {"node": obj, "events": event_lines(Event.objects.filter(node=obj)[:_LAST])}),
+        ]
 
-    @admin.display(description="last events")
-    def last_events(self, node: Node) -> SafeString:
-        return render_to_string("admin/nodes/node_events.html", {"events": event_lines(Event.objects.filter(node=node)[:_LAST])})
+    def response_add(self, request: HttpRequest, obj: Node, post_url_continue: str | None = None) -> HttpResponse:
+        """The next node is like this one until somebody says otherwise."""
+        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        if "_addanother" not in request.POST or IS_POPUP_VAR in request.POST:
+            return answer
+        kept = {name: getattr(obj, name) for name in _KEPT if getattr(obj, name) not in ("", None)}
+        return HttpResponseRedirect(f"{request.path}?{urlencode({'pool': obj.pool_id, **kept, 'tags': ','.join(obj.tags)})}")
+
+
+def _how_to_push(node: int, secret: str) -> str:
+    """The two ways to call; an address is written into the logs of what it passes through, a header is not."""
+    header = f"{settings.PUBLIC_URL}{pushes.address(node)}"
+    whole = f"{header}{secret}/"
+    return (
+        f"The node's secret is shown only now. Let the node call {header} with the header “Authorization: Bearer {secret}”; "
+        f"where it cannot send a header, this address does as well, but proxies write addresses into their logs: {whole}"
+    )

@@ -8,12 +8,13 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
+from nodes.admin.beside import Beside
 from nodes.admin.edits import RecordsEdits
 from nodes.forms.inventory import BreakerPolicyForm, FailoverPolicyForm
 from nodes.models import BreakerPolicy, FailoverPolicy
 
 
-class CountsPools(RecordsEdits):
+class CountsPools(Beside, RecordsEdits):
     """A policy with the number of pools that follow it; one that is followed cannot be deleted."""
 
     search_fields = ("name",)
@@ -28,6 +29,9 @@ class CountsPools(RecordsEdits):
         actions.pop("delete_selected", None)  # each deletion is an event of its own
         return actions
 
+    def panels(self, obj: Any) -> list[tuple[str, dict[str, Any]]]:
+        return [("admin/nodes/policy_pools.html", {"pools": obj.pools.filter(removed_at=None)})]
+
     @admin.display(description="pools")
     def pool_count(self, policy: Any) -> int:
         return int(policy.pool_count)
@@ -36,6 +40,7 @@ class CountsPools(RecordsEdits):
 @admin.register(BreakerPolicy)
 class BreakerPolicyAdmin(CountsPools):
     form = BreakerPolicyForm
+    what_for = "When a node is taken out at once and how it is tried again. Pools may share one."
     list_display = ("name", "failure_threshold", "failure_rate", "slow_call_rate", "timeout", "success_threshold", "pool_count")
     fieldsets = (
         (None, {"fields": ("name",)}),
@@ -79,6 +84,7 @@ class BreakerPolicyAdmin(CountsPools):
 @admin.register(FailoverPolicy)
 class FailoverPolicyAdmin(CountsPools):
     form = FailoverPolicyForm
+    what_for = "How often nodes are checked, when they count as failed, and which guards block a failover. Pools may share one."
     list_display = ("name", "interval", "check_timeout", "failure_threshold", "recovery_threshold", "failback", "pool_count")
     fieldsets = (
         (None, {"fields": ("name",)}),

@@ -1,4 +1,4 @@
-"""Pools: how many of their nodes are healthy or degraded, and a compact list of them with a link to each."""
+"""Pools: how many of their nodes are healthy or degraded, and beside the form a list of them with a link to each."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import Count, Q
 from django.http import HttpRequest
-from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
 from nodes import operations
 from nodes.admin.display import badge, percent
 from nodes.admin.removal import RemovesSoftly
+from nodes.admin.removed import RemovedFilter
 from nodes.forms.inventory import PoolForm, ReasonForm
-from nodes.models import Health, Node, Pool
+from nodes.models import Event, Health, Node, Pool
+from nodes.screens.history_lines import event_lines
 
 _UP = (Health.HEALTHY, Health.DEGRADED)
+_LAST = 8  # events of the panel
 
 
 @admin.register(Pool)
@@ -25,14 +27,11 @@ class PoolAdmin(RemovesSoftly):
     form = PoolForm
     list_display = ("name", "strategy", "nodes_up", "automation", "epoch", "breaker_policy", "failover_policy")
     list_select_related = ("state", "breaker_policy", "failover_policy")
-    list_filter = ("strategy", "failover_policy", "breaker_policy")
+    list_filter = (RemovedFilter, "strategy", "failover_policy", "breaker_policy")
     search_fields = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
-    readonly_fields = ("members",)
+    what_for = "Nodes that serve the same traffic: when one fails, its share moves to the others of its pool."
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
-
-    class Media:
-        css = {"all": ("nodes/admin.css",)}
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         present = Q(nodes__removed_at=None)
@@ -44,7 +43,7 @@ class PoolAdmin(RemovesSoftly):
         return counted
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        declared: list[tuple[str | None, dict[str, Any]]] = [
+        return [
             (None, {"fields": ("name", "slug", "strategy", "runbook")}),
             (
                 "Policies",
@@ -54,7 +53,6 @@ class PoolAdmin(RemovesSoftly):
                 },
             ),
         ]
-        return [("Nodes", {"fields": ("members",)}), *declared] if obj else declared
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
         """The slug follows the name of a new pool only: later it is an address that others use."""
@@ -69,15 +67,21 @@ class PoolAdmin(RemovesSoftly):
 
     @admin.display
     def automation(self, pool: Pool) -> SafeString:
-        return badge("paused", "paused") if pool.state.paused else badge("on", "on")
+        return badge("paused", "paused") if pool.state.paused else badge("on", "ok")
 
     @admin.display(ordering="state__epoch")
     def epoch(self, pool: Pool) -> int:
         return pool.state.epoch
 
-    @admin.display(description="nodes")
-    def members(self, pool: Pool) -> SafeString:
-        nodes = Node.objects.filter(pool=pool, removed_at=None).select_related("state").order_by("priority", "name")
-        return render_to_string(
-            "admin/nodes/pool_nodes.html", {"pool": pool, "nodes": [(node, percent(node.state.share)) for node in nodes]}
+    def on_console(self, obj: Pool) -> tuple[str, str]:
+        return obj.get_absolute_url(), "Live state of this pool"
+
+    def panels(self, obj: Pool) -> list[tuple[str, dict[str, Any]]]:
+        nodes = (
+            Node.objects.filter(pool=obj, removed_at=None, state__isnull=False).select_related("state").order_by("priority", "name")
         )
+        events = event_lines(Event.objects.filter(pool=obj)[:_LAST])
+        return [
+            ("admin/nodes/pool_nodes.html", {"pool": obj, "nodes": [(node, percent(node.state.share)) for node in nodes]}),
+            ("admin/nodes/node_events.html", {"pool": obj, "events": events}),
+        ]

@@ -14,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from nodes.admin.edits import RecordsEdits
+from nodes.admin.removed import HidesRemoved
 from nodes.engine.enums import Guard
 from nodes.forms.inventory import ReasonForm
 from nodes.operations import Refused
@@ -26,20 +27,12 @@ def overrides(form: ReasonForm) -> frozenset[Guard]:
     return EVEN_WITHOUT_CANDIDATE if form.cleaned_data.get("override") else frozenset()
 
 
-class RemovesSoftly(RecordsEdits):
-    """A ModelAdmin whose delete page asks for a reason and calls `remove`; rows that were removed are not listed."""
+class RemovesSoftly(HidesRemoved, RecordsEdits):
+    """A ModelAdmin whose delete page asks for a reason and calls `remove`."""
 
     @abstractmethod
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
         """Take `obj` out of service; raises `Refused` when a guard blocks that."""
-
-    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        return super().get_queryset(request).filter(removed_at=None)
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        actions.pop("delete_selected", None)  # one at a time: each removal moves traffic
-        return actions
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         obj = self.get_object(request, unquote(object_id))

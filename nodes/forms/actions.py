@@ -54,3 +54,7 @@ class ActionForm(forms.Form):
 
 class AcknowledgeForm(forms.Form):
     note = forms.CharField(max_length=500, required=False)
+
+
+class NoteForm(forms.Form):
+    note = forms.CharField(max_length=300)

@@ -11,7 +11,7 @@ from django.forms.models import BaseInlineFormSet
 from nodes.forms.effects import AnyForm, of_check, refuse_idle
 from nodes.forms.hosts import host_or_address
 from nodes.forms.inventory import WithDurations
-from nodes.models import Check, CheckKind
+from nodes.models import Check, CheckKind, Node
 from nodes.probes.spec import parse_headers, parse_status_set
 
 if TYPE_CHECKING:  # the stubs know the models of a formset, Django's class takes no parameter
@@ -49,13 +49,32 @@ class CheckForm(WithDurations):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._keeps_headers = bool(self.instance.pk) and Check.objects.filter(pk=self.instance.pk).exclude(headers="").exists()
+        self._keeps_headers = bool(vars(self.instance).get("keeps_headers"))  # by the inline's query, which reads none of them
         if "request_headers" in self.fields:
             state = "Set, hidden: leave empty to keep them. " if self._keeps_headers else ""
             self.fields["request_headers"].help_text = f"{state}One “Name: value” a line. Encrypted at rest; not shown again."
         for name in ("body", "body_contains"):
             if isinstance(field := self.fields.get(name), forms.CharField):
                 field.strip = False  # sent, and looked for, as it is typed
+
+    def refuse_headers_elsewhere(self, before: tuple[str, int], after: tuple[str, int | None]) -> None:
+        """Stored headers stay with the place that they were entered for; `before` and `after`: the node's address and port."""
+        new = self.cleaned_data
+        if not self._keeps_headers or new.get("request_headers") or new.get("clear_headers"):
+            return
+        old = self.initial
+        changed = {
+            "address": before[0] != after[0],
+            "port": (old["port"] or before[1]) != (new["port"] or after[1]),
+            "https": old["use_tls"] != new["use_tls"],
+            "server name": new["use_tls"] and old["server_name"] != new["server_name"],
+            "verify TLS": new["use_tls"] and old["verify_tls"] and not new["verify_tls"],
+        }
+        if found := [name for name, differs in changed.items() if differs]:
+            self.add_error(
+                "request_headers",
+                f"The stored headers were entered for another place ({', '.join(found)} changed): enter or delete them.",
+            )
 
     def has_changed(self) -> bool:
         """The first check of a new node is saved even if its defaults were left alone."""
@@ -129,9 +148,16 @@ class CheckFormSet(AnyFormSet):
             raise ValidationError("No answer of a push check is slow: leave the node's degraded latency empty.")
         if self.instance.port is None:
             self.instance.port = _default_port([form.cleaned_data for form in staying])
+        self._refuse_headers_elsewhere(staying)
         asks_plainly = any(_scheme_port(form.cleaned_data) == _PLAIN and not form.cleaned_data.get("port") for form in staying)
         if self.instance.port == _HTTPS and asks_plainly:
             self.warnings = ("Plain HTTP is asked on port 443: tick https if the node speaks TLS there.",)
+
+    def _refuse_headers_elsewhere(self, staying: list[Any]) -> None:
+        stored = Node.objects.filter(pk=self.instance.pk).values_list("address", "port").first()
+        for form in staying if stored else ():
+            if form.instance.pk and form.cleaned_data["kind"] == CheckKind.HTTP:
+                form.refuse_headers_elsewhere(stored, (self.instance.address, self.instance.port))
 
 
 def _refuse_kinds(kinds: list[str]) -> None:

@@ -7,10 +7,14 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils.dateparse import parse_datetime
 
-from nodes.models import Event, EventType, Incident, Node, Pool, Severity
+from nodes.models import EventType, Node, Pool, Severity
+from nodes.screens import event_search, incident_list
+from nodes.screens.event_kinds import Kind
+from nodes.screens.event_search import AUTOMATION, PEOPLE, EventSearch
+from nodes.screens.incident_list import NO, YES, IncidentSearch
 
 _EARLIEST, _LATEST = datetime(1980, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _INPUT = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
@@ -22,7 +26,14 @@ def _in_history(instant: datetime) -> bool:
 
 
 class InstantField(forms.DateTimeField):
-    """An instant that history can hold."""
+    """An instant that history can hold, in UTC."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """As its input takes it, also what an address says with an offset."""
+        try:
+            return self.to_python(value) or value
+        except ValidationError:
+            return value
 
     def to_python(self, value: Any) -> datetime | None:
         try:
@@ -34,33 +45,35 @@ class InstantField(forms.DateTimeField):
             outside = instant is not None and not _in_history(instant)
         if outside:
             raise ValidationError(f"Nothing is as old, or as far ahead: the years are {_EARLIEST.year} to {_LATEST.year}.")
-        return instant
+        return instant and instant.astimezone(UTC)  # PostgreSQL does not know every offset
 
 
-def _pools(asked: Any) -> QuerySet[Pool]:
-    """Those that may be chosen: all that are there, and a removed one whose history is asked for by its address."""
-    return Pool.objects.filter(Q(removed_at=None) | Q(slug=asked.get("pool", ""))).order_by("name")
-
-
-def _pool_field() -> Any:
-    """A pool by its slug; which ones may be chosen depends on what is asked."""
-    return forms.ModelChoiceField(Pool.objects.none(), required=False, to_field_name="slug", empty_label="any")
+def _pools(asked: Any) -> list[tuple[str, str]]:
+    """Slugs that may be chosen: of all that are there, and of a removed one whose history is asked for by its address."""
+    there = Pool.objects.filter(Q(removed_at=None) | Q(slug=asked.get("pool", ""))).order_by("name")
+    return [("", "any"), *there.values_list("slug", "name")]
 
 
 class EventFilter(forms.Form):
     """Filters of the events page; all optional, all in the address."""
 
+    text = forms.CharField(
+        required=False,
+        max_length=event_search.TEXT,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Words of an event", "data-search": ""}),
+    )
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *Severity.choices])
+    kind = forms.ChoiceField(required=False, choices=[("", "any"), *((each.value, each.value) for each in Kind)])
     type = forms.ChoiceField(required=False, choices=[("", "any"), *sorted(EventType.choices)])
-    pool = _pool_field()
+    pool = forms.ChoiceField(required=False)
+    by = forms.ChoiceField(required=False, choices=[("", "any"), (PEOPLE, "people"), (AUTOMATION, "automation")])
     node = forms.ModelChoiceField(Node.objects.all(), required=False, widget=forms.HiddenInput)
     since = InstantField(required=False, widget=_INPUT, label="From (UTC)")
     until = InstantField(required=False, widget=_INPUT, label="Until (UTC)")
-    text = forms.CharField(required=False, max_length=100, widget=forms.TextInput(attrs={"type": "search"}), label="Text")
 
     def __init__(self, asked: Any) -> None:
         super().__init__(asked, label_suffix="")
-        self.fields["pool"].queryset = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
+        self.fields["pool"].choices = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -69,34 +82,35 @@ class EventFilter(forms.Form):
             self.add_error("until", "The end of the range is before its start.")
         return cleaned
 
-    def apply(self, events: QuerySet[Event]) -> QuerySet[Event]:
-        """The events that a valid form asks for."""
-        asked = self.cleaned_data
-        wanted = {
-            "severity": asked["severity"], "type": asked["type"], "pool": asked["pool"], "node": asked["node"],
-            "at__gte": asked["since"], "at__lt": asked["until"], "message__icontains": asked["text"],
-        }  # fmt: skip  # lookup beside field
-        return events.filter(**{lookup: value for lookup, value in wanted.items() if value})
+    def search(self) -> EventSearch:
+        """What a valid form asks for."""
+        node = self.cleaned_data["node"]
+        return EventSearch(**(self.cleaned_data | {"node": node.pk if node else None}))
 
 
 class IncidentFilter(forms.Form):
     """Filters of the incidents page."""
 
+    text = forms.CharField(
+        required=False,
+        max_length=incident_list.TEXT,
+        widget=forms.TextInput(attrs={"type": "search", "placeholder": "Title, note, person", "data-search": ""}),
+    )
     standing = forms.ChoiceField(label="State", required=False, choices=[("", "any"), ("open", "open"), ("closed", "closed")])
     severity = forms.ChoiceField(required=False, choices=[("", "any"), *(pair for pair in Severity.choices if pair[0] != "info")])
-    pool = _pool_field()
+    pool = forms.ChoiceField(required=False)
+    hit = forms.ChoiceField(label="Users hit", required=False, choices=[("", "any"), (YES, "yes"), (NO, "no")])
+    person = forms.CharField(
+        label="Acknowledged by", required=False, max_length=150, widget=forms.TextInput(attrs={"placeholder": "anybody", "size": 8})
+    )
 
     def __init__(self, asked: Any) -> None:
         super().__init__(asked, label_suffix="")
-        self.fields["pool"].queryset = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
+        self.fields["pool"].choices = _pools(asked)  # type: ignore[attr-defined]  # the stubs know only Field
 
-    def apply(self, incidents: QuerySet[Incident]) -> QuerySet[Incident]:
-        """The incidents that a valid form asks for."""
-        asked = self.cleaned_data
-        if asked["standing"]:
-            incidents = incidents.filter(closed_at__isnull=asked["standing"] == "open")
-        wanted = {"severity": asked["severity"], "pool": asked["pool"]}
-        return incidents.filter(**{lookup: value for lookup, value in wanted.items() if value})
+    def search(self) -> IncidentSearch:
+        """What a valid form asks for."""
+        return IncidentSearch(**self.cleaned_data)
 
 
 class Cursor(forms.Form):
@@ -116,4 +130,4 @@ class Cursor(forms.Form):
         if not self.is_valid():
             return None
         at, number = self.cleaned_data["before_at"], self.cleaned_data["before"]
-        return (at, number) if at is not None and at.tzinfo is not None and number and _in_history(at) else None
+        return (at.astimezone(UTC), number) if at is not None and at.tzinfo is not None and number and _in_history(at) else None

@@ -111,7 +111,8 @@ class NodeForm(WithDurations):
             self.fields["port"].required = False
             self.fields["port"].help_text = "Empty: 443 for a check by https or TLS, 80 for one by plain HTTP; others need one."
             if self.instance.pk is None:
-                self.initial["port"] = None  # not the column's default: it follows the scheme of the check
+                # Not the column's default: it follows the scheme of the check, or is that of the node before.
+                self.initial["port"] = (kwargs.get("initial") or {}).get("port")
 
     def clean_address(self) -> str:
         return host_or_address(self.cleaned_data["address"])

@@ -18,9 +18,9 @@ from typing import Any
 
 from nodes.engine.reporting import Calls, Report
 
-MAX_CALLS = 5_000  # of one batch; each is counted one by one, under the pool's lock
+MAX_CALLS = 5_000  # of one batch; all are counted under the pool's lock
 MAX_ENTRIES = 500
-LARGEST_BODY = 100_000  # bytes
+LARGEST_BODY = 2**20  # bytes
 _AHEAD = 60.0  # s; a clock that goes further ahead is wrong
 _FIELDS = frozenset({"success", "failure", "slow", "duration", "at"})
 

@@ -15,12 +15,22 @@ from django.template.loader import render_to_string
 
 from nodes import screens
 from nodes.screens import Fragment, Screen
+from nodes.screens.chrome import chrome
+from nodes.screens.wanted import Wanted
 
 _SCREENS: Mapping[str, Callable[[str, datetime], Screen | None]] = {
-    "page": lambda key, now: screens.dashboard(now) if key == "dashboard" else None,
+    "page": lambda key, now: _PAGES[key](now) if key in _PAGES else None,
+    "fleet": lambda key, now: screens.dashboard(now, wanted) if (wanted := Wanted.of_address(key)) else None,
     "pool": screens.pool,
     "node": lambda key, now: screens.node(int(key), now) if _is_number(key) else None,
     "incident": lambda key, now: screens.incident(int(key), now) if _is_number(key) else None,
+    "incidents": screens.incidents,
+    "events": screens.events,
+}
+
+_PAGES: Mapping[str, Callable[[datetime], Screen]] = {
+    "dashboard": screens.dashboard,
+    "frame": lambda _now: Screen({}, pools=frozenset()),  # a page of which only the frame is live
 }
 
 
@@ -120,6 +130,14 @@ def _rendered(fragments: tuple[Fragment, ...], classes: frozenset[bool]) -> dict
         operator: Rendered(tuple((each.id, html[each.id, operator and each.has_actions]) for each in fragments))
         for operator in classes
     }
+
+
+def foot() -> str:
+    """The footer's figures, and the count of open incidents."""
+    try:
+        return render_to_string("nodes/foot.html#figures", {"chrome": chrome()})
+    finally:
+        connection.close()
 
 
 def freshness(now: datetime, checked_at: datetime | None) -> str:

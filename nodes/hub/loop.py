@@ -20,13 +20,14 @@ import psycopg
 from channels.layers import get_channel_layer
 from django.utils import timezone
 
-from nodes.hub.channel import Channel, Rendered, Subscriber, Topic, freshness
+from nodes.hub.channel import Channel, Rendered, Subscriber, Topic, foot, freshness
 from nodes.ledger.connections import aconnect
 from nodes.ledger.rows import Row
 from nodes.live import GROUP
 
 POLL_EVERY = 1.0  # s, hint or no hint
-POLL_APART = 0.1  # s at least between two polls
+POLL_APART = 0.25  # s at least between two polls: nobody reads more than four pictures a second
+BEAT_EVERY = 2.0  # s between two frames at most, so that a browser that hears nothing for 5 s knows that it is cut off
 REFRESH_EVERY = 5.0  # s; pages are then read anew whatever the versions say, since time alone changes some of what they show
 FRESH = 1.0  # s for which a page that was read serves new subscribers
 SUBSCRIBE_AGAIN = 2.0  # s
@@ -56,6 +57,8 @@ class Hub:
         self._wanted = asyncio.Event()  # there is a subscriber
         self._stamps: dict[int, Stamp] = {}
         self._checked_at: datetime | None = None
+        self._beat_at = float("-inf")  # loop time
+        self._foot = ""
         self._connection: psycopg.AsyncConnection[Row] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hub")  # Django renders here, one page at a time
 
@@ -72,14 +75,23 @@ class Hub:
                     return await self._admit(channel, subscriber)
 
     async def _admit(self, channel: Channel, subscriber: Subscriber) -> bool:
-        if asyncio.get_running_loop().time() - channel.read_at > FRESH and not await self._refresh(channel, urgent_only=False):
+        try:
+            old = asyncio.get_running_loop().time() - channel.read_at > FRESH
+            if old and not await self._refresh(channel, urgent_only=False):
+                return False
+            whole = await self._in_thread(partial(channel.whole, operator=subscriber.operator))
+            self._welcome(channel, subscriber, whole)
+            return True
+        finally:
             self._drop_unused(channel)
-            return False
-        self._offer_all(subscriber, await self._in_thread(partial(channel.whole, operator=subscriber.operator)))
+
+    def _welcome(self, channel: Channel, subscriber: Subscriber, whole: Any) -> None:
+        self._offer_all(subscriber, whole)
         subscriber.offer("freshness", freshness(timezone.now(), self._checked_at))
+        if self._foot:
+            subscriber.offer("foot", self._foot)
         channel.subscribers.add(subscriber)
         self._start()
-        return True
 
     def unsubscribe(self, topic: Topic, subscriber: Subscriber) -> None:
         channel = self._channels.get(topic)
@@ -170,10 +182,17 @@ class Hub:
                 if not await self._refresh(channel, urgent_only=not due):
                     self._close(channel)
         if refresh_all or (due and changed):
-            html = freshness(timezone.now(), self._checked_at)
-            for channel in self._channels.values():
-                for subscriber in channel.subscribers:
-                    subscriber.offer("freshness", html)
+            self._foot = await self._in_thread(foot)
+            self._tell_all("foot", self._foot)
+        now = asyncio.get_running_loop().time()
+        if refresh_all or (due and (changed or now - self._beat_at >= BEAT_EVERY)):
+            self._beat_at = now
+            self._tell_all("freshness", freshness(timezone.now(), self._checked_at))
+
+    def _tell_all(self, element: str, html: str) -> None:
+        for channel in self._channels.values():
+            for subscriber in channel.subscribers:
+                subscriber.offer(element, html)
 
     async def _refresh(self, channel: Channel, *, urgent_only: bool) -> bool:
         """Read the page and hand out what changed; False when it is gone.  The caller holds the channel's lock."""

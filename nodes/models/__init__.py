@@ -1,4 +1,5 @@
-"""Django models: `inventory` (pools, nodes, checks, policies), `state` (live rows), `history`, `access` (API tokens)."""
+"""Django models: `inventory` (pools, nodes, checks, policies), `state` (live rows), `history`, `access` (API tokens),
+`logins` (failed log-ins)."""
 
 from nodes.models.access import ApiToken, Scope
 from nodes.models.history import (
@@ -15,8 +16,10 @@ from nodes.models.history import (
     Outbox,
     RollupProgress,
     Severity,
+    SharePoint,
 )
 from nodes.models.inventory import BreakerPolicy, Check, CheckKind, Failback, FailoverPolicy, Node, Pool, Quorum, Strategy
+from nodes.models.logins import LoginDelay, LoginFailure
 from nodes.models.state import (
     AdminState,
     BreakerMode,
@@ -27,6 +30,7 @@ from nodes.models.state import (
     Lease,
     NodeState,
     PoolState,
+    ReportKey,
     Runner,
 )
 
@@ -53,6 +57,8 @@ __all__ = [
     "HourRollup",
     "Incident",
     "Lease",
+    "LoginDelay",
+    "LoginFailure",
     "MinuteRollup",
     "Node",
     "NodeState",
@@ -60,9 +66,11 @@ __all__ = [
     "Pool",
     "PoolState",
     "Quorum",
+    "ReportKey",
     "RollupProgress",
     "Runner",
     "Scope",
     "Severity",
+    "SharePoint",
     "Strategy",
 ]

@@ -1,4 +1,4 @@
-"""API tokens of programs: scoped, stored hashed, shown once."""
+"""API tokens of programs: scoped, bound to pools or explicitly to none, stored hashed, shown once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ import secrets
 from datetime import datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 
-_TOKEN = re.compile(r"fc_(?P<key>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]+)")
+from nodes.models.inventory import Pool
+from nodes.models.names import only_seen, seen
+
+GOOD_FOR = timedelta(days=365)  # unless another instant is chosen
+LONGEST = timedelta(days=730)  # or never, which is chosen as such
+SOON = timedelta(days=14)  # before its end a token is shown as ending
+
+_TOKEN = re.compile(r"fc_(?P<key>[0-9a-f]{16})_(?P<secret>[A-Za-z0-9_-]{1,200})")
 
 
 class Scope(models.TextChoices):
@@ -21,26 +30,51 @@ class Scope(models.TextChoices):
     METRICS = "metrics", "read metrics"
 
 
+class Presented(NamedTuple):
+    """What a program showed: the key finds the row, the digest of the secret proves it (256 random bits need no slow hash)."""
+
+    key: str
+    digest: str
+
+    def is_of(self, digest: str) -> bool:
+        return compare_digest(self.digest, digest)
+
+
+def presented(text: str) -> Presented | None:
+    """`fc_<key>_<secret>` taken apart; None for what is no token."""
+    parts = _TOKEN.fullmatch(text)
+    return Presented(parts["key"], _digest(parts["secret"])) if parts else None
+
+
 def _digest(secret: str) -> str:
     return sha256(secret.encode()).hexdigest()
 
 
 class ApiToken(models.Model):
-    """`fc_<key>_<secret>`: the key finds the row, the digest of the secret proves it (256 random bits need no slow hash)."""
+    """Who may ask what of which pools.  While it is rotated the secret before works beside the new one, until `previous_until`."""
 
-    name = models.CharField(max_length=80, help_text="Who uses it, for example the name of the load balancer.")
+    name = models.CharField(max_length=80, validators=[seen], help_text="Who uses it, for example the name of the load balancer.")
     scopes = ArrayField(models.CharField(max_length=10, choices=Scope))
+    every_pool = models.BooleanField(default=True, db_default=True, help_text="Also pools that are added later.")
+    pools = models.ManyToManyField(Pool, blank=True, related_name="+", help_text="It is refused for every other pool.")
     key = models.CharField(max_length=16, unique=True, editable=False)
     digest = models.CharField(max_length=64, editable=False)
+    previous_key = models.CharField(max_length=16, unique=True, null=True, editable=False)  # noqa: DJ001 - unique where there is one
+    previous_digest = models.CharField(max_length=64, default="", db_default="", editable=False)
+    previous_until = models.DateTimeField(null=True, editable=False)
+    previous_used_at = models.DateTimeField(null=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
-    expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
+    last_used_from = models.CharField(max_length=45, default="", db_default="", editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         ordering = ("name",)
         verbose_name = "API token"
+        constraints = only_seen("token", "name")
 
     def __str__(self) -> str:
         return self.name
@@ -51,18 +85,38 @@ class ApiToken(models.Model):
         self.digest = _digest(secret)
         return f"fc_{self.key}_{secret}"
 
-    def proves(self, secret: str) -> bool:
-        return compare_digest(self.digest, _digest(secret))
+    def rotate(self, now: datetime, overlap: timedelta) -> str:
+        """A new secret beside the present one, which works on for `overlap`; one before that ends at once.  Saves."""
+        former = (self.key, self.digest) if overlap else (None, "")
+        self.previous_key, self.previous_digest = former
+        self.previous_until = now + overlap if overlap else None
+        self.previous_used_at = self.last_used_at if overlap else None
+        self.rotated_at, self.last_used_at, self.last_used_from = now, None, ""
+        whole = self.issue()
+        self.save(
+            update_fields=[
+                "key", "digest", "previous_key", "previous_digest", "previous_until", "previous_used_at", "rotated_at",
+                "last_used_at", "last_used_from",
+            ]
+        )  # fmt: skip  # names beside names
+        return whole
+
+    def forget_previous(self) -> None:
+        """The secret before the present one works no more.  Saves."""
+        self.previous_key, self.previous_digest, self.previous_until, self.previous_used_at = None, "", None, None
+        self.save(update_fields=["previous_key", "previous_digest", "previous_until", "previous_used_at"])
+
+    def overlaps(self, now: datetime) -> bool:
+        """Whether two secrets work."""
+        return self.previous_until is not None and self.previous_until > now and self.works(now)
+
+    def works(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
+
+    def ends_soon(self, now: datetime) -> bool:
+        return self.works(now) and self.expires_at is not None and self.expires_at - now < SOON
 
     @staticmethod
-    def known(text: str, now: datetime) -> ApiToken | None:
-        """The token that `text` is, if it is valid now, whatever its scopes; its use is noted once a minute."""
-        parts = _TOKEN.fullmatch(text)
-        token = ApiToken.objects.filter(key=parts["key"], revoked_at=None).first() if parts else None
-        if parts is None or token is None or not token.proves(parts["secret"]):
-            return None
-        if token.expires_at is not None and token.expires_at <= now:
-            return None
-        if token.last_used_at is None or now - token.last_used_at > timedelta(minutes=1):
-            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
-        return token
+    def working(now: datetime) -> Q:
+        """Of a query: those that are not refused."""
+        return Q(Q(expires_at=None) | Q(expires_at__gt=now), revoked_at=None)

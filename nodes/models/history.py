@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
 from django.urls import reverse
 
@@ -64,10 +66,17 @@ class Failure(models.Model):
     recovered_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes = (models.Index(fields=("node", "-marked_at"), name="failure_node_marked"),)
+        indexes = (
+            models.Index(fields=("node", "-marked_at"), name="failure_node_marked"),
+            models.Index(fields=("recovered_at",), name="failure_recovered"),
+        )
 
     def __str__(self) -> str:
         return f"failure of {self.node_id} at {self.marked_at}"
+
+
+_TOOK_OVER = models.Q(kind=enums.ChangeKind.FAILOVER.value, status="completed")
+_SWITCHED = models.Q(epoch__isnull=False) & ~models.Q(kind=enums.ChangeKind.REBALANCE.value)
 
 
 class Failover(models.Model):
@@ -100,7 +109,13 @@ class Failover(models.Model):
 
     class Meta:
         ordering = ("-at", "-pk")
-        indexes = (models.Index(fields=("pool", "-at"), name="failover_pool_at"),)
+        indexes = (
+            models.Index(fields=("pool", "-at"), name="failover_pool_at"),
+            models.Index(fields=("pool", "-at"), condition=_SWITCHED, name="failover_switch"),
+            # For figures over all of them, which read no row.
+            models.Index(fields=("status", "kind", "refused_by"), name="failover_counts"),
+            models.Index(fields=("at", "completed_at"), condition=_TOOK_OVER, name="failover_took"),
+        )
         constraints = (models.UniqueConstraint(fields=("pool", "epoch"), name="one_change_per_epoch"),)
 
     def __str__(self) -> str:
@@ -108,6 +123,25 @@ class Failover(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("nodes:failover", args=[self.pk])
+
+
+class SharePoint(models.Model):
+    """The shares of a pool from one instant on, until its next row: one for each transaction that changed them."""
+
+    pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="share_points", db_index=False)
+    at = models.DateTimeField()
+    epoch = models.BigIntegerField()
+    shares = models.JSONField()  # {node id: basis points}, without the nodes that hold nothing
+    failover = models.ForeignKey(Failover, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+
+    class Meta:
+        indexes = (models.Index(fields=("pool", "at", "id"), name="sharepoint_pool_at"),)
+
+    def __str__(self) -> str:
+        return f"shares of pool {self.pool_id} from {self.at} on"
+
+
+WORDS = SearchVector("message", config="simple")  # of an event's message, as its index has them
 
 
 class Event(models.Model):
@@ -135,6 +169,13 @@ class Event(models.Model):
             models.Index(fields=("pool", "-at"), name="event_pool_at"),
             models.Index(fields=("node", "-at"), name="event_node_at"),
             models.Index(fields=("incident",), name="event_incident"),
+            models.Index(fields=("-at", "-id"), condition=~models.Q(severity=enums.Severity.INFO.value), name="event_grave"),
+            models.Index(fields=("-at", "-id"), condition=~models.Q(actor="engine"), name="event_by_person"),
+            models.Index(fields=("type", "-at"), name="event_type_at"),
+            GinIndex(WORDS, name="event_words"),
+            models.Index(
+                fields=("node", "at"), condition=models.Q(type=enums.EventType.ADMIN_STATE_CHANGED.value), name="event_admin_state"
+            ),
         )
 
     def __str__(self) -> str:

@@ -16,6 +16,7 @@ from django.urls import reverse
 from nodes.engine import enums, types
 from nodes.engine.breaker_policy import opens_after
 from nodes.models.encrypted import EncryptedTextField
+from nodes.models.names import only_seen, seen
 
 _AT_LEAST_ONE = MinValueValidator(1)
 _NOT_NEGATIVE = MinValueValidator(0)
@@ -40,7 +41,7 @@ class PageOn(models.TextChoices):
 class BreakerPolicy(models.Model):
     """When a node's circuit breaker opens and how it heals; durations in seconds."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80, unique=True, validators=[seen])
     failure_threshold = models.PositiveIntegerField(
         default=5,
         null=True,
@@ -102,6 +103,7 @@ class BreakerPolicy(models.Model):
     class Meta:
         verbose_name_plural = "breaker policies"
         ordering = ("name",)
+        constraints = only_seen("breaker_policy", "name")
 
     def __str__(self) -> str:
         return self.name
@@ -119,7 +121,7 @@ class BreakerPolicy(models.Model):
 class FailoverPolicy(models.Model):
     """How often nodes are checked, when they count as failed, and which guards block automation; durations in seconds."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80, unique=True, validators=[seen])
     interval = models.FloatField(default=10.0, validators=[_TENTH], help_text="Seconds from the start of one check to the next.")
     fast_interval = models.FloatField(
         null=True, blank=True, validators=[_TENTH], help_text="While failures are counted. Empty: the interval, 2 s at the most."
@@ -193,6 +195,7 @@ class FailoverPolicy(models.Model):
     class Meta:
         verbose_name_plural = "failover policies"
         ordering = ("name",)
+        constraints = only_seen("failover_policy", "name")
 
     def __str__(self) -> str:
         return self.name
@@ -206,7 +209,7 @@ class FailoverPolicy(models.Model):
 class Pool(models.Model):
     """Nodes that serve the same traffic."""
 
-    name = models.CharField(max_length=80, unique=True)
+    name = models.CharField(max_length=80, unique=True, validators=[seen])
     slug = models.SlugField(max_length=80, unique=True, help_text="The name in addresses and in the shares API.")
     strategy = models.CharField(max_length=20, choices=Strategy, default=Strategy.WEIGHTED)
     breaker_policy = models.ForeignKey(BreakerPolicy, on_delete=models.PROTECT, related_name="pools")
@@ -216,6 +219,7 @@ class Pool(models.Model):
 
     class Meta:
         ordering = ("name",)
+        constraints = only_seen("pool", "name")
 
     def __str__(self) -> str:
         return self.name
@@ -228,8 +232,8 @@ class Node(models.Model):
     """One address to check.  The last seven fields override the pool's failover policy when they are filled."""
 
     pool = models.ForeignKey(Pool, on_delete=models.PROTECT, related_name="nodes")
-    name = models.CharField(max_length=80)
-    address = models.CharField(max_length=253, help_text="Host name or IP address, without a scheme.")
+    name = models.CharField(max_length=80, validators=[seen])
+    address = models.CharField(max_length=253, validators=[seen], help_text="Host name or IP address, without a scheme.")
     port = models.PositiveIntegerField(default=443, validators=[_AT_LEAST_ONE, MaxValueValidator(65_535)])
     weight = models.PositiveIntegerField(
         default=100, validators=[MaxValueValidator(10_000)], help_text="Relative to the other nodes; 0 never receives traffic."
@@ -243,9 +247,9 @@ class Node(models.Model):
         validators=[MinValueValidator(0.001)],
         help_text="What it can carry, in the unit of the load reported for it; 80 % warns. Empty: load is only shown.",
     )
-    zone = models.CharField(max_length=80, blank=True)
+    zone = models.CharField(max_length=80, blank=True, validators=[seen])
     tags = ArrayField(
-        models.CharField(max_length=40, validators=[RegexValidator(r"^[\w.:-]+$", "A tag is letters, digits and . : _ -")]),
+        models.CharField(max_length=40, validators=[RegexValidator(r"^[\w.:-]+\Z", "A tag is letters, digits and . : _ -"), seen]),
         blank=True,
         default=list,
         help_text="Comma-separated; alert rules can select by tag.",
@@ -265,6 +269,7 @@ class Node(models.Model):
         permissions = (("operate", "Can act on nodes, pools and incidents"),)
         constraints = (
             models.UniqueConstraint(fields=("pool", "name"), condition=models.Q(removed_at=None), name="node_name_unique_in_pool"),
+            *only_seen("node", "name", "zone"),
         )
 
     def __str__(self) -> str:
@@ -302,15 +307,17 @@ class Check(models.Model):
     use_tls = models.BooleanField("https", default=False)
     method = models.CharField(max_length=10, default="GET", choices=[(m, m) for m in ("GET", "HEAD", "POST", "OPTIONS")])
     path = models.CharField(
-        max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*$", "A path begins with / and has no spaces.")]
+        max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*\Z", "A path begins with / and has no spaces.")]
     )
     headers = EncryptedTextField(blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again.")
     body = models.TextField(blank=True, max_length=10_000)
-    expected_status = models.CharField(max_length=100, default="200-299", help_text="For example 200-299,301.")
+    expected_status = models.CharField(max_length=100, default="200-299", validators=[seen], help_text="For example 200-299,301.")
     body_contains = models.CharField(max_length=200, blank=True, help_text="Text that the answer's first 64 KiB must hold.")
     follow_redirects = models.BooleanField(default=False)
     verify_tls = models.BooleanField("verify TLS", default=True)
-    server_name = models.CharField(max_length=253, blank=True, help_text="Name for TLS and Host. Empty: the address.")
+    server_name = models.CharField(
+        max_length=253, blank=True, validators=[seen], help_text="Name for TLS and Host. Empty: the address."
+    )
     certificate_days = models.PositiveIntegerField(default=14, help_text="Warn when the certificate has fewer days left.")
     grace = models.FloatField(
         default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds without a heartbeat allowed beyond the interval."

@@ -201,6 +201,7 @@ class FleetState(models.Model):
     nobody_told = models.BooleanField(default=False, db_default=False)  # and that was notified
     missing_told = models.BooleanField(default=False)  # no check has a result, and that was notified
     watched_since = models.DateTimeField(null=True)  # engine Told
+    logins_told = models.BooleanField(default=False, db_default=False)  # a series of failed log-ins lasts, and that was notified
 
     class Meta:
         verbose_name = "fleet state"
@@ -224,6 +225,9 @@ class Checker(models.Model):
     overruled = ArrayField(models.CharField(max_length=12), default=list)  # doubts
     late = models.BooleanField(default=False)
     turning_since = models.DateTimeField(null=True)
+    resolver_told = models.BooleanField(default=False, db_default=False)  # that it is away; the engine's Resolver
+    resolver_grave = models.BooleanField(default=False, db_default=False)
+    resolver_turning_since = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
         return f"{self.host}, isolated: {self.reason}" if self.doubt else self.host
@@ -250,6 +254,25 @@ class Lease(models.Model):
         return f"{self.kind} {self.slot} on {self.host} until {self.deadline:%H:%M:%S}"
 
 
+class ReportKey(models.Model):
+    """The `Idempotency-Key` of a report that was counted, with a digest of its body; forgotten after ten minutes.
+
+    Written in the transaction that counts, and logged like it: after a crash of the server the counts are there, so a retry must
+    find its key.
+    """
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, db_constraint=False, db_index=False)  # written under its pool's lock
+    key = models.BinaryField(max_length=32)  # digest of token and key
+    body = models.BinaryField(max_length=32)
+    at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("node", "key"), name="one_report_per_key"),)
+
+    def __str__(self) -> str:
+        return f"a report for node {self.node_id}, {self.at:%H:%M:%S}"
+
+
 class Runner(models.Model):
     """One slot of one worker, or one web process: who works in it now and what it has done, summed over its terms."""
 
@@ -271,6 +294,7 @@ class Runner(models.Model):
     latency_sum = models.FloatField(default=0.0)
     verdicts = models.JSONField(default=dict)  # verdict -> count
     clock_ahead = models.FloatField(default=0.0, db_default=0.0)  # seconds of the host's clock before the database's
+    missed_at = models.DateTimeField(null=True)  # when this web process last may have lost a heartbeat
     evidence = models.JSONField(null=True)  # what this runner sees of the fleet, see nodes.ledger.checkers
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import datetime
 
@@ -30,15 +31,17 @@ def as_json(report: Report) -> str:
 
 def as_csv(report: Report) -> str:
     """A line per row, seconds and ratios as numbers; the rules follow as comment lines of two cells."""
+    names = [each.name for each in fields(Row)]
+    rows = [[report.start, report.end, *(getattr(row, name) for name in names)] for row in report.rows]
+    return csv_of(["start", "end", *names], [*rows, *([f"# {figure.key}", figure.rule] for figure in RULES)])
+
+
+def csv_of(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV, instants in ISO 8601; no cell is a formula for the spreadsheet that opens it."""
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_ALL)
-    names = [each.name for each in fields(Row)]
-    writer.writerow(["start", "end", *names])
-    for row in report.rows:
-        cells = [report.start.isoformat(), report.end.isoformat(), *(getattr(row, name) for name in names)]
-        writer.writerow(["" if cell is None else _inert(cell) for cell in cells])
-    for figure in RULES:
-        writer.writerow([f"# {figure.key}", figure.rule])
+    writer.writerow(names)
+    writer.writerows(["" if cell is None else _inert(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 

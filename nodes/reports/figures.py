@@ -8,17 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from statistics import fmean
 
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, Max, QuerySet
 
 from nodes.engine.enums import ChangeKind
-from nodes.engine.health import down_interval, longest_silence
 from nodes.models import Event, EventType, Failover, Failure, Incident, Node, Pool
+from nodes.reports import times
 from nodes.reports.rolled import CheckCounts, check_counts, silences
-from nodes.reports.spans import Parts, Span, divide, length, subtract, union
+from nodes.reports.spans import Parts, Span, length
 from nodes.rollups import quantile
 
 LONGEST = timedelta(days=400)  # of a range; a longer one is cut at its start
-_EXCLUDED = ("maintenance", "disabled")
 _COUNTED_EVENTS = (EventType.RECOVERY_STARTED, EventType.RECOVERY_COMPLETED, EventType.BREAKER_OPENED)
 
 
@@ -62,6 +61,11 @@ class Report:
     start: datetime
     end: datetime
     rows: tuple[Row, ...]  # each pool, followed by its nodes
+    time: Mapping[str, Parts] = field(default_factory=dict)  # the time of each pool, by its name, to be cut into days
+
+    @property
+    def pools(self) -> list[Row]:
+        return [row for row in self.rows if row.node is None]
 
 
 @dataclass
@@ -86,11 +90,12 @@ def report(start: datetime, end: datetime, *, now: datetime, pool: str = "") -> 
     """Every figure over [start, end), cut to the present and to 400 days, for one pool (a slug) or all."""
     end = min(end, now)
     start = max(start, end - LONGEST)
-    nodes = Node.objects.filter(created_at__lt=end).filter(Q(removed_at=None) | Q(removed_at__gt=start))
+    nodes = times.existing(start, end)
     nodes = nodes.filter(pool__slug=pool) if pool else nodes
-    found = list(nodes.select_related("pool__failover_policy").order_by("pool__name", "name", "pk"))
+    found = list(nodes.order_by("pool__name", "name", "pk"))
     histories = _histories(found, start, end, now)
     rows: list[Row] = []
+    divided: dict[str, Parts] = {}
     by_pool: dict[Pool, list[Node]] = defaultdict(list)
     for node in found:
         by_pool[node.pool].append(node)
@@ -100,9 +105,10 @@ def report(start: datetime, end: datetime, *, now: datetime, pool: str = "") -> 
         whole = _of_pool([histories[node.pk] for node in members])
         whole.incidents = pool_incidents[each.pk]
         _add_changes(whole, by_nobody.get(each.pk, ()))
+        divided[each.name] = whole.time
         rows.append(_row(each.name, None, whole))
         rows += [_row(each.name, node.name, histories[node.pk]) for node in members]
-    return Report(start, end, tuple(rows))
+    return Report(start, end, tuple(rows), divided)
 
 
 def _histories(nodes: Sequence[Node], start: datetime, end: datetime, now: datetime) -> dict[int, _History]:
@@ -113,47 +119,20 @@ def _histories(nodes: Sequence[Node], start: datetime, end: datetime, now: datet
         _add_changes(histories[pk], changes)
     for pk, checks in check_counts(histories, start, end).items():
         histories[pk].checks = checks
-    excluded = _excluded_time(nodes, start, end)
-    silent = silences({node.pk: _patience(node) for node in nodes}, start, end, now=now)
-    for node in nodes:
-        life = [(max(start, node.created_at).timestamp(), min(end, node.removed_at or end).timestamp())]
-        history = histories[node.pk]
-        history.time = divide(life, excluded=excluded[node.pk], failing=history.failing, silent=silent[node.pk])
-        history.up_seconds = length(history.time.measured) - length(history.time.down)
+    excluded = times.excluded_time(histories, start, end)
+    silent = silences({node.pk: times.patience(node) for node in nodes}, start, end, now=now)
+    failing = {node: history.failing for node, history in histories.items()}
+    for pk, parts in times.divided(nodes, start, end, failing=failing, excluded=excluded, silent=silent).items():
+        history = histories[pk]
+        history.time = parts
+        history.up_seconds = length(parts.measured) - length(parts.down)
     return histories
 
 
-def _patience(node: Node) -> float:
-    """How long a node may go unseen, in seconds, while its checks run as they should: as long as until it is stale."""
-    policy = node.pool.failover_policy.in_force(node)
-    return longest_silence(policy, max(policy.interval, down_interval(policy)))
-
-
-def _excluded_time(nodes: Sequence[Node], start: datetime, end: datetime) -> dict[int, list[Span]]:
-    """Maintenance and disabled time, from the admin state's changes; before the first change a node was enabled."""
-    since: dict[int, datetime] = {}
-    excluded: dict[int, list[Span]] = defaultdict(list)
-    changes = Event.objects.filter(type=EventType.ADMIN_STATE_CHANGED, node__in=[n.pk for n in nodes], at__lt=end)
-    for node, at, detail in changes.order_by("at", "pk").values_list("node_id", "at", "detail"):
-        if node is None:
-            continue
-        if node in since:
-            excluded[node].append((max(since.pop(node), start).timestamp(), at.timestamp()))
-        if detail.get("after") in _EXCLUDED:
-            since[node] = at
-    for node, at in since.items():
-        excluded[node].append((max(at, start).timestamp(), end.timestamp()))
-    return excluded
-
-
 def _add_failures(histories: Mapping[int, _History], start: datetime, end: datetime) -> None:
-    failures = Failure.objects.filter(node__in=histories.keys(), first_bad_at__lt=end).filter(
-        Q(recovered_at=None) | Q(recovered_at__gt=start)
-    )
-    for failure in failures.order_by("marked_at"):
+    for failure in times.failures_in(histories.keys(), start, end):
         history = histories[failure.node_id]
-        until = min(failure.recovered_at or end, end)
-        history.failing.append((max(failure.first_bad_at, start).timestamp(), until.timestamp()))
+        history.failing.append(times.failing(failure, start, end))
         if start <= failure.marked_at < end:
             history.marked.append(failure)
             history.incidents.add(failure.incident_id)
@@ -217,13 +196,9 @@ def _rejected(histories: Mapping[int, _History], start: datetime, end: datetime)
 
 
 def _of_pool(histories: Sequence[_History]) -> _History:
-    """A pool's history: it is down while every node that is measured is down."""
+    """A pool's history: that of its nodes together."""
     whole = _History()
-    measured = union(span for history in histories for span in history.time.measured)
-    excluded = subtract(union(span for history in histories for span in history.time.excluded), measured)
-    unmonitored = subtract(subtract(union(span for history in histories for span in history.time.unmonitored), measured), excluded)
-    up = union(span for history in histories for span in subtract(history.time.measured, history.time.down))
-    whole.time = Parts(excluded, unmonitored, measured, subtract(measured, up))
+    whole.time = times.of_pool([history.time for history in histories])
     whole.up_seconds = sum(history.up_seconds for history in histories)
     for history in histories:
         whole.marked += history.marked

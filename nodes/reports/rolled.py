@@ -12,7 +12,7 @@ from django.db import connection
 
 from nodes.reports.spans import Span
 from nodes.rollups import BUCKETS, merged
-from nodes.rollups.resolutions import DAY, EPOCH, HOUR, MINUTE, Resolution, done_until, floor
+from nodes.rollups.resolutions import DAY, HOUR, MINUTE, Resolution, floor, progress
 from nodes.rollups.retention import HOURS, MINUTES
 
 _MINUTES_UPTO = timedelta(days=1)  # of a range that is searched for silence minute by minute
@@ -35,7 +35,7 @@ class CheckCounts:
 
 def check_counts(nodes: Collection[int], start: datetime, end: datetime) -> dict[int, CheckCounts]:
     """The checks of each node whose minute lies in [start, end); nodes without any are left out."""
-    parts = _pieces(start, end, (DAY, HOUR, MINUTE))
+    parts = pieces(start, end, (DAY, HOUR, MINUTE), progress())
     sources = " UNION ALL ".join(
         f"SELECT node_id, passes, warns, fails, unknowns, histogram FROM {resolution.table} "
         f"WHERE start >= %s AND start < %s AND node_id = ANY(%s)"
@@ -58,30 +58,38 @@ def check_counts(nodes: Collection[int], start: datetime, end: datetime) -> dict
         }
 
 
-def _pieces(start: datetime, end: datetime, resolutions: Sequence[Resolution]) -> list[tuple[Resolution, datetime, datetime]]:
-    """The range cut into whole rows, the coarsest in the middle and ever finer ones towards both ends."""
+def pieces(
+    start: datetime, end: datetime, resolutions: Sequence[Resolution], done: Mapping[str, datetime]
+) -> list[tuple[Resolution, datetime, datetime]]:
+    """The range cut into whole rows, the coarsest in the middle and ever finer ones towards both ends.
+
+    `done` says up to which instant each resolution, by its name, is counted.
+    """
     if start >= end:
         return []
     resolution, *finer = resolutions
     if not finer:
         return [(resolution, start, end)]
     first = floor(start - timedelta(microseconds=1), resolution.length) + resolution.length
-    last = floor(min(end, done_until(resolution) or EPOCH), resolution.length)
+    last = floor(min(end, done[resolution.name]), resolution.length)
     if first >= last:
-        return _pieces(start, end, finer)
-    return [*_pieces(start, first, finer), (resolution, first, last), *_pieces(last, end, finer)]
+        return pieces(start, end, finer, done)
+    return [*pieces(start, first, finer, done), (resolution, first, last), *pieces(last, end, finer, done)]
 
 
 _GAPS = """
 WITH asked AS (SELECT * FROM unnest(%(nodes)s::bigint[], %(patience)s::float8[]) AS a(node_id, patience)),
+ranges AS (SELECT * FROM unnest(%(numbers)s::int[], %(begins)s::timestamptz[], %(stops)s::timestamptz[]) AS r(number, begin, stop)),
 seen AS (
-    SELECT node_id, start, start + %(length)s AS ends FROM {table} JOIN asked USING (node_id)
-    WHERE start >= %(begin)s AND start < %(stop)s AND passes + warns + fails > 0
-    UNION ALL SELECT node_id, %(stop)s, %(stop)s FROM asked
+    SELECT number, node_id, start, start + %(length)s AS ends
+    FROM {table} JOIN asked USING (node_id) JOIN ranges ON start >= ranges.begin AND start < ranges.stop
+    WHERE start >= %(first)s AND start < %(last)s AND passes + warns + fails > 0
+    UNION ALL SELECT number, node_id, stop, stop FROM asked, ranges
 ), gaps AS (
-    SELECT node_id, lag(ends, 1, %(begin)s) OVER (PARTITION BY node_id ORDER BY start) AS begin, start AS stop FROM seen
+    SELECT number, node_id, lag(ends, 1, ranges.begin) OVER (PARTITION BY number, node_id ORDER BY start) AS begin, start AS stop
+    FROM seen JOIN ranges USING (number)
 )
-SELECT node_id, begin, stop FROM gaps JOIN asked USING (node_id) WHERE stop - begin > make_interval(secs => patience)
+SELECT number, node_id, begin, stop FROM gaps JOIN asked USING (node_id) WHERE stop - begin > make_interval(secs => patience)
 """
 
 
@@ -90,18 +98,38 @@ def silences(patience: Mapping[int, float], start: datetime, end: datetime, *, n
 
     To the minute, hour or day, by the length of the range and by what is still kept; what is not rolled up yet is no silence.
     """
-    resolution = _resolution(start, end, now)
-    begin, stop = floor(start, resolution.length), min(end, done_until(resolution) or EPOCH)
-    found: dict[int, list[Span]] = defaultdict(list)
-    if begin >= stop:
-        return found
-    asked = {"nodes": list(patience), "patience": list(patience.values())}
-    values: dict[str, Any] = {**asked, "length": resolution.length, "begin": begin, "stop": stop}
+    return silences_in(patience, [(start, end)], now=now)[0]
+
+
+def silences_in(
+    patience: Mapping[int, float], ranges: Sequence[tuple[datetime, datetime]], *, now: datetime
+) -> list[dict[int, list[Span]]]:
+    """The same for each of several ranges, in a query for each resolution and one more."""
+    done = progress()
+    found: list[dict[int, list[Span]]] = [defaultdict(list) for _ in ranges]
+    asked: dict[Resolution, list[tuple[int, datetime, datetime]]] = defaultdict(list)
+    for number, (start, end) in enumerate(ranges):
+        resolution = _resolution(start, end, now)
+        begin, stop = floor(start, resolution.length), min(end, done[resolution.name])
+        if begin < stop:
+            asked[resolution].append((number, begin, stop))
+    for resolution, parts in asked.items():
+        for number, node, since, until in _gaps(patience, resolution, parts):
+            found[number][node].append((since.timestamp(), until.timestamp()))
+    return found
+
+
+def _gaps(
+    patience: Mapping[int, float], resolution: Resolution, parts: Sequence[tuple[int, datetime, datetime]]
+) -> list[tuple[int, int, datetime, datetime]]:
+    numbers, begins, stops = zip(*parts, strict=True)
+    values: dict[str, Any] = {
+        "nodes": list(patience), "patience": list(patience.values()), "length": resolution.length, "numbers": list(numbers),
+        "begins": list(begins), "stops": list(stops), "first": min(begins), "last": max(stops),
+    }  # fmt: skip  # what belongs together stays on a line
     with connection.cursor() as cursor:
         cursor.execute(_GAPS.format(table=resolution.table), values)
-        for node, since, until in cursor.fetchall():
-            found[node].append((since.timestamp(), until.timestamp()))
-    return found
+        return list(cursor.fetchall())
 
 
 def _resolution(start: datetime, end: datetime, now: datetime) -> Resolution:

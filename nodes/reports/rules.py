@@ -148,3 +148,17 @@ RULES = (
     Figure("p99", "Latency p99", "latency", "As p50."),
     Figure("checks", "Checks", "count", "Checks in the roll-ups of the range; the last two minutes may not be rolled up yet."),
 )
+
+# The columns that a page shows together, by the word of the group in its address; exports have all of them.
+GROUPS = {
+    "availability": ("availability", "downtime", "counted", "set_aside", "unwatched", "unknown", "checks"),
+    "failures": ("failures", "last_failure", "incidents", "failovers", "last_failover", "moved_out", "recoveries", "last_recovery"),
+    "speed": ("to_detect", "to_fail_over", "to_recover", "between_failures", "p50", "p95", "p99"),
+    "breakers": ("recovery_success", "breaker_opens", "rejected_trials", "rebalances", "last_rebalance"),
+}
+
+
+def group(name: str) -> tuple[Figure, ...]:
+    """The columns of a group, in its order."""
+    by_key = {figure.key: figure for figure in RULES}
+    return tuple(by_key[key] for key in GROUPS[name])

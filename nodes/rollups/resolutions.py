@@ -56,6 +56,13 @@ def done_until(resolution: Resolution) -> datetime | None:
     return None if row is None else row[0]
 
 
+def progress() -> dict[str, datetime]:
+    """Up to which instant each resolution is counted, by its name, in one query; EPOCH before its first run."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT span, done_until FROM nodes_rollupprogress")
+        return {each.name: EPOCH for each in (MINUTE, HOUR, DAY)} | dict(cursor.fetchall())
+
+
 def roll_up(now: datetime) -> int:
     """Count every span that is closed at `now` and not done; returns how many steps that took.
 

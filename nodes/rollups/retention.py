@@ -2,7 +2,7 @@
 
 How long rows are kept stands here and nowhere else: it is a property of the tables, the same for every process, so no
 environment variable can make two processes disagree about it.  A partition goes only when the next resolution has counted
-what is in it.  Days, incidents, failovers and events stay for good.
+what is in it.  Days, incidents, failovers, shares and events stay for good.
 
 Partitions are attached, which leaves writers alone, and not created in place, which would lock them out.  DETACH
 CONCURRENTLY is refused for a table with a default partition, and we want one: a row is never turned away.  So detaching

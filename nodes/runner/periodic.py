@@ -50,7 +50,7 @@ class PeriodicTasks:
         self._slot = keeper.slot
         self._began = time.monotonic()
         self._reported = self._began
-        self.listening_since: float | None = None
+        self.listening: runners.Listening | None = None
         self.standing = Standing()
 
     def each_second(self, sighting: Sighting, lag: LoopLag) -> Changed:
@@ -61,7 +61,7 @@ class PeriodicTasks:
             asked = time.time()
             now = clock.now(cursor)
             changed.clock_offset = now - (asked + time.time()) / 2
-            self.listening_since = runners.listening_since(cursor, now)
+            self.listening = runners.listening(cursor, now)
             changed.fleet = self.look(sighting) | self._end_pause(cursor, now)
             settled = time.monotonic() - self._began > SWEEP_AFTER
             changed.pools = pools_needing_attention(cursor, sweep_stale=settled)
@@ -99,4 +99,4 @@ class PeriodicTasks:
     def _report(self, cursor: Cursor, lag: LoopLag, now: float) -> bool:
         with self._writes.transaction():
             self._counters.report(cursor, self._slot, rows.moment(now), stalls=lag.take_stalls(), loop_lag=lag.take_worst())
-        return checkers.judge_lateness(cursor, self._slot.host)
+        return checkers.judge_lateness(cursor, self._slot.host) | checkers.judge_resolver(cursor, self._slot.host)

@@ -177,7 +177,8 @@ class Term:
                 Verdict.UNKNOWN, "no check is configured, or its secret cannot be read", None, time.time(), time.time()
             )
         else:
-            heard = spec.heard(self._here(each.last_heartbeat_at), self._here(self._periodic.listening_since))
+            listening = self._periodic.listening or (None, None)
+            heard = spec.heard(self._here(each.last_heartbeat_at), *map(self._here, listening))
             observation = await probe(heard, self._egress)
         observation = discount(observation, stalled=self._lag.stalled_since(start, time.monotonic()))
         shifted = replace(observation, started_at=observation.started_at + self._clock_offset, checker=self._keeper.slot.host)
@@ -224,7 +225,9 @@ class Term:
 
     def _sighting(self) -> Sighting:
         self._self_check.isolated = self._periodic.standing.isolated
-        return self._self_check.sighting(self._now(), self._periodic.standing.healthy)
+        resolver = self._egress.names.standing()
+        sighting = self._self_check.sighting(self._now(), self._periodic.standing.healthy)
+        return replace(sighting, resolver_trouble=resolver.trouble, resolver_answers=resolver.answers)
 
     async def _drop_all(self) -> None:
         """What is asked just now comes to nothing; others may ask it."""

@@ -4,9 +4,26 @@ A screen is cut into fragments.  Fragments with equal subjects render to the sam
 """
 
 from nodes.screens.dashboard import dashboard
+from nodes.screens.events import events
 from nodes.screens.fragments import Difference, Fragment, Screen, difference, outermost
 from nodes.screens.incident import incident
-from nodes.screens.node import node
-from nodes.screens.pool import pool
+from nodes.screens.incident_list import incidents
+from nodes.screens.node import node, node_cards
+from nodes.screens.pool import cards, pool, pool_cards
 
-__all__ = ["Difference", "Fragment", "Screen", "dashboard", "difference", "incident", "node", "outermost", "pool"]
+__all__ = [
+    "Difference",
+    "Fragment",
+    "Screen",
+    "cards",
+    "dashboard",
+    "difference",
+    "events",
+    "incident",
+    "incidents",
+    "node",
+    "node_cards",
+    "outermost",
+    "pool",
+    "pool_cards",
+]

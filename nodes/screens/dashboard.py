@@ -1,262 +1,143 @@
-"""The dashboard: the state of the whole fleet, in three queries."""
+"""The dashboard: the truth of the fleet, what lasts, the pools worst first, open incidents, the latest events."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Case, IntegerField, Value, When
 
 from nodes.engine.enums import Severity
-from nodes.ledger import rows as stored
+from nodes.engine.fleet_verdict import FleetVerdict, fleet_verdict
+from nodes.engine.service import Service
 from nodes.models import Event, Incident
+from nodes.screens.by_people import RECENT, ByPeople, by_people
+from nodes.screens.chrome import of_fleet
+from nodes.screens.fleet_list import fleet_list, list_fragments
 from nodes.screens.fragments import Fragment, Screen, by_id
-from nodes.screens.history_lines import EventLine, IncidentRow, event_lines, incident_rows
-from nodes.screens.node_row import NodeRow, Rank
-from nodes.screens.overview import STATUS_TONES, UNDECIDED, Block, Overview, PoolRow, PoolStatus, overview
+from nodes.screens.history_lines import IncidentRow, event_lines, incident_rows
+from nodes.screens.lasting import lasting
+from nodes.screens.node_row import NodeRow
+from nodes.screens.overview import PoolRow, overview
+from nodes.screens.pool_line import Known
+from nodes.screens.wanted import Wanted, WantedForm, needs_a_look
+from nodes.series import PoolPresent, Range, pools_now, states_24h
 
-EVENTS_SHOWN = 15
-INCIDENTS_SHOWN = 20
-NODES_SHOWN = 12  # of one pool; the worst of a larger one
-ROWS_SHOWN = 120  # of all pools together; what follows is counted
+EVENTS_SHOWN = 12
+INCIDENTS_READ = 20
+INCIDENTS_SHOWN = 3
 
-
-@dataclass(frozen=True, slots=True)
-class IsolatedChecker:
-    """A checker that is not believed, why and since when; `others`: another one is."""
-
-    host: str
-    reason: str
-    since: datetime | None
-    others: bool
+_EVERYTHING = Wanted()
+_LAMPS = (Service.USERS_HIT, Service.LESS_RESERVE, Service.SERVED)
+_SHAPES = {Service.USERS_HIT: "down", Service.LESS_RESERVE: "degraded", Service.SERVED: "healthy"}
 
 
 @dataclass(frozen=True, slots=True)
-class Automation:
-    """Whether the engine may act by itself, and what keeps it from that."""
+class Lamp:
+    """How many pools a truth holds for; it filters by it, and once more shows all again."""
 
-    blocks: tuple[Block, ...]
-    paused: bool
-    pools_paused: tuple[tuple[str, str], ...]  # name and slug
-    checkers: tuple[IsolatedChecker, ...] = ()
-
-    @property
-    def on(self) -> bool:
-        return not self.blocks
-
-    @property
-    def tone(self) -> str:
-        if self.checkers and self.on:
-            return "warn"
-        return "ok" if self.on and not self.pools_paused else "paused"
+    service: Service
+    shape: str
+    pools: int
+    address: str
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Headline:
-    """The fleet in one line."""
+class Head:
+    """The verdict and its lamps."""
 
-    tone: str
-    sentence: str
+    verdict: FleetVerdict
+    lamps: tuple[Lamp, ...]
+
+    @property
+    def _troubled(self) -> bool:
+        """Pools are served, and the console itself is not as it should be: then nothing is green."""
+        return self.verdict.service is Service.SERVED and self.verdict.tone != "ok"
+
+    @property
+    def shape(self) -> str:
+        return "degraded" if self._troubled else str(self.verdict.shape)
+
+    @property
+    def ground(self) -> str:
+        return Service.LESS_RESERVE.value if self._troubled else self.verdict.ground
 
 
 @dataclass(frozen=True, slots=True)
-class PoolHead:
-    """The counts of a pool, and what keeps its automation from acting."""
-
-    id: int
-    name: str
-    slug: str
-    status: PoolStatus
-    tone: str
-    strategy: str
-    eligible: int
-    enabled: int
-    epoch: int
-    failover_pending: bool
-    low_capacity: bool
-    unserved: bool
-    blocks: tuple[Block, ...]
+class OpenIncidents:
+    shown: tuple[IncidentRow, ...]
+    more: int
 
 
-@dataclass(frozen=True, slots=True)
-class PoolCard:
-    """A pool on the dashboard: its head, and as many of its nodes as there is room for."""
-
-    head: PoolHead
-    shown: tuple[NodeRow, ...]
-    left_out: str  # in words; empty when all are shown
-
-
-@dataclass(frozen=True, slots=True)
-class Pipeline:
-    """What checks and alerts are doing: whether the page shows the present."""
-
-    checked_at: datetime | None
-    overdue: int
-    runners: int
-    alert_runners: int
-    lateness: float  # seconds, the worst runner's p99
-    outbox: int
-    isolated: bool
-    clocks_off: tuple[str, ...] = ()  # hosts whose clock differs from the database's, and by how much
-
-    @property
-    def runners_tone(self) -> str:
-        return "" if self.runners else "bad"
-
-    @property
-    def alert_runners_tone(self) -> str:
-        return "" if self.alert_runners else "bad"
-
-    @property
-    def outbox_tone(self) -> str:
-        return "warn" if self.outbox > 1000 or (self.outbox and not self.alert_runners) else ""
-
-    @property
-    def overdue_tone(self) -> str:
-        return "warn" if self.overdue else ""
-
-
-def dashboard(now: datetime) -> Screen:
-    """Pools worst first, open incidents, the latest events, and the pipeline behind them."""
+def dashboard(now: datetime, wanted: Wanted = _EVERYTHING) -> Screen:
+    """All of it, or the pools that are wanted; four queries while the figures of the last minute are kept."""
     found = overview(now)
     pools = sorted(found.pools, key=lambda pool: pool.rank)
     incidents = incident_rows(_open_incidents())
     events = event_lines(Event.objects.order_by("-at", "-pk")[:EVENTS_SHOWN])
-    automation, pipeline = _automation(found, pools), _pipeline(found.fleet)
-    headline = _headline(pools, automation, pipeline)
-    cards = _cards(pools)
+    verdict = fleet_verdict([pool.view for pool in pools], found.sight, _acknowledged(pools, incidents))
+    people = _people(pools, now)
+    chrome = of_fleet(found.fleet)
+    shown = fleet_list(pools, wanted, _known(pools, people, now))
+    head = Head(verdict, tuple(_lamp(service, verdict, wanted) for service in _LAMPS))
+    held = lasting(found, pools, people)
+    open_ones = OpenIncidents(incidents[:INCIDENTS_SHOWN], max(0, chrome.open_incidents - INCIDENTS_SHOWN))
     context = {
-        "headline": headline, "automation": automation, "incidents": incidents, "cards": cards, "events": events,
-        "pipeline": pipeline, "checked_at": pipeline.checked_at, "now": now,
-    }  # fmt: skip  # as above
-    return Screen(context, _fragments(headline, automation, incidents, cards, events, pipeline))
+        "head": head, "headline": verdict, "lasting": held, "open": open_ones, "listing": shown, "counted": shown.counted,
+        "events": events,
+        "wanted": wanted, "form": _form(wanted, pools), "checked_at": found.checked_at, "chrome": chrome, "now": now,
+    }  # fmt: skip  # names beside names
+    page = "nodes/dashboard.html"
+    fragments = by_id(
+        Fragment("headline", f"{page}#headline", "head", head),
+        Fragment("lasting", f"{page}#lasting", "lasting", held, has_actions=True),
+        Fragment("incidents", f"{page}#incidents", "open", open_ones, has_actions=True),
+        Fragment("events", f"{page}#events", "events", events),
+    )
+    return Screen(context, fragments | list_fragments(shown))
 
 
 def _open_incidents() -> Any:
     severity = Case(When(severity=Severity.CRITICAL, then=Value(0)), default=Value(1), output_field=IntegerField())
-    return Incident.objects.filter(closed_at=None).order_by(severity, "opened_at")[:INCIDENTS_SHOWN]
+    return Incident.objects.filter(closed_at=None).order_by(severity, "opened_at")[:INCIDENTS_READ]
 
 
-def _automation(found: Overview, pools: list[PoolRow]) -> Automation:
-    paused = any(block.word == "paused" for block in found.blocks)
-    others = found.fleet["fleet_isolated"] is None
-    checkers = tuple(
-        IsolatedChecker(host, reason, stored.moment(since), others)
-        for host, reason, since in stored.plain(found.fleet["isolated_checkers"]) or ()
-    )
-    return Automation(found.blocks, paused, tuple((pool.name, pool.slug) for pool in pools if pool.paused), checkers)
+def _acknowledged(pools: Sequence[PoolRow], incidents: Sequence[IncidentRow]) -> dict[int, str]:
+    """Who has acknowledged the open incidents of each pool; empty as long as one of them waits for somebody."""
+    found: dict[int, str] = {}
+    ids = {pool.slug: pool.id for pool in pools}
+    for each in incidents:
+        if (pool := ids.get(each.pool_slug)) is not None:
+            by = "" if each.awaits_person else each.acknowledged_by
+            found[pool] = by if found.get(pool, by) else ""
+    return found
 
 
-def _pipeline(fleet: Mapping[str, Any]) -> Pipeline:
-    return Pipeline(
-        checked_at=fleet["checked_at"],
-        overdue=fleet["overdue"],
-        runners=fleet["runners"],
-        alert_runners=fleet["alert_runners"],
-        lateness=fleet["lateness"],
-        outbox=fleet["outbox"],
-        isolated=fleet["fleet_isolated"] is not None,
-        clocks_off=tuple(_clock_off(host, ahead) for host, ahead in sorted((fleet["clocks_off"] or {}).items())),
-    )
+def _people(pools: Sequence[PoolRow], now: datetime) -> ByPeople:
+    nodes = [node.id for pool in pools for node in pool.nodes if node.taken_out or node.forced]
+    return by_people(nodes, [pool.id for pool in pools if needs_a_look(pool)], now - timedelta(seconds=RECENT))
 
 
-def _clock_off(host: str, ahead: float) -> str:
-    return f"{host} is {abs(ahead):.0f} s {'ahead' if ahead > 0 else 'behind'}"
+def _known(pools: Sequence[PoolRow], people: ByPeople, now: datetime) -> dict[int, Known]:
+    ids = [pool.id for pool in pools]
+    present, days = (pools_now(ids, now), states_24h(ids, now)) if ids else ({}, {})
+    start = Range.DAY.window(now).start
+    nothing = PoolPresent(None, None, None)
+    return {each: Known(present.get(each, nothing), days.get(each, ()), start, people) for each in ids}
 
 
-def _headline(pools: list[PoolRow], automation: Automation, pipeline: Pipeline) -> Headline:
-    """The worst thing first, and never green while checks do not run."""
-    if not pools:
-        return Headline("idle", "No pool yet: an admin adds the first one")
-    counts = Counter(pool.status for pool in pools)
-    worst, *others = [status for status in PoolStatus if status in counts]
-    first = f"{counts[worst]} {'pool' if counts[worst] == 1 else 'pools'} {worst}"
-    parts = [", ".join([first, *(f"{counts[status]} {status}" for status in others)])]
-    tone = STATUS_TONES[worst]
-    if pending := sum(pool.failover_pending for pool in pools):
-        tone = "bad"  # traffic goes where it is not served
-        parts.append(f"failover pending in {pending} {'pool' if pending == 1 else 'pools'}")
-    if undecided := sum(pool.undecided for pool in pools):
-        tone = "bad"
-        parts.append(f"{undecided} {'pool' if undecided == 1 else 'pools'} {UNDECIDED}")
-    parts.append("automation on" if automation.on else f"automation held: {', '.join(block.word for block in automation.blocks)}")
-    if pipeline.overdue:
-        parts.append(f"{pipeline.overdue} {'check' if pipeline.overdue == 1 else 'checks'} overdue")
-    if not pipeline.alert_runners:
-        parts.append("nobody is notified: no alert runner lives")
-    if tone in ("ok", "idle") and (pipeline.overdue or automation.blocks or not pipeline.alert_runners):
-        tone = "warn"
-    return Headline(tone, "; ".join(parts))
+def _lamp(service: Service, verdict: FleetVerdict, wanted: Wanted) -> Lamp:
+    chosen = wanted.state == service
+    address = replace(wanted, state="" if chosen else service.value).address
+    return Lamp(service, _SHAPES[service], getattr(verdict.counts, service.value), address, chosen)
 
 
-def _cards(pools: list[PoolRow]) -> tuple[PoolCard, ...]:
-    room = ROWS_SHOWN
-    cards = []
-    for pool in pools:
-        most = min(NODES_SHOWN, room)
-        shown = pool.nodes
-        if len(shown) > most:
-            worst = {node.id for node in sorted(pool.nodes, key=lambda node: -node.rank)[:most]}
-            shown = tuple(node for node in pool.nodes if node.id in worst)
-        room -= len(shown)
-        cards.append(PoolCard(pool_head(pool), shown, _left_out(pool, shown)))
-    return tuple(cards)
-
-
-def pool_head(pool: PoolRow) -> PoolHead:
-    return PoolHead(
-        pool.id, pool.name, pool.slug, pool.status, pool.tone, pool.strategy_words, pool.eligible, len(pool.enabled), pool.epoch,
-        pool.failover_pending, pool.low_capacity, pool.unserved, pool.blocks,
-    )  # fmt: skip  # what belongs together stays on a line
-
-
-def _left_out(pool: PoolRow, shown: tuple[NodeRow, ...]) -> str:
-    more = len(pool.nodes) - len(shown)
-    if not more:
-        return ""
-    unhealthy = sum(node.rank != Rank.HEALTHY for node in pool.nodes) - sum(node.rank != Rank.HEALTHY for node in shown)
-    total = f"all {len(pool.nodes)} nodes" if not shown else f"{more} more"
-    return f"{total}, {unhealthy} of them not healthy" if unhealthy else f"{total}, all healthy"
-
-
-def _fragments(
-    headline: Headline,
-    automation: Automation,
-    incidents: tuple[IncidentRow, ...],
-    cards: tuple[PoolCard, ...],
-    events: tuple[EventLine, ...],
-    pipeline: Pipeline,
-) -> dict[str, Fragment]:
-    page = "nodes/dashboard.html"
-    found = by_id(
-        Fragment("headline", f"{page}#headline", "headline", headline),
-        Fragment("automation", f"{page}#automation", "automation", automation, has_actions=True),
-        Fragment("incidents", f"{page}#incidents", "incidents", incidents, has_actions=True),
-        Fragment("pools", f"{page}#pools", "cards", cards, children=tuple(f"pool-{card.head.id}" for card in cards)),
-    )
-    for card in cards:
-        found |= _card_fragments(card)
-    return found | by_id(
-        Fragment("events", f"{page}#events", "events", events),
-        Fragment("pipeline", f"{page}#pipeline", "pipeline", pipeline, urgent=pipeline.isolated),
-    )
-
-
-def _card_fragments(card: PoolCard) -> dict[str, Fragment]:
-    name = f"pool-{card.head.id}"
-    inner = [
-        Fragment(f"{name}-head", "nodes/pool_card.html#head", "head", card.head),
-        *(node_fragment(node) for node in card.shown),
-    ]
-    if card.left_out:
-        inner.append(Fragment(f"{name}-more", "nodes/pool_card.html#more", "card", card, urgent=card.left_out))
-    whole = Fragment(name, "nodes/pool_card.html", "card", card, children=tuple(fragment.id for fragment in inner))
-    return by_id(whole, *inner)
-
-
-def node_fragment(node: NodeRow) -> Fragment:
-    return Fragment(f"node-{node.id}", "nodes/node_row.html", "node", node, urgent=node.urgent)
+def _form(wanted: Wanted, pools: Sequence[PoolRow]) -> WantedForm:
+    """The filter with what can be chosen."""
+    form = WantedForm({each: getattr(wanted, each) for each in WantedForm.base_fields})
+    nodes: list[NodeRow] = [node for pool in pools for node in pool.nodes]
+    form.offer(tags=sorted({tag for node in nodes for tag in node.tags}), zones=sorted({node.zone for node in nodes if node.zone}))
+    return form

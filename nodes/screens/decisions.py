@@ -10,10 +10,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from nodes.charts import Part, share_bar
+from nodes.charts.stack import TINTS
 from nodes.engine.enums import Guard
 from nodes.ledger.rows import moment
 from nodes.models import Failover
-from nodes.screens.history_lines import initiated_by
+from nodes.screens.history_lines import AT_ONCE, AUTOMATION, initiated_by
 
 _STATUS_TONES = {
     Failover.Status.STARTED: ("turn", "started"),
@@ -34,6 +36,7 @@ class NodeLine:
     rule: str
     before: int
     after: int
+    tint: int = 1  # of its share, by its place in the take-over order
 
     @property
     def tone(self) -> str:
@@ -42,6 +45,19 @@ class NodeLine:
     @property
     def gained(self) -> int:
         return self.after - self.before
+
+    @property
+    def gained_words(self) -> str:
+        """+17.1, −30, or nothing."""
+        return f"{self.gained / 100:+.1f}".removesuffix(".0").replace("-", "−") if self.gained else ""
+
+    @property
+    def bar_before(self) -> str:
+        return share_bar(Part(self.name, self.before), tint=self.tint)
+
+    @property
+    def bar_after(self) -> str:
+        return share_bar(Part(self.name, self.after, max(0, self.gained)), tint=self.tint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +77,10 @@ class GuardLine:
     @property
     def tone(self) -> str:
         return "note" if self.overridden else "paused" if self.blocks else "ok"
+
+    @property
+    def icon(self) -> str:
+        return "person" if self.overridden else "paused" if self.blocks else "check"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +125,25 @@ class DecisionRecord:
     @property
     def initiator(self) -> str:
         return initiated_by(self.actor)
+
+    @property
+    def took_words(self) -> str:
+        """The way to the decision, and from there to its end."""
+        if self.took is None:
+            return ""
+        if self.detected_in is None:
+            return f"{self.took:.1f}\u00a0s" if self.took >= AT_ONCE else "at once"
+        return f"{self.detected_in:.1f}\u00a0s to detect and move, {self.took - self.detected_in:.1f}\u00a0s until it was verified"
+
+    @property
+    def by_automation(self) -> bool:
+        return self.initiator == AUTOMATION
+
+    @property
+    def detected_in(self) -> float | None:
+        """Seconds from its first step until it was made; None when it is its own first step."""
+        seconds = (self.at - self.steps[0].at).total_seconds() if self.steps else 0.0
+        return seconds if seconds > 0 else None
 
     @property
     def took(self) -> float | None:
@@ -152,8 +191,8 @@ def _record(failover: Failover) -> DecisionRecord:
         lifts_at=failover.lifts_at,
         completed_at=failover.completed_at,
         considered=tuple(
-            NodeLine(each["node"], each["name"], each["taken"], each["rule"], each["before"], each["after"])
-            for each in record.get("considered", ())
+            NodeLine(each["node"], each["name"], each["taken"], each["rule"], each["before"], each["after"], min(number, TINTS))
+            for number, each in enumerate(record.get("considered", ()), 1)
         ),
         guards=tuple(
             GuardLine(

@@ -11,11 +11,14 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from nodes.engine.enums import Severity
 from nodes.engine.event_types import TABLE, TroubleType
 from nodes.models import Event, Failure, Incident
+from nodes.screens.event_kinds import Kind, icon_of, kind_of
 
 _DONE = tuple(kind for kind, row in TABLE.items() if TroubleType.FAILURE in (row.updates, row.ends))  # what is done about a failure
 _GOOD = frozenset(kind.value for kind, row in TABLE.items() if row.good)
 _TONES: dict[str, str] = {Severity.INFO: "idle", Severity.WARNING: "warn", Severity.CRITICAL: "bad"}
 _ENGINE = "engine"
+AUTOMATION = "automation"
+_BLUE = frozenset({Kind.SHARES, Kind.DECISION, Kind.RECOVERY})
 AT_ONCE = 0.1  # s
 
 
@@ -49,6 +52,22 @@ class EventLine:
         return self.type.replace("_", " ")
 
     @property
+    def kind(self) -> str:
+        return kind_of(self.type) or self.words
+
+    @property
+    def icon(self) -> str:
+        return icon_of(self.type)
+
+    @property
+    def hue(self) -> str:
+        """Violet is what a person did, blue what moves traffic."""
+        if self.by_person:
+            return "hand"
+        calm = "acc" if kind_of(self.type) in _BLUE else "off"
+        return {"idle": calm}.get(self.tone, self.tone)
+
+    @property
     def by_person(self) -> bool:
         return self.actor != _ENGINE
 
@@ -59,7 +78,7 @@ class EventLine:
 
 def initiated_by(actor: str) -> str:
     """Who initiated a change, as pages name them: a person, a token, or automation."""
-    return "automation" if actor == _ENGINE else actor
+    return AUTOMATION if actor == _ENGINE else actor
 
 
 def event_lines(events: QuerySet[Event]) -> tuple[EventLine, ...]:

@@ -1,116 +1,57 @@
-"""A node's page: health and why, breaker, schedule, actions, recent checks, failures and events."""
+"""A node's page: its state and why, charts, checks, breaker, actions, failures and events; also after it was removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from nodes.engine import window as windows
-from nodes.engine.enums import AdminState, Mode, Origin, State, Strategy, Verdict
-from nodes.engine.types import BreakerPolicy, Run
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef
+from django.db.models.functions import JSONObject
+
+from nodes.charts import checks_strip, texts
+from nodes.engine import policy_words
+from nodes.engine.enums import AdminState, EventType, Verdict
+from nodes.engine.headline import span
+from nodes.engine.types import HealthPolicy
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
+from nodes.screens.breaker_panel import breaker_panel, readable
+from nodes.screens.chrome import of_fleet
 from nodes.screens.fragments import Fragment, Screen, by_id
-from nodes.screens.history_lines import event_lines, failure_lines
+from nodes.screens.history_lines import EventLine, event_lines, failure_lines
+from nodes.screens.members import word
+from nodes.screens.node_actions import node_actions
+from nodes.screens.node_charts import NodeKey, node_charts, node_uptime
 from nodes.screens.node_row import NodeRow
-from nodes.screens.overview import PoolRow, overview
+from nodes.screens.overview import Overview, overview
 from nodes.screens.verdicts import VERDICT_TONES, verdict_of
+from nodes.series import Range
+from nodes.series.kept import Kept
 
 CHECKS_SHOWN = 50
+STRIP = 40  # of them
 CHECKS_REACH = timedelta(days=2)  # so that only the latest partitions are read
-EVENTS_SHOWN = 15
-FAILURES_SHOWN = 10
+EVENTS_SHOWN = 10
+OPENS_SHOWN = 6
+FAILURES_SHOWN = 8
+PAGE = "nodes/node.html"
+_BREAKER_EVENTS = (EventType.BREAKER_OPENED, EventType.BREAKER_CLOSED, EventType.BREAKER_FORCED)
 
 
 @dataclass(frozen=True, slots=True)
-class NodeActions:
-    """What an operator can do with the node now."""
-
-    id: int
-    admin: AdminState
-    mode: Mode
-    closed: bool
-    holds_share: bool
-    better_tier: bool
-    waits_for_calls: bool = False  # its breaker is half-open, and checks do not count as its trials
-
-    @property
-    def enabled(self) -> bool:
-        return self.admin == AdminState.ENABLED
-
-    @property
-    def draining(self) -> bool:
-        return self.admin == AdminState.DRAINING
-
-    @property
-    def in_maintenance(self) -> bool:
-        return self.admin == AdminState.MAINTENANCE
-
-    @property
-    def disabled(self) -> bool:
-        return self.admin == AdminState.DISABLED
-
-    @property
-    def may_fail_back(self) -> bool:
-        return self.draining or self.better_tier
-
-    @property
-    def forced(self) -> bool:
-        return self.mode != Mode.AUTO
-
-    @property
-    def forced_open(self) -> bool:
-        return self.mode == Mode.FORCED_OPEN
-
-    @property
-    def forced_closed(self) -> bool:
-        return self.mode == Mode.FORCED_CLOSED
-
-    @property
-    def metrics_only(self) -> bool:
-        return self.mode == Mode.METRICS_ONLY
-
-
-@dataclass(frozen=True, slots=True)
-class Breaker:
-    """The node's circuit breaker: state, mode, counts."""
+class Status:
+    """The head of the page: what the node is, and why."""
 
     row: NodeRow
-    failures: int
-    successes: int
-    failure_threshold: int | None
-    window: str  # what it holds, in words
-    reported: str  # what reported calls came to, in words
-    success_threshold: int
-    opened_at: datetime | None
-    opened_by: str
-    reopened: int
-    reason: str
-    owner: str
-    total: int
-    successful: int
-    failed: int
-    rejected: int
-    times_opened: int
-    mean_open: float | None
+    word: str
+    flapping: str  # in words; empty when it does not flap
 
     @property
-    def forced(self) -> bool:
-        return self.row.mode != Mode.AUTO
-
-    @property
-    def counts(self) -> str:
-        """Where the counts stand, in words."""
-        if self.row.breaker == State.HALF_OPEN:
-            who = "; only calls heal what calls opened" if self.opened_by == Origin.CALLS else ""
-            return f"{self.successes} of {self.success_threshold} good trials; opened by {self.row.opened}{who}"
-        if self.row.breaker == State.OPEN:
-            again = f", reopened {self.reopened} time{'s' if self.reopened > 1 else ''}" if self.reopened else ""
-            return f"opened by {self.row.opened}{again}"
-        run = f"{self.failures} of {self.failure_threshold} failures in a row" if self.failure_threshold else ""
-        return "; ".join(filter(None, (run, self.window)))
+    def urgent(self) -> object:
+        return self.row.urgent, self.flapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +63,6 @@ class Schedule:
     verdict: str
     message: str
     latency: float | None
-    recent: str
     load: str  # in words, empty while none was reported
 
 
@@ -137,100 +77,109 @@ class CheckLine:
     def tone(self) -> str:
         return VERDICT_TONES[self.verdict]
 
+    @property
+    def tip(self) -> str:
+        """What the strip says of it."""
+        return " · ".join(filter(None, (texts.latency(self.latency) if self.latency is not None else "", self.message)))
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """The latest checks, the newest first."""
+
+    lines: tuple[CheckLine, ...]
+
+    @property
+    def strip(self) -> str:
+        """The last of them as bars to walk."""
+        shown = self.lines[:STRIP][::-1]
+        return checks_strip([each.verdict for each in shown], tips=[each.tip for each in shown], times=[each.at for each in shown])
+
 
 def node(node_id: int, now: datetime) -> Screen | None:
     """None when there is no such node; one that was removed is shown with its history, and cannot be acted on."""
-    state = (
-        NodeState.objects.select_related("node__pool__failover_policy", "node__pool__breaker_policy")
-        .filter(node_id=node_id)
-        .first()
-    )
+    state = _state(node_id, now)
     if state is None:
         return None
     found: Node = state.node
     fleet = overview(now, found.pool_id)
-    pool = next(iter(fleet.pools), None)
-    row = next((each for each in pool.nodes if each.id == node_id), None) if pool else None
-    history = {
-        "checks": _checks(node_id, now),
-        "events": event_lines(Event.objects.filter(node_id=node_id).order_by("-at", "-pk")[:EVENTS_SHOWN]),
-        "failures": failure_lines(Failure.objects.filter(node_id=node_id).order_by("-marked_at")[:FAILURES_SHOWN]),
-    }
+    history = _history(state)
+    live = _live(state, fleet, now)
     context: dict[str, Any] = {
-        "node": found,
-        "row": row,
-        "definitions": tuple(Check.objects.defer("headers").filter(node=found)),
-        "now": now,
-        "checked_at": fleet.checked_at,
-        **history,
+        "node": found, "definitions": _definitions((found.pk, fleet.fleet["config_version"] or 0), now),
+        "words": words(found), "overrides": _overrides(found), "now": now,
+        "checked_at": fleet.checked_at, "chrome": of_fleet(fleet.fleet), "uptime": node_uptime(found.pk, now), **history, **live,
+    }  # fmt: skip  # names beside names
+    return Screen(context, by_id(*_fragments({**history, **live})), frozenset({found.pool_id}))
+
+
+def _state(node_id: int, now: datetime) -> NodeState | None:
+    """Its row, with its latest checks as `latest`."""
+    checks = CheckResult.objects.filter(node_id=OuterRef("node_id"), at__gt=now - CHECKS_REACH).order_by("-at")
+    values = JSONObject(at="at", verdict="verdict", latency="latency", message="message")
+    latest = ArraySubquery(checks.values_list(values)[:CHECKS_SHOWN])
+    states = NodeState.objects.select_related("node__pool__failover_policy", "node__pool__breaker_policy").annotate(latest=latest)
+    return states.filter(node_id=node_id).first()
+
+
+def _history(state: NodeState) -> dict[str, Any]:
+    events, opens = _events(state.node_id)
+    return {
+        "checks": Checks(tuple(_check(each) for each in getattr(state, "latest", ()))),
+        "events": events,
+        "opens": opens,
+        "failures": failure_lines(Failure.objects.filter(node_id=state.node_id).order_by("-marked_at")[:FAILURES_SHOWN]),
     }
-    page = "nodes/node.html"
-    fragments = [Fragment(name, f"{page}#{name}", name, subject, urgent=_urgent(name)) for name, subject in history.items()]
-    if row is not None and pool is not None:
-        breaker, schedule, actions = _breaker(state, row, found, now), _schedule(state, found), _actions(row, pool, state)
-        context |= {"breaker": breaker, "schedule": schedule, "actions": actions}
-        fragments += [
-            Fragment("status", f"{page}#status", "row", row, urgent=row.urgent),
-            Fragment(
-                "breaker", f"{page}#breaker", "breaker", breaker, urgent=(row.breaker, row.mode, row.mode_until, row.trial_at)
-            ),
-            Fragment("schedule", f"{page}#schedule", "schedule", schedule, urgent=schedule.verdict),
-            Fragment("actions", f"{page}#actions", "actions", actions, has_actions=True),
-        ]
-    return Screen(context, by_id(*fragments), frozenset({found.pool_id}))
 
 
-def _urgent(name: str) -> object:
-    """The list of checks may wait a second, the other lists may not."""
-    return name if name == "checks" else None
+def _check(found: Mapping[str, Any]) -> CheckLine:
+    at = datetime.fromisoformat(found["at"])
+    return CheckLine(at, verdict_of(found["verdict"]), found["latency"], found["message"] or "")
 
 
-def _checks(node_id: int, now: datetime) -> tuple[CheckLine, ...]:
-    found = CheckResult.objects.filter(node_id=node_id, at__gt=now - CHECKS_REACH).order_by("-at")
-    return tuple(
-        CheckLine(at, verdict_of(letter), latency, message or "")
-        for at, letter, latency, message in found.values_list("at", "verdict", "latency", "message")[:CHECKS_SHOWN]
-    )
+def _events(node_id: int) -> tuple[tuple[EventLine, ...], tuple[EventLine, ...]]:
+    """The latest events, and the latest ones of its breaker, in one query."""
+    own = Event.objects.filter(node_id=node_id).order_by("-at", "-pk")
+    latest, breaker = own[:EVENTS_SHOWN], own.filter(type__in=_BREAKER_EVENTS)[:OPENS_SHOWN]
+    found = event_lines(Event.objects.filter(pk__in=latest.values("pk").union(breaker.values("pk"))).order_by("-at", "-pk"))
+    return found[:EVENTS_SHOWN], tuple(each for each in found if each.type in _BREAKER_EVENTS)[:OPENS_SHOWN]
 
 
-def _breaker(state: NodeState, row: NodeRow, found: Node, now: datetime) -> Breaker:
-    policy = found.pool.breaker_policy
-    return Breaker(
-        row=row,
-        failures=state.breaker_failures,
-        successes=state.breaker_successes,
-        failure_threshold=policy.failure_threshold,
-        window=_readable(lambda: windows.words(rows.window(state.breaker_window), policy.value(), now.timestamp())),
-        reported=_readable(lambda: _reported(rows.run(state.breaker_reported), policy.value(), now.timestamp())),
-        success_threshold=policy.success_threshold,
-        opened_at=state.breaker_opened_at if row.breaker != State.CLOSED else None,
-        opened_by=state.breaker_opened_by,
-        reopened=state.breaker_reopened,
-        reason=state.breaker_mode_reason,
-        owner=state.breaker_mode_owner,
-        total=state.breaker_total,
-        successful=state.breaker_successful,
-        failed=state.breaker_failed,
-        rejected=state.breaker_rejected,
-        times_opened=state.breaker_times_opened,
-        mean_open=state.breaker_open_seconds / state.breaker_closings if state.breaker_closings else None,
-    )
+def _live(state: NodeState, fleet: Overview, now: datetime) -> dict[str, Any]:
+    """What there is of a node that was not removed."""
+    pool = next(iter(fleet.pools), None)
+    row = next((each for each in pool.nodes if each.id == state.node_id), None) if pool else None
+    if row is None or pool is None:
+        return {}
+    actions = node_actions(row, pool, state)
+    return {
+        "status": Status(row, word(row), readable(lambda: _flapping(state, now))),
+        "actions": actions,
+        "schedule": _schedule(state),
+        "breaker": breaker_panel(state, row, state.node, actions, now),
+    }
 
 
-def _readable(words: Callable[[], str]) -> str:
-    """The words; or that what is stored cannot be read, of another version or edited by hand."""
-    try:
-        return words()
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
-        return f"cannot be read: {error}"
+def _fragments(subjects: Mapping[str, Any]) -> Iterator[Fragment]:
+    urgent: dict[str, Any] = {"checks": "checks"}
+    if "status" in subjects:
+        row = subjects["status"].row
+        breaker = (row.breaker, row.mode, row.mode_until, row.trial_at, subjects["breaker"].actions)
+        urgent |= {"status": subjects["status"].urgent, "breaker": breaker, "schedule": subjects["schedule"].verdict}
+    for name, subject in subjects.items():
+        acted_on = name in ("actions", "breaker")
+        yield Fragment(name, f"{PAGE}#{name}", name, subject, urgent=urgent.get(name), has_actions=acted_on)
 
 
-def _reported(run: Run, policy: BreakerPolicy, now: float) -> str:
-    """Empty while nothing was reported, or nothing that counts."""
-    if run == Run():
+def _flapping(state: NodeState, now: datetime) -> str:
+    found = rows.flapping(state.flapping)
+    if found is None:
         return ""
-    in_a_row = f"{run.failures} of {policy.failure_threshold} failures in a row" if policy.failure_threshold else ""
-    return "; ".join(filter(None, (in_a_row, windows.words(run.window, policy, now))))
+    often = f"It is flapping: failed {found.failures} times in {span(found.failed_at - found.since)}"
+    if found.quiet_since is None:
+        return f"{often}."
+    left = found.quiet_since + state.node.pool.failover_policy.flapping_within - now.timestamp()
+    return f"{often}; quiet since, over in {span(left)}." if left > 0 else f"{often}; quiet since."
 
 
 def _load(state: NodeState, found: Node) -> str:
@@ -241,15 +190,32 @@ def _load(state: NodeState, found: Node) -> str:
     return f"{last} of {found.capacity:g}, {state.load['last'] / found.capacity:.0%}" if found.capacity else last
 
 
-def _schedule(state: NodeState, found: Node) -> Schedule:
+def _schedule(state: NodeState) -> Schedule:
     due = None if state.admin_state == AdminState.DISABLED else state.due_at
-    load = _readable(lambda: _load(state, found))
-    return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, state.recent, load)
+    load = readable(lambda: _load(state, state.node))
+    return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, load)
 
 
-def _actions(row: NodeRow, pool: PoolRow, state: NodeState) -> NodeActions:
-    better = pool.strategy == Strategy.ACTIVE_PASSIVE and pool.active_tier is not None and row.priority < pool.active_tier
-    by_calls = row.breaker == State.HALF_OPEN and state.breaker_opened_by == Origin.CALLS and row.mode == Mode.AUTO
-    by_checks = isinstance(state.trial, dict) and bool(state.trial.get("by_checks"))
-    waits = by_calls and not by_checks and row.admin == AdminState.ENABLED
-    return NodeActions(row.id, row.admin, row.mode, row.breaker == State.CLOSED, row.share > 0, better, waits)
+def _read_definitions(key: tuple[int, int], _now: datetime) -> tuple[Check, ...]:
+    return tuple(Check.objects.defer("headers").filter(node=key[0]))
+
+
+# By node and version of the configuration: read again after each edit.
+_definitions: Kept[tuple[int, int], tuple[Check, ...]] = Kept(timedelta(seconds=60), _read_definitions)
+
+
+def words(found: Node) -> tuple[policy_words.Sentence, ...]:
+    """How soon this node is out, in sentences."""
+    policy = found.pool.failover_policy
+    return policy_words.of_node(policy.in_force(found), found.pool.breaker_policy.value())
+
+
+def _overrides(found: Node) -> tuple[tuple[str, object], ...]:
+    """What the node has of its own in place of its pool's policy."""
+    fields = ((name, getattr(found, name)) for name in HealthPolicy.__dataclass_fields__)
+    return tuple((name.replace("_", " "), value) for name, value in fields if value is not None)
+
+
+def node_cards(found: Node, over: Range, now: datetime) -> dict[str, Any]:
+    """What the page shows beside what is pushed: charts over a range."""
+    return {"charts": node_charts(NodeKey(found.pk, found.name, over), now), "ranges": tuple(Range)}

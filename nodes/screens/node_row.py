@@ -32,7 +32,6 @@ _HEALTH_TONES = {
     Health.RECOVERING: ("turn", Rank.RECOVERING),
     Health.UNKNOWN: ("idle", Rank.UNKNOWN),
 }
-_BREAKER_TONES = {State.CLOSED: "ok", State.OPEN: "bad", State.HALF_OPEN: "half"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class NodeRow:
     message: str
     latency: float | None
     recent: str
+    tags: tuple[str, ...] = ()
 
     @property
     def urgent(self) -> tuple[object, ...]:
@@ -79,6 +79,16 @@ class NodeRow:
         if self.mode == Mode.AUTO:
             return self.breaker
         return State.OPEN if self.mode == Mode.FORCED_OPEN else State.CLOSED
+
+    @property
+    def taken_out(self) -> bool:
+        """By a person."""
+        return self.admin != AdminState.ENABLED
+
+    @property
+    def forced(self) -> bool:
+        """Its breaker is in a mode that a person chose."""
+        return self.mode != Mode.AUTO
 
     @property
     def _may_serve(self) -> bool:
@@ -142,17 +152,8 @@ class NodeRow:
         return "but out of service" if self.effective == State.OPEN else "but on trial"
 
     @property
-    def status_tone(self) -> str:
-        """Tone of health and breaker together."""
-        return self.tone if self.tone not in ("ok", "warn") or not self.breaker_effect else _BREAKER_TONES[self.effective]
-
-    @property
     def breaker_word(self) -> str:
         return BreakerState(self.breaker).label if self.mode == Mode.AUTO else BreakerMode(self.mode).label
-
-    @property
-    def breaker_tone(self) -> str:
-        return _BREAKER_TONES[self.breaker] if self.mode == Mode.AUTO else "paused"
 
     @property
     def waits_for_health(self) -> bool:
@@ -238,4 +239,5 @@ def _node_row(row: Mapping[str, Any]) -> NodeRow:
         message=row["last_message"],
         latency=row["last_latency"],
         recent=row["recent"],
+        tags=tuple(row["tags"] or ()),
     )

@@ -5,43 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from itertools import groupby
 from typing import Any
 
-from django.db import connection
-
-from nodes.engine.enums import AdminState, Health, Strategy
+from nodes.engine.enums import AdminState, Strategy
 from nodes.engine.guards import in_force
+from nodes.engine.service import FleetView, PoolStatus, PoolView, Service, Truth, truth
 from nodes.engine.types import Hold
 from nodes.ledger import rows as stored
-from nodes.ledger.intervals import stale
-from nodes.ledger.leases import ALIVE
-from nodes.ledger.runners import CLOCK_OFF
+from nodes.ledger.service import COLUMNS, fleet_view, pool_view, read
+from nodes.screens.chrome import FLEET
 from nodes.screens.node_row import NodeRow, Rank, node_row
 
-OVERDUE_AFTER = 10  # s after its due instant a check is missed
-RUNNER_SILENT = 15  # s
 UNDECIDED = "cannot be decided"  # as it follows the pool's name
 
 
-class PoolStatus(StrEnum):
-    """How a pool serves its traffic, worst first."""
-
-    DOWN = "down"  # no enabled node is eligible
-    DEGRADED = "degraded"  # an enabled node is not eligible, others serve the traffic
-    UNKNOWN = "unknown"  # no node has been checked yet
-    IDLE = "idle"  # no node is enabled
-    HEALTHY = "healthy"
-
-
-STATUS_TONES = {
-    PoolStatus.DOWN: "bad",
-    PoolStatus.DEGRADED: "warn",
-    PoolStatus.UNKNOWN: "idle",
-    PoolStatus.IDLE: "idle",
-    PoolStatus.HEALTHY: "ok",
-}
+# Names of the glyphs and colours that exist.
+_SERVICE_TONES = {Service.USERS_HIT: "bad", Service.UNKNOWN: "idle", Service.LESS_RESERVE: "warn", Service.SERVED: "ok"}
+_STATUS_TONES = {PoolStatus.DRAINING: "out", PoolStatus.MAINTENANCE: "out"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +49,8 @@ class PoolRow:
     versions: tuple[int, int, int]  # of the pool's row, the fleet's and the configuration
     blocks: tuple[Block, ...]
     nodes: tuple[NodeRow, ...]
+    view: PoolView
+    truth: Truth
 
     @property
     def paused(self) -> bool:
@@ -91,27 +74,22 @@ class PoolRow:
 
     @property
     def status(self) -> PoolStatus:
-        enabled = self.enabled
-        if not enabled:
-            return PoolStatus.DEGRADED if self.failover_pending else PoolStatus.IDLE
-        if all(node.health == Health.UNKNOWN for node in enabled):
-            return PoolStatus.UNKNOWN
-        if not any(node.eligible and not node.unconfirmed for node in self.nodes):
-            return PoolStatus.DOWN
-        out = (
-            any(node.unconfirmed for node in enabled) or self.eligible < len(enabled) or self.failover_pending or self.low_capacity
-        )
-        return PoolStatus.DEGRADED if out else PoolStatus.HEALTHY
+        return self.truth.status
 
     @property
-    def rank(self) -> tuple[bool, int, int]:
-        """Pools that need attention come first: those that cannot be decided, then by status, then by the worst node."""
-        worst = max((node.rank for node in self.nodes), default=Rank.HEALTHY)
-        return not self.undecided, list(PoolStatus).index(self.status), -worst
+    def service(self) -> Service:
+        return self.truth.service
+
+    @property
+    def rank(self) -> tuple[tuple[bool, bool, int], int]:
+        """Pools that need attention come first: by their truth, then by the worst node."""
+        return self.truth.rank, -max((node.rank for node in self.nodes), default=Rank.HEALTHY)
 
     @property
     def tone(self) -> str:
-        return "bad" if self.undecided else STATUS_TONES[self.status]
+        if self.undecided:
+            return "bad"
+        return _STATUS_TONES.get(self.status, _SERVICE_TONES[self.service])
 
     @property
     def unserved(self) -> bool:
@@ -132,6 +110,7 @@ class Overview:
     pools: tuple[PoolRow, ...]
     fleet: Mapping[str, Any]
     blocks: tuple[Block, ...]  # what keeps all automation from acting
+    sight: FleetView
 
     @property
     def checked_at(self) -> datetime | None:
@@ -140,61 +119,36 @@ class Overview:
         return at
 
 
-_FLEET = f"""
-SELECT f.version AS fleet_version, f.config_version, f.paused AS fleet_paused, f.isolated AS fleet_isolated,
-       c.checked_at, c.overdue,
-       (SELECT json_agg(json_build_array(host, reason, extract(epoch FROM since)::float8) ORDER BY host)
-        FROM nodes_checker WHERE doubt <> '') AS isolated_checkers,
-       r.runners, r.alert_runners, r.lateness, r.clocks_off, o.outbox
-FROM (SELECT max(checked_at) AS checked_at,
-             count(*) FILTER (
-                 WHERE s.admin_state <> 'disabled' AND s.due_at < now() - make_interval(secs => %(overdue)s)
-             ) AS overdue
-      FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id AND n.removed_at IS NULL) c,
-     (SELECT (SELECT count(*) FROM nodes_lease WHERE kind = 'checks' AND {ALIVE}) AS runners,
-             (SELECT count(*) FROM nodes_lease WHERE kind = 'alerts' AND {ALIVE}) AS alert_runners,
-             coalesce(max(lateness_p99) FILTER (WHERE kind = 'checks'), 0) AS lateness,
-             json_object_agg(host, clock_ahead) FILTER (WHERE abs(clock_ahead) > %(clock_off)s) AS clocks_off
-      FROM nodes_runner WHERE seen_at > now() - make_interval(secs => %(silent)s)) r,
-     (SELECT count(*) AS outbox FROM (SELECT 1 FROM nodes_outbox WHERE given_up_at IS NULL LIMIT 10000) waiting) o
-LEFT JOIN nodes_fleetstate f ON f.id = 1
-"""
-
 _OVERVIEW = f"""
-SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, p.strategy, f.cooldown,
-       ps.epoch, ps.epoch_at, ps.active_tier, ps.paused, ps.last_failover_at, ps.cooldown_lifted_at, ps.low_capacity, ps.version,
-       ps.undecided_since, ps.undecided_why,
-       n.id, n.name, n.address, n.port, n.zone, n.weight, n.priority,
-       coalesce(n.failure_threshold, f.failure_threshold) AS failure_threshold,
+WITH fleet AS MATERIALIZED ({FLEET})
+SELECT fleet.*, p.id AS pool_id, p.name AS pool, p.slug, {COLUMNS},
+       ps.epoch_at, ps.active_tier, ps.version, n.address, n.port, n.zone, n.tags, n.priority,
        coalesce(n.recovery_threshold, f.recovery_threshold) AS recovery_threshold,
-       s.admin_state, s.health, s.health_since, s.fails, s.passes, s.first_bad_at, {stale()} AS stale, s.share,
-       s.breaker_state, s.breaker_mode, s.breaker_mode_until, s.breaker_opened_at, s.breaker_wait,
-       s.breaker_opened_by, s.breaker_opened_why,
-       s.last_message, s.last_latency, s.recent
-FROM ({_FLEET}) fleet
+       s.passes, s.breaker_mode_until, s.breaker_wait, s.breaker_opened_by, s.last_latency, s.recent
+FROM fleet
 LEFT JOIN (nodes_pool p JOIN nodes_failoverpolicy f ON f.id = p.failover_policy_id)
-       ON p.removed_at IS NULL AND (%(pool)s::bigint IS NULL OR p.id = %(pool)s)
+       ON p.removed_at IS NULL AND (%(pool)s::bigint IS NULL OR p.id = %(pool)s) AND (%(slug)s::text IS NULL OR p.slug = %(slug)s)
 LEFT JOIN nodes_poolstate ps ON ps.pool_id = p.id
 LEFT JOIN (nodes_node n JOIN nodes_nodestate s ON s.node_id = n.id) ON n.pool_id = p.id AND n.removed_at IS NULL
 ORDER BY p.name, p.id, n.priority, n.name
 """
 
 
-def overview(now: datetime, pool_id: int | None = None) -> Overview:
-    """All pools, or the one, and the fleet: one query."""
-    parameters = {
-        "pool": pool_id,
-        "overdue": OVERDUE_AFTER,
-        "silent": RUNNER_SILENT,
-        "clock_off": CLOCK_OFF,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(_OVERVIEW, parameters)
-        names = [column.name for column in cursor.description or ()]
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+def overview(now: datetime, pool_id: int | None = None, *, slug: str | None = None) -> Overview:
+    """All pools, or the one of this id or slug, and the fleet: one query."""
+    found = read(_OVERVIEW, {"pool": pool_id, "slug": slug})
     pools = groupby((row for row in found if row["pool_id"] is not None), key=lambda row: row["pool_id"])
     fleet = found[0]
-    return Overview(tuple(_pool(list(rows), now) for _, rows in pools), fleet, tuple(_fleet_blocks(fleet, now)))
+    sight = fleet_view(fleet, now.timestamp(), tuple(_troubles(fleet)))
+    return Overview(tuple(_pool(list(rows), sight, now) for _, rows in pools), fleet, tuple(_fleet_blocks(fleet, now)), sight)
+
+
+def _troubles(fleet: Mapping[str, Any]) -> Iterator[str]:
+    """What else keeps the console from saying that all is fine."""
+    if late := fleet["overdue"]:
+        yield f"{late} {'check is' if late == 1 else 'checks are'} overdue"
+    if not fleet["alert_runners"]:
+        yield "nobody is notified, no alert runner lives"
 
 
 def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
@@ -205,8 +159,8 @@ def _fleet_blocks(fleet: Mapping[str, Any], now: datetime) -> Iterator[Block]:
         yield Block("no checker believed", f"({isolated.reason})")
 
 
-def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
-    first = found[0]
+def _pool(found: list[dict[str, Any]], sight: FleetView, now: datetime) -> PoolRow:
+    first, view = found[0], pool_view(found, now.timestamp())
     strategy, blocks = _strategy_and_blocks(first, now)
     return PoolRow(
         id=first["pool_id"],
@@ -220,6 +174,8 @@ def _pool(found: list[dict[str, Any]], now: datetime) -> PoolRow:
         versions=(first["version"] or 0, first["fleet_version"] or 0, first["config_version"] or 0),
         blocks=blocks,
         nodes=tuple(node_row(row) for row in found if row["id"] is not None),
+        view=view,
+        truth=truth(view, sight),
     )
 
 

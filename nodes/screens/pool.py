@@ -1,24 +1,34 @@
-"""A pool's page: who serves how much, what keeps automation from acting, what was decided."""
+"""A pool's page: who serves how much and since when, what would happen, what keeps automation from acting, what was decided."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
+from nodes.engine import policy_words
 from nodes.engine.enums import Strategy
+from nodes.engine.types import PoolPolicy
 from nodes.models import Event, Failover, Incident, Pool
-from nodes.screens.dashboard import node_fragment
+from nodes.screens import members as nodes_of
+from nodes.screens.chrome import of_fleet
 from nodes.screens.decisions import decision_records
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import event_lines, incident_rows
-from nodes.screens.node_row import NodeRow
-from nodes.screens.outlook import pool_outlook
-from nodes.screens.overview import Block, PoolRow, PoolStatus, overview
+from nodes.screens.outlook import Outlook, pool_outlook
+from nodes.screens.overview import Overview, PoolRow, overview
+from nodes.screens.pool_charts import PoolKey, pool_charts
+from nodes.screens.pool_head import facts, figures
+from nodes.screens.what_if import what_if
+from nodes.series import Range
+from nodes.series.kept import Kept
+from nodes.series.node_present import nodes_p95
 
-EVENTS_SHOWN = 15
-FAILOVERS_SHOWN = 20
-INCIDENTS_SHOWN = 5
-NODES_SHOWN = 200
+EVENTS_SHOWN = 10
+FAILOVERS_SHOWN = 8
+INCIDENTS_SHOWN = 4
+PAGE = "nodes/pool.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,86 +40,80 @@ class PoolActions:
     tiered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Members:
-    """The pool's nodes, the worst of very many."""
-
-    shown: tuple[NodeRow, ...]
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True)
-class PoolFacts:
-    """The head of the page: everything but the nodes."""
-
-    name: str
-    status: PoolStatus
-    tone: str
-    strategy: str
-    eligible: int
-    enabled: int
-    total: int
-    epoch: int
-    epoch_at: datetime | None
-    failover_pending: bool
-    low_capacity: bool
-    unserved: bool
-    blocks: tuple[Block, ...]
-
-
 def pool(slug: str, now: datetime) -> Screen | None:
     """None when there is no such pool, or it was removed."""
-    found = Pool.objects.select_related("failover_policy", "breaker_policy").filter(slug=slug, removed_at=None).first()
-    if found is None:
-        return None
-    fleet = overview(now, found.pk)
+    fleet = overview(now, slug=slug)
+    return _screen(_with_policies(fleet.pools[0], now), fleet, now) if fleet.pools else None
+
+
+def _read_with_policies(key: tuple[int, int], _now: datetime) -> Pool:
+    return Pool.objects.select_related("failover_policy", "breaker_policy").get(pk=key[0])
+
+
+_kept: Kept[tuple[int, int], Pool] = Kept(timedelta(seconds=60), _read_with_policies)
+
+
+def _with_policies(row: PoolRow, now: datetime) -> Pool:
+    """The pool as it is configured, read again after each edit."""
+    return _kept((row.id, row.versions[2]), now)
+
+
+def _screen(found: Pool, fleet: Overview, now: datetime) -> Screen:
     row = fleet.pools[0]
-    facts, members, actions = (
-        _facts(row, fleet.blocks),
-        _members(row),
-        PoolActions(slug, row.paused, row.strategy == Strategy.ACTIVE_PASSIVE),
-    )
-    prospects = pool_outlook(found.pk, row.versions, now)
-    incidents = incident_rows(Incident.objects.filter(pool=found).order_by("-opened_at")[:INCIDENTS_SHOWN])
     decisions = decision_records(Failover.objects.filter(pool=found).order_by("-at", "-pk")[:FAILOVERS_SHOWN])
-    events = event_lines(Event.objects.filter(pool=found).order_by("-at", "-pk")[:EVENTS_SHOWN])
+    outlook = pool_outlook(found.pk, row.versions, now)
+    subjects: dict[str, Any] = {
+        "facts": facts(row, fleet.blocks),
+        "actions": PoolActions(found.slug, row.paused, row.strategy == Strategy.ACTIVE_PASSIVE),
+        "figures": figures(row, outlook, decisions, now),
+        "decisions": decisions,
+        "incidents": incident_rows(Incident.objects.filter(pool=found).order_by("-opened_at")[:INCIDENTS_SHOWN]),
+        "events": event_lines(Event.objects.filter(pool=found).order_by("-at", "-pk")[:EVENTS_SHOWN]),
+    }
+    members = nodes_of.members(row, decisions, nodes_p95(found.pk, now), now)
     context = {
-        "pool": found, "facts": facts, "members": members, "actions": actions, "incidents": incidents, "decisions": decisions,
-        "events": events, "outlook": prospects, "now": now, "checked_at": fleet.checked_at,
+        **subjects, "pool": found, "row": row, "members": members, "outlook": outlook, "now": now,
+        "checked_at": fleet.checked_at, "chrome": of_fleet(fleet.fleet), "words": words(found),
     }  # fmt: skip  # names beside names
-    page = "nodes/pool.html"
-    fragments = by_id(
-        Fragment("pool-facts", f"{page}#facts", "facts", facts),
-        Fragment("actions", f"{page}#actions", "actions", actions, has_actions=True),
-        Fragment("members", f"{page}#members", "members", members, children=tuple(f"node-{node.id}" for node in members.shown)),
-        *(node_fragment(node) for node in members.shown),
-        Fragment("outlook", f"{page}#outlook", "outlook", prospects),
-        Fragment("incidents", f"{page}#incidents", "incidents", incidents, has_actions=True),
-        Fragment("decisions", f"{page}#decisions", "decisions", decisions),
-        Fragment("events", f"{page}#events", "events", events),
-    )
-    return Screen(context, fragments, frozenset({found.pk}))
+    return Screen(context, by_id(*_fragments(subjects), *nodes_of.fragments(members)), frozenset({found.pk}))
 
 
-def _members(row: PoolRow) -> Members:
-    if len(row.nodes) <= NODES_SHOWN:
-        return Members(row.nodes, 0)
-    return Members(tuple(sorted(row.nodes, key=lambda node: -node.rank)[:NODES_SHOWN]), len(row.nodes) - NODES_SHOWN)
+def _fragments(subjects: Mapping[str, Any]) -> list[Fragment]:
+    acted_on = ("actions", "incidents")
+    ids = {"facts": "pool-facts", "figures": "pool-figures"}
+    return [
+        Fragment(
+            ids.get(name, name),
+            f"{PAGE}#{name}",
+            name,
+            subject,
+            has_actions=name in acted_on,
+            urgent=name if name == "figures" else None,
+        )
+        for name, subject in subjects.items()
+    ]
 
 
-def _facts(row: PoolRow, fleet_blocks: tuple[Block, ...]) -> PoolFacts:
-    return PoolFacts(
-        name=row.name,
-        status=row.status,
-        tone=row.tone,
-        strategy=row.strategy_words,
-        eligible=row.eligible,
-        enabled=len(row.enabled),
-        total=len(row.nodes),
-        epoch=row.epoch,
-        epoch_at=row.epoch_at,
-        failover_pending=row.failover_pending,
-        low_capacity=row.low_capacity,
-        unserved=row.unserved,
-        blocks=fleet_blocks + row.blocks,
-    )
+def pool_cards(slug: str, span: Range, lost: Collection[int], now: datetime) -> dict[str, Any] | None:
+    """What the page shows beside what is pushed: charts over a range, and what if; None as in `pool`."""
+    row = next(iter(overview(now, slug=slug).pools), None)
+    if row is None:
+        return None
+    found = _with_policies(row, now)
+    return cards(found, row, pool_outlook(found.pk, row.versions, now), span, lost, now)
+
+
+def cards(found: Pool, row: PoolRow, outlook: Outlook, span: Range, lost: Collection[int], now: datetime) -> dict[str, Any]:
+    """The same of a pool that was read."""
+    key = PoolKey(found.pk, found.name, tuple(node.id for node in row.nodes), row.epoch, span)
+    shown = {"charts": pool_charts(key, now), "what_if": what_if(row, outlook, lost, now), "ranges": tuple(Range)}
+    return {**shown, "pool": found, "now": now}
+
+
+def words(found: Pool) -> tuple[policy_words.Sentence, ...]:
+    """The pool's policies as sentences; of a strategy that this version does not know nothing can be said."""
+    if found.strategy not in set(Strategy):
+        return ()
+    policy = found.failover_policy
+    fields = {name: getattr(policy, name) for name in PoolPolicy.__dataclass_fields__}
+    return policy_words.sentences(policy.in_force(), found.breaker_policy.value(), PoolPolicy(**fields), Strategy(found.strategy))

@@ -1,24 +1,19 @@
-"""Filters and tags of all pages: shares, latencies, durations, times, the strip of recent checks."""
+"""Filters and tags of all pages: shares, ratios, latencies, durations, times."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from functools import lru_cache
 
 from django import template
 from django.contrib.auth.models import AnonymousUser, User
 from django.template.context import Context
 from django.utils import timezone
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 
-from nodes.engine.enums import Verdict
-from nodes.ledger.letters import VERDICTS
+from nodes.charts import Part, share_bar, texts
 
 register = template.Library()
-
-_CHECKS_SHOWN = 40
-_BARS = {Verdict.PASS: (7, 5), Verdict.WARN: (4, 8), Verdict.FAIL: (0, 12), Verdict.UNKNOWN: (10, 2)}  # top, height
 
 
 @register.filter
@@ -29,13 +24,30 @@ def percent(points: int) -> str:
 
 
 @register.filter
+def tenths(points: int) -> str:
+    """Basis points with at most one decimal, as charts write them: 3334 -> 33.3 %."""
+    return texts.percent(points)
+
+
+@register.filter
+def part(value: float | None) -> str:
+    """A part of the whole in percent with at most two decimals: 0.0004 -> 0.04 %; a dash for none."""
+    return "–" if value is None else percent(round(value * 10_000))
+
+
+@register.filter
+def uptime(value: float | None) -> str:
+    """A ratio in percent to a thousandth, never rounded up to 100 %: 0.99987 -> 99.987 %; a dash for none."""
+    if value is None:
+        return "–"
+    number, unit = texts.uptime(value).split("\u00a0")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number}\u00a0{unit}"
+
+
+@register.filter
 def latency(seconds: float | None) -> str:
     """Seconds as milliseconds below one, else as seconds; a dash for none."""
-    if seconds is None:
-        return "–"
-    if seconds < 0.01:
-        return f"{seconds * 1000:.1f}\u00a0ms"
-    return f"{seconds * 1000:.0f}\u00a0ms" if seconds < 1 else f"{seconds:.2f}\u00a0s"
+    return texts.latency(seconds)
 
 
 @register.filter
@@ -53,9 +65,11 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
-def seconds_text(seconds: float | None) -> str:
-    """A setting in seconds without a needless fraction: 10.0 -> 10 s."""
-    return "–" if seconds is None else f"{seconds:g}\u00a0s"
+def gap(seconds: float) -> str:
+    """Seconds between two steps, a decimal below a minute: 2.9 s, 1 min 38 s."""
+    if seconds < 0.05:
+        return "at once"
+    return f"{seconds:.1f}\u00a0s" if seconds < 60 else duration(seconds)
 
 
 @register.simple_tag
@@ -79,56 +93,40 @@ def until(instant: datetime | None, over: str = "now") -> str:
     )
 
 
+_FORMS = {"full": "%Y-%m-%d %H:%M:%S UTC", "clock": "%H:%M:%S", "minute": "%H:%M", "day": "%-d %b"}
+
+
 @register.simple_tag
 def at(instant: datetime | None, form: str = "full") -> str:
-    """A time of day in UTC; with the date unless `form` is "clock"."""
+    """An instant in UTC, which the page's script writes in the reader's zone; `form` is full, clock, minute or day."""
     if instant is None:
         return "–"
-    text = f"{instant:%H:%M:%S}" if form == "clock" else f"{instant:%Y-%m-%d %H:%M:%S} UTC"
-    return format_html('<time datetime="{}" data-local>{}</time>', instant.isoformat(), text)
+    return format_html('<time datetime="{}" data-local="{}">{}</time>', instant.isoformat(), form, f"{instant:{_FORMS[form]}}")
 
 
 @register.simple_tag
-def strip(recent: str) -> str:
-    """The last checks as bars, newest right: the height tells the verdict, the colour only repeats it."""
-    return _strip(recent)
-
-
-@lru_cache(maxsize=4096)
-def _strip(recent: str) -> SafeString:
-    start = _CHECKS_SHOWN - len(recent)
-    paths = []
-    for letter, verdict in VERDICTS.items():
-        top, height = _BARS[verdict]
-        bars = "".join(f"M{(start + i) * 3} {top}h2v{height}h-2z" for i, each in enumerate(recent) if each == letter)
-        if bars:
-            paths.append((verdict, bars))
-    counts = ", ".join(f"{recent.count(letter)} {verdict}" for letter, verdict in VERDICTS.items() if letter in recent)
-    return format_html(
-        '<svg class="strip" viewBox="0 0 119 12" preserveAspectRatio="none" role="img" aria-label="Last {} checks: {}">{}</svg>',
-        len(recent),
-        counts or "none yet",
-        format_html_join("", '<path class="{}" d="{}"/>', paths),
-    )
-
-
-@register.simple_tag
-def share_bar(points: int) -> str:
-    """A share as the part of a line; the number stands beside it."""
-    return format_html(
-        '<svg class="share" aria-hidden="true" preserveAspectRatio="none"><rect width="{}%" height="100%" rx="2"/></svg>',
-        f"{points / 100:g}",
-    )
+def move_bar(name: str, points: int, before: int | None = None) -> SafeString:
+    """A share in its track; what it gained since `before` is hatched."""
+    gained = max(0, points - before) if before is not None else 0
+    return share_bar(Part(name, points, gained))
 
 
 @register.simple_tag(takes_context=True)
-def nav_link(context: Context, address: str, text: str) -> str:
+def nav_link(context: Context, address: str, text: str, classes: str = "", counted: int | None = None) -> str:
     """A link of the main navigation that knows whether it is where we are; nothing for an address that is not served."""
     path = context["request"].path if "request" in context else ""
     if not address:
         return ""
     here = path == address if address == "/" else path.startswith(address)
-    return format_html('<a href="{}" aria-current="page">{}</a>' if here else '<a href="{}">{}</a>', address, text)
+    count = "" if counted is None else format_html('<span class="count" data-open-count title="open">{}</span>', counted or "")
+    return format_html(
+        '<a href="{}"{}{}>{}{}</a>',
+        address,
+        format_html(' class="{}"', classes) if classes else "",
+        mark_safe(' aria-current="page"') if here else "",
+        text,
+        count,
+    )
 
 
 @register.filter

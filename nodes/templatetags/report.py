@@ -7,7 +7,7 @@ from datetime import UTC
 from django import template
 
 from nodes.reports import Figure, Row
-from nodes.templatetags.console import duration, latency
+from nodes.templatetags.console import duration, latency, uptime
 
 register = template.Library()
 
@@ -20,8 +20,7 @@ def figure(row: Row, column: Figure) -> str:
         return "–"
     match column.unit:
         case "percent":
-            text = f"{value * 100:.3f}".rstrip("0").rstrip(".")
-            return f"{text}\u00a0%"
+            return uptime(value)
         case "seconds":
             return f"{value:.1f}\u00a0s" if value < 10 else duration(value)
         case "latency":

@@ -19,7 +19,7 @@ from nodes.engine.enums import Guard
 from nodes.engine.types import Member
 from nodes.engine.types import Pool as PoolValue
 from nodes.engine.what_if import Command
-from nodes.forms.actions import AcknowledgeForm, ActionForm
+from nodes.forms.actions import AcknowledgeForm, ActionForm, NoteForm
 from nodes.ledger.clock import database_now
 from nodes.models import Incident, Node, Pool
 from nodes.offers import Carried, NothingToDo, OutdatedError
@@ -160,3 +160,19 @@ def acknowledge(request: HttpRequest, pk: int) -> HttpResponse:
     except Refused as refusal:
         return after_action(request, incident.get_absolute_url(), refused=str(refusal))
     return after_action(request, incident.get_absolute_url(), done="Acknowledged; the others see that you work on it.")
+
+
+@require_POST
+@for_operators
+def add_note(request: HttpRequest, pk: int) -> HttpResponse:
+    """Write beside an incident what the others should know."""
+    incident = get_object_or_404(Incident, pk=pk)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return after_action(request, incident.get_absolute_url(), refused="A note has 1 to 300 characters.")
+    actor, note = request.user.get_username(), form.cleaned_data["note"]
+    try:
+        offers.retried(lambda: operations.add_note(pk, actor=actor, note=note))
+    except Refused as refusal:
+        return after_action(request, incident.get_absolute_url(), refused=str(refusal))
+    return after_action(request, incident.get_absolute_url(), done="The note is in the incident's history.")

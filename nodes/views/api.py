@@ -1,4 +1,4 @@
-"""The API for load balancers and nodes: the shares of a pool, and the heartbeats of push checks."""
+"""The API for load balancers: the shares of a pool."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ from typing import Any
 from zlib import crc32
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.cache import get_conditional_response
-from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
-from nodes import epochs, operations
+from nodes import epochs
 from nodes.engine.enums import AdminState, Health, Mode, State
+from nodes.engine.service import PoolStatus, Service
 from nodes.engine.types import FULL_SHARE
 from nodes.ledger.clock import database_now
+from nodes.ledger.service import truths
 from nodes.models import NodeState, PoolState, Scope
-from nodes.views.bearer import refusal
+from nodes.single_flight import SingleFlight
+from nodes.views.bearer import long_poll, refusal
 
 LONGEST_WAIT = 60.0  # s
-LARGEST_PUSH = 10_000  # bytes
 
 
 @require_safe
 async def shares(request: HttpRequest, slug: str) -> HttpResponse:
-    """Epoch, shares and states of a pool.
+    """Epoch, shares and states of a pool, and what its users feel.
 
     `ETag`/`If-None-Match` save the body; `?wait=30&epoch=N` answers when the epoch passes N, or after the wait with what is.
     """
-    if (refused := await sync_to_async(refusal)(request, Scope.SHARES)) is not None:
+    if (refused := await sync_to_async(refusal)(request, Scope.SHARES, pool=slug)) is not None:
         return refused
     try:
         wait, epoch = _wait_and_epoch(request.GET)
     except ValueError:
         return _problem(400, f"wait is 0 to {LONGEST_WAIT:.0f} seconds and epoch a whole number, for example ?wait=30&epoch=7")
-    found = await sync_to_async(_document)(slug)
+    found = await _documents.answer(slug)
     if found is None:
         return _problem(404, f"there is no pool with the slug {slug[:80]}")
     if wait and found["epoch"] <= epoch:
-        await sync_to_async(close_old_connections)()  # else all who wait would hold one of the few that the process has
-        if await epochs.passed(found["pool_id"], epoch, wait):
-            found = await sync_to_async(_document)(slug) or found
+        with long_poll(request) as refused:
+            if refused is not None:
+                return refused
+            passed = await epochs.passed(found["pool_id"], epoch, wait)
+        if passed:
+            found = await _documents.answer(slug) or found
     return _answer(request, found)
 
 
@@ -72,6 +76,7 @@ def _document(slug: str) -> dict[str, Any] | None:
         "node__pool__failover_policy"
     )
     now = database_now()
+    service = next((known for _, known in truths([slug])), None)
     trial_calls = state.pool.breaker_policy.max_requests
     return {
         "pool": state.pool.slug,
@@ -80,23 +85,38 @@ def _document(slug: str) -> dict[str, Any] | None:
         "epoch_at": state.epoch_at.isoformat() if state.epoch_at else None,
         "as_of": now.isoformat(),
         "full_share": FULL_SHARE,
-        "nodes": [
-            {
-                "id": each.node_id,
-                "name": each.node.name,
-                "address": each.node.address,
-                "port": each.node.port,
-                "share": each.share,
-                "health": each.health,
-                "breaker": each.breaker_state,
-                "mode": each.breaker_mode,
-                "admin_state": each.admin_state,
-                "stale": each.is_stale(now),
-                "checked_at": each.observed_at.isoformat() if each.observed_at else None,
-                "max_requests": trial_calls if _on_trial(each, now) else None,
-            }
-            for each in nodes.order_by("node_id")
-        ],
+        "service": service.service if service is not None else Service.UNKNOWN,
+        "state": service.status if service is not None else PoolStatus.UNKNOWN,
+        "nodes": [_node(each, now, trial_calls) for each in nodes.order_by("node_id")],
+    }
+
+
+def _read(slug: str) -> dict[str, Any] | None:
+    """The document, read on a thread that is no request's: nobody else gives its connection back."""
+    try:
+        return _document(slug)
+    finally:
+        if not connection.in_atomic_block:  # else it is one of a test
+            close_old_connections()
+
+
+_documents: SingleFlight[str, dict[str, Any] | None] = SingleFlight(sync_to_async(_read))
+
+
+def _node(state: NodeState, now: datetime, trial_calls: int) -> dict[str, Any]:
+    return {
+        "id": state.node_id,
+        "name": state.node.name,
+        "address": state.node.address,
+        "port": state.node.port,
+        "share": state.share,
+        "health": state.health,
+        "breaker": state.breaker_state,
+        "mode": state.breaker_mode,
+        "admin_state": state.admin_state,
+        "stale": state.is_stale(now),
+        "checked_at": state.observed_at.isoformat() if state.observed_at else None,
+        "max_requests": trial_calls if _on_trial(state, now) else None,
     }
 
 
@@ -109,22 +129,7 @@ def _on_trial(state: NodeState, now: datetime) -> bool:
 def _answer(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
     """The document with an ETag that changes with any part of it but the instants at which it was looked at and checked."""
     told = [{name: value for name, value in node.items() if name != "checked_at"} for node in document["nodes"]]
-    states = crc32(repr(told).encode())
+    states = crc32(repr((document["service"], document["state"], told)).encode())
     tag = f'"{document["epoch"]}-{states:x}"'
     answer = JsonResponse(document, headers={"ETag": tag, "Cache-Control": "no-cache"})
     return get_conditional_response(request, etag=tag, response=answer) or answer
-
-
-@csrf_exempt
-@require_http_methods(["GET", "POST", "HEAD"])
-def push(request: HttpRequest, pk: int, secret: str) -> HttpResponse:
-    """A heartbeat of a node; its secret is in the address, a body says nothing and is kept small."""
-    if len(request.read(LARGEST_PUSH + 1)) > LARGEST_PUSH:
-        return _plain(413, f"a heartbeat needs no body; {LARGEST_PUSH} bytes are forgiven")
-    if not operations.heartbeat(pk, secret):
-        return _plain(403, "no such node, or another secret")
-    return _plain(200, "ok")
-
-
-def _plain(status: int, sentence: str) -> HttpResponse:
-    return HttpResponse(f"{sentence}\n", status=status, content_type="text/plain; charset=utf-8")

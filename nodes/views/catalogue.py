@@ -32,7 +32,7 @@ class Action:
     effect: str
     done: str
     command: Callable[[Asked], Command]
-    tone: str = "primary"  # of its button
+    tone: str = "main"  # of its button
     needs_reason: bool = False
     has_duration: bool = False
     can_override: bool = False
@@ -85,35 +85,35 @@ NODE: dict[str, Action] = {
     ),
     "drain": Action(
         "Drain", "Drain {name}?", "It gets no traffic until somebody enables it; it is still checked.",
-        "Draining{moved}; it is still checked.", _admin(AdminState.DRAINING), "danger", can_override=True,
+        "Draining{moved}; it is still checked.", _admin(AdminState.DRAINING), "warn", can_override=True,
     ),
     "maintenance": Action(
         "Put in maintenance", "Put {name} in maintenance?",
         "It gets no traffic until somebody enables it; it is checked and never alerts, and reports exclude the time.",
-        "In maintenance{moved}; it never alerts.", _admin(AdminState.MAINTENANCE), "danger", can_override=True,
+        "In maintenance{moved}; it never alerts.", _admin(AdminState.MAINTENANCE), "warn", can_override=True,
     ),
     "disable": Action(
         "Disable", "Disable {name}?", "It gets no traffic and is no longer checked until somebody enables it.",
-        "Disabled{moved}; it is no longer checked.", _admin(AdminState.DISABLED), "danger", can_override=True,
+        "Disabled{moved}; it is no longer checked.", _admin(AdminState.DISABLED), "warn", can_override=True,
     ),
     "fail_over": Action(
         "Fail over now", "Fail {name} over now?",
         "An eligible node is drained until somebody fails back; one that failed comes back by itself when it has recovered.",
-        "Failed over{moved}.", _fail_over, "danger", can_override=True,
+        "Failed over{moved}.", _fail_over, "warn", can_override=True,
     ),
     "fail_back": Action("Fail back", "Fail back to {name}?", "It gets traffic again.", "Failing back.", _fail_back),
     "force_open": Action(
         "Force open", "Force the breaker of {name} open?", "It gets no traffic; neither checks nor calls close its breaker.",
-        "The breaker is forced open{moved}.", _force(Mode.FORCED_OPEN), "danger", needs_reason=True, has_duration=True,
+        "The breaker is forced open{moved}.", _force(Mode.FORCED_OPEN), "warn", needs_reason=True, has_duration=True,
         can_override=True,
     ),
     "force_closed": Action(
         "Force closed", "Force the breaker of {name} closed?", "Failures no longer open it.",
-        "The breaker is forced closed.", _force(Mode.FORCED_CLOSED), "danger", needs_reason=True, has_duration=True,
+        "The breaker is forced closed.", _force(Mode.FORCED_CLOSED), "warn", needs_reason=True, has_duration=True,
     ),
     "metrics_only": Action(
         "Metrics only", "Let the breaker of {name} only measure?", "It counts and changes state as ever, and refuses nothing.",
-        "The breaker is in metrics-only mode.", _force(Mode.METRICS_ONLY), "danger", needs_reason=True, has_duration=True,
+        "The breaker is in metrics-only mode.", _force(Mode.METRICS_ONLY), "warn", needs_reason=True, has_duration=True,
     ),
     "release": Action(
         "Release", "Release the breaker of {name}?", "Its own counts rule it again.", "The breaker is automatic again.", _release,
@@ -125,7 +125,7 @@ NODE: dict[str, Action] = {
     ),
     "reset": Action(
         "Reset", "Reset the breaker of {name}?", "It is closed and its counts are cleared.",
-        "The breaker is closed, its counts are cleared.", _reset, "danger",
+        "The breaker is closed, its counts are cleared.", _reset, "warn",
     ),
 }  # fmt: skip  # a table
 
@@ -159,7 +159,7 @@ PAUSED = "A node that fails keeps its share until somebody resumes; people can s
 POOL: dict[str, Action] = {
     "pause": Action(
         "Pause automation", "Pause the automation of {name}?", PAUSED,
-        "Automation is paused for this pool; people can still act.", _pause, "danger", needs_reason=True, has_duration=True,
+        "Automation is paused for this pool; people can still act.", _pause, "warn", needs_reason=True, has_duration=True,
     ),
     "resume": Action(
         "Resume automation", "Resume the automation of {name}?", "What waited happens at once.", "Automation is resumed.", _resume,

@@ -36,6 +36,14 @@ class Dialog:
     has_duration: bool = False
     moves_traffic: bool = True  # so that it says what would move
 
+    @property
+    def button(self) -> str:
+        """Its button wears the colour of the consequence: red users will be hit, amber reserve goes, blue nothing is lost."""
+        found = (*self.offer.consequences, *filter(None, [self.offer.overriding]))
+        if any(each.hits_users for each in found):
+            return "bad"
+        return "warn" if self.tone == "warn" or any(each.loses_reserve for each in found) else "main"
+
 
 def ask(request: HttpRequest, dialog: Dialog, *, typed: Mapping[str, str], problem: str = "") -> HttpResponse:
     """The dialog with what was typed; in an open one, whether it still says what would happen.  `problem`: why it comes again."""

@@ -1,24 +1,27 @@
-"""Incidents, one incident, and the record of one decision."""
+"""Incidents, one incident with its post-mortem and its band, and the record of one decision."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from nodes import screens
+from nodes.charts import Theme, standalone
 from nodes.forms.filters import Cursor, IncidentFilter
 from nodes.models import Event, Failover, Incident
 from nodes.screens.decisions import decision_records
-from nodes.screens.history_lines import event_lines, incident_rows
-from nodes.views.responses import older_address, page, signed_in
+from nodes.screens.history_lines import event_lines
+from nodes.screens.incident import IncidentView, incident_view
+from nodes.screens.incident_list import IncidentList, incident_screen
+from nodes.screens.post_mortem import QUESTIONS, markdown
+from nodes.views.responses import page, signed_in
 
-PAGE = 30  # incidents
 HISTORY_PAGE = 50  # decisions or events of one incident
 
 
@@ -26,15 +29,11 @@ HISTORY_PAGE = 50  # decisions or events of one incident
 @signed_in
 def incidents(request: HttpRequest) -> HttpResponse:
     form = IncidentFilter(request.GET)
-    found = form.apply(Incident.objects.all()) if form.is_valid() else Incident.objects.none()
+    asked, now = form.is_valid(), timezone.now()
     position = Cursor(request.GET).position()
-    if position is not None:
-        at, number = position
-        found = found.filter(Q(opened_at__lt=at) | Q(opened_at=at, pk__lt=number))
-    rows = incident_rows(found.order_by("-opened_at", "-pk")[: PAGE + 1])
-    older = older_address(request, rows[PAGE - 1].opened_at, rows[PAGE - 1].id) if len(rows) > PAGE else ""
-    context = {"form": form, "incidents": rows[:PAGE], "older": older, "first_page": position is None, "now": timezone.now()}
-    return page(request, "nodes/incidents.html", context)
+    nothing = {"listed": IncidentList((), (), ""), "now": now}
+    found = incident_screen(form.search(), now, before=position).context if asked else nothing
+    return page(request, "nodes/incidents.html", {**found, "form": form, "live": asked and position is None})
 
 
 @require_safe
@@ -44,6 +43,42 @@ def incident(request: HttpRequest, pk: int) -> HttpResponse:
     if screen is None:
         raise Http404
     return page(request, "nodes/incident.html", screen.context)
+
+
+def _view(pk: int) -> IncidentView:
+    found = incident_view(pk, timezone.now())
+    if found is None:
+        raise Http404
+    return found
+
+
+@require_safe
+@signed_in
+def post_mortem(request: HttpRequest, pk: int) -> HttpResponse:
+    """To read and to print."""
+    return render(request, "nodes/post_mortem.html", {"view": _view(pk), "questions": QUESTIONS})
+
+
+@require_safe
+@signed_in
+def post_mortem_file(request: HttpRequest, pk: int) -> HttpResponse:
+    """The same as Markdown."""
+    answer = HttpResponse(markdown(_view(pk)), content_type="text/markdown; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="incident-{pk}.md"'
+    return answer
+
+
+@require_safe
+@signed_in
+def incident_shares(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where the traffic went, as a picture of its own; `?theme=dark` for the dark one."""
+    view = _view(pk)
+    if view.band is None:
+        raise Http404
+    theme = Theme.DARK if request.GET.get("theme") == Theme.DARK else Theme.LIGHT
+    subtitle = f"Incident {pk}: {view.story.row.summary}"
+    drawn = standalone(view.band, title=f"Where the traffic of {view.story.row.pool} went", subtitle=subtitle, theme=theme)
+    return HttpResponse(drawn, content_type="image/svg+xml")
 
 
 @require_safe
@@ -58,7 +93,7 @@ def incident_decisions(request: HttpRequest, pk: int) -> HttpResponse:
 @signed_in
 def incident_events(request: HttpRequest, pk: int) -> HttpResponse:
     """All events of an incident, in pages."""
-    shown = _page(request, pk, Event.objects.all(), "Timeline", "events")
+    shown = _page(request, pk, Event.objects.all(), "Everything, newest first", "events")
     return render(request, "nodes/incident_history.html", shown | {"events": event_lines(shown["page"].object_list)})
 
 

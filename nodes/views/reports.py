@@ -14,10 +14,19 @@ from django.utils.dateparse import parse_date, parse_datetime
 from django.views.decorators.http import require_safe
 
 from nodes import reports as history
+from nodes.charts import HeatRow, heat_map, legend_mark
 from nodes.models import Pool
 
-_RANGES = {"1d": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30), "90d": timedelta(days=90)}
+_RANGES = {name: timedelta(days=days) for name, days in (("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("1y", 365))}
 _DEFAULT = "7d"
+_LONG = {
+    "1d": "day",
+    "7d": "7\N{NO-BREAK SPACE}days",
+    "30d": "30\N{NO-BREAK SPACE}days",
+    "90d": "90\N{NO-BREAK SPACE}days",
+    "1y": "year",
+}
+_HOTTEST = 12  # pools in the heat map
 _EARLIEST = datetime(1980, 1, 1, tzinfo=UTC)
 
 
@@ -75,18 +84,50 @@ def reports(request: HttpRequest) -> HttpResponse:
         asked = _asked(given, now)
     except _UnclearError as error:
         asked, problem = _Asked(now - _RANGES[_DEFAULT], now), str(error)
+    found = history.report(asked.start, asked.end, now=now, pool=asked.pool)
+    named = "" if problem or given.get("start") or given.get("end") else given.get("range") or _DEFAULT
+    shown = given.get("show", "")
+    shown = shown if shown in history.GROUPS else next(iter(history.GROUPS))
     context = {
-        "report": history.report(asked.start, asked.end, now=now, pool=asked.pool),
+        "report": found,
+        "summary": history.summary(found),
+        "heat": _heat(found),
+        "offenders": history.offenders(found),
         "problem": problem,
         "cut": min(asked.end, now) - asked.start > history.LONGEST,
         "rules": history.RULES,
+        "columns": history.group(shown),
+        "groups": {name: _link(given, show=name) for name in history.GROUPS},
+        "shown": shown,
         "pools": Pool.objects.filter(removed_at=None),
         "pool": given.get("pool", ""),
-        "ranges": _RANGES,
-        "range": "" if given.get("start") or given.get("end") else given.get("range") or _DEFAULT,
+        "ranges": {name: _link(given, range=name, start="", end="") for name in _RANGES},
+        "range": named,
+        "long": _LONG.get(named, ""),
         "query": given.urlencode(),
     }
     return render(request, "nodes/reports.html", context)
+
+
+def _link(given: QueryDict, **changed: str) -> str:
+    """The address of this page with other words in it; empty ones go."""
+    asked = given.copy()
+    for name, value in changed.items():
+        asked[name] = value
+        if not value:
+            del asked[name]
+    return f"?{asked.urlencode()}"
+
+
+def _heat(report: history.Report) -> dict[str, object] | None:
+    """The heat map and its words, for a range of some days."""
+    found = history.calendar(report)
+    hottest = found.pools[:_HOTTEST]
+    if len(found.days) < 3 or not hottest:
+        return None
+    chart = heat_map([HeatRow(each.pool, each.cells, each.whole) for each in hottest], found.days)
+    legend = [(legend_mark(entry.mark), entry.text) for entry in chart.legend]
+    return {"chart": chart, "legend": legend, "week": found.length == 7, "shown": len(hottest), "all": len(found.pools)}
 
 
 def _exported(request: HttpRequest, write: Callable[[history.Report], str], content_type: str) -> HttpResponse:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
+from django.template.loader import render_to_string
 from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect, reswap, retarget, trigger_client_event
 
@@ -31,7 +32,7 @@ def signed_in(view: View[Given]) -> View[Given]:
         response: HttpResponse
         if is_fragment(request) and not request.user.is_authenticated:
             came_from = urlencode({"next": getattr(request, "htmx").current_url_abs_path or "/"})  # noqa: B009 - set by a middleware
-            response = HttpResponseClientRedirect(f"{resolve_url('login')}?{came_from}")
+            response = HttpResponseClientRedirect(f"{resolve_url(settings.LOGIN_URL)}?{came_from}")
         else:
             response = guarded(request, *args, **kwargs)
         patch_vary_headers(response, ("HX-Request", "HX-Target"))
@@ -58,9 +59,12 @@ def is_fragment(request: HttpRequest) -> bool:
 
 def page(request: HttpRequest, template: str, context: Mapping[str, Any]) -> HttpResponse:
     """The page, or its live part when that asks for itself."""
-    if is_fragment(request) and request.headers.get("HX-Target") == LIVE:
-        template = f"{template}#{LIVE}"
-    return render(request, template, {**context, "operator": request.user.has_perm("nodes.operate")})
+    context = {**context, "operator": request.user.has_perm("nodes.operate")}
+    if not (is_fragment(request) and request.headers.get("HX-Target") == LIVE):
+        return render(request, template, context)
+    answer = render(request, f"{template}#{LIVE}", context)
+    answer.write(render_to_string("nodes/foot.html", request=request))  # polled with the page, pushed by the socket
+    return answer
 
 
 def after_action(
@@ -82,10 +86,3 @@ def after_action(
     reswap(response, "innerHTML")
     # On the body: the form that asked may be gone by now, replaced by what the socket sent.
     return response if refused else trigger_client_event(response, "acted", {"target": "body"})
-
-
-def older_address(request: HttpRequest, at: datetime, number: int) -> str:
-    """The address of the next older rows, with the filters of this page."""
-    asked = request.GET.copy()
-    asked["before_at"], asked["before"] = at.isoformat(), str(number)
-    return f"{request.path}?{asked.urlencode()}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.forms.models import model_to_dict
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -113,3 +115,15 @@ def node_form(node: Node | None = None, *checks: dict[str, Any], pool: Pool | No
             plain |= {"id": known[index].pk, "node": known[index].node_id}
         prefix |= {f"checks-{index}-{name}": value for name, value in (plain | row).items()}
     return {**posted, **prefix, **changed}
+
+
+def posted(instance: Any, **changed: Any) -> dict[str, Any]:
+    """What a browser posts for a row: its stored fields, with these changed; an unticked box and an empty field are left out."""
+    stored = {name: value for name, value in model_to_dict(instance).items() if name != "id"} | changed
+    return {name: value for name, value in stored.items() if value is not None and value is not False and value != ""}
+
+
+def save(client: Client, instance: Any, given: Mapping[str, Any]) -> Any:
+    """Change a row by its form; the answer."""
+    stored = type(instance).objects.get(pk=instance.pk)
+    return client.post(page(instance._meta.model_name, "change", instance.pk), posted(stored, **given))

@@ -85,8 +85,12 @@ def test_headers_can_be_forgotten(admin: Client, fleet: Fleet) -> None:
 
 def test_a_push_check_gets_a_secret_that_is_shown_once(admin: Client, fleet: Fleet) -> None:
     response = edit(admin, fleet.first, {"kind": "push"})
-    address = next(word for word in said(response).split() if "/push/" in word)
-    assert push_digest(address.rstrip("/").rsplit("/", 1)[1]) == fleet.first.checks.get().push_digest
+    shown = said(response)
+    with_header, whole = (word for word in shown.split() if "/push/" in word)
+    secret = whole.rstrip("/").rsplit("/", 1)[1]
+    assert push_digest(secret) == fleet.first.checks.get().push_digest
+    assert with_header.endswith(f"/push/{fleet.first.pk}/")
+    assert f"Authorization: Bearer {secret}" in shown
     assert "/push/" not in said(edit(admin, fleet.first, {"kind": "push", "grace": 9}))
 
 

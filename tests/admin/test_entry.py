@@ -16,7 +16,7 @@ INDEX = "admin:index"
 @pytest.mark.django_db
 def test_a_stranger_is_sent_to_the_consoles_own_login(client: Client) -> None:
     response = client.get(reverse(INDEX), follow=True)
-    assert reverse("login") in response.redirect_chain[-1][0]
+    assert reverse("account_login") in response.redirect_chain[-1][0]
 
 
 def test_a_viewer_is_refused(viewer: Client) -> None:

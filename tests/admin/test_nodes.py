@@ -71,7 +71,7 @@ def test_the_page_shows_the_last_checks_and_events(admin: Client, fleet: Fleet) 
     )
     body = admin.get(page("node", "change", fleet.first.pk)).content.decode()
     assert "refused: &lt;b&gt;nobody&lt;/b&gt; listens" in body
-    assert "0.250 s" in body
+    assert "250\N{NO-BREAK SPACE}ms" in body
     assert "alpha is slow" in body
 
 

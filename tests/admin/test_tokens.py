@@ -1,54 +1,184 @@
-"""Tokens: shown once, stored hashed, revoked and not deleted."""
+"""Tokens: shown once, stored hashed, bound to pools, rotated with an overlap, revoked and not deleted; each change is told."""
 
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
+from typing import Any
 
+import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from nodes.models import ApiToken, Event
-from tests.admin.conftest import errors, page, said
+from nodes.models.access import presented
+from tests.admin.conftest import Fleet, errors, page, said
+
+FOR_ALL = {"name": "balancer", "scopes": ["shares"], "every_pool": "on", "never_expires": "on"}
+FROM = "192.0.2.7"
+
+
+def at(instant: datetime) -> dict[str, str]:
+    """As the two fields of a form have it."""
+    return {"expires_at": instant.strftime("%Y-%m-%dT%H:%M")}
+
+
+def made(**fields: Any) -> ApiToken:
+    token = ApiToken(name="balancer", scopes=["shares"], **fields)
+    token.issue()
+    token.save()
+    return token
+
+
+def shown(response: Any) -> str:
+    """The whole token in a message."""
+    found = re.search(r"fc_[0-9a-f]+_\S+", said(response))
+    assert found, said(response)
+    return found[0]
+
+
+def told() -> Event:
+    return Event.objects.filter(type="account_changed").latest("pk")
+
+
+def rotate(client: Client, token: ApiToken, hours: int) -> Any:
+    return client.post(reverse("admin:nodes_apitoken_rotate", args=[token.pk]), {"overlap": hours}, follow=True, REMOTE_ADDR=FROM)
 
 
 def test_a_token_is_shown_once_and_proves_itself(admin: Client) -> None:
-    response = admin.post(page("apitoken", "add"), {"name": "balancer", "scopes": ["shares"]}, follow=True)
-    whole = re.search(r"fc_[0-9a-f]+_(\S+)", said(response))
-    token = ApiToken.objects.get()
-    assert whole
-    assert token.proves(whole[1])
+    response = admin.post(page("apitoken", "add"), FOR_ALL, follow=True, REMOTE_ADDR=FROM)
+    whole, token = shown(response), ApiToken.objects.get()
+    proof = presented(whole)
+    assert proof is not None
+    assert (proof.key, proof.is_of(token.digest)) == (token.key, True)
     assert token.created_by is not None
     body = admin.get(page("apitoken", "change", token.pk)).content.decode()
-    assert whole[1] not in body
+    assert whole.split("_", 2)[2] not in body
     assert token.digest not in body
+    assert (told().actor, told().detail["address"]) == ("ada", FROM)
+    assert told().message.startswith("ada added API token balancer: Name, Scopes none → shares, Every pool no → yes")
+    assert whole not in str(told().detail)
+
+
+def test_every_pool_is_chosen_as_such(admin: Client, fleet: Fleet) -> None:
+    neither = {name: value for name, value in FOR_ALL.items() if name != "every_pool"}
+    assert "Choose its pools, or every pool." in errors(admin.post(page("apitoken", "add"), neither))
+    both = {**FOR_ALL, "pools": [fleet.pool.pk]}
+    assert "either for every pool or for the chosen ones" in errors(admin.post(page("apitoken", "add"), both))
+    assert admin.post(page("apitoken", "add"), {**neither, "pools": [fleet.pool.pk]}).status_code == 302
+    token = ApiToken.objects.get()
+    assert (token.every_pool, [pool.slug for pool in token.pools.all()]) == (False, ["api"])
+    assert "Pools none → API" in told().message
+
+
+def test_a_token_of_some_pools_reads_no_metrics(admin: Client, fleet: Fleet) -> None:
+    given = {"name": "prometheus", "scopes": ["metrics"], "pools": [fleet.pool.pk], "never_expires": "on"}
+    assert "Metrics are of the whole console" in errors(admin.post(page("apitoken", "add"), given))
+
+
+def test_a_form_offers_a_year_and_no_pool(admin: Client) -> None:
+    form = admin.get(page("apitoken", "add")).context["adminform"].form
+    ahead = form.initial["expires_at"] - timezone.now()
+    assert timedelta(days=364) < ahead <= timedelta(days=365)
+    assert not form.initial["every_pool"]
+
+
+@pytest.mark.parametrize(
+    ("days", "sentence"),
+    [(None, "Say when it ends, or that it never does."), (731, "ends within 730 days, or never"), (-1, "This instant has passed")],
+)
+def test_a_token_ends_within_two_years_or_explicitly_never(admin: Client, days: int | None, sentence: str) -> None:
+    given = {name: value for name, value in FOR_ALL.items() if name != "never_expires"}
+    ends = {} if days is None else at(timezone.now() + timedelta(days=days))
+    assert sentence in errors(admin.post(page("apitoken", "add"), {**given, **ends}))
+    assert not ApiToken.objects.exists()
+
+
+def test_never_is_stored_also_beside_the_offered_instant(admin: Client) -> None:
+    assert admin.post(page("apitoken", "add"), {**FOR_ALL, **at(timezone.now() + timedelta(days=365))}).status_code == 302
+    assert ApiToken.objects.get().expires_at is None
+
+
+def test_an_end_that_is_moved_and_given_up_is_told(admin: Client) -> None:
+    token = made()
+    given = {"name": "balancer", "scopes": ["shares"], "every_pool": "on"}
+    admin.post(page("apitoken", "change", token.pk), {**given, **at(timezone.now() + timedelta(days=9))})
+    token.refresh_from_db()
+    assert token.expires_at is not None
+    assert "Never expires yes → no" in told().message
+    admin.post(page("apitoken", "change", token.pk), {**given, **at(token.expires_at), "never_expires": "on"})
+    token.refresh_from_db()
+    assert token.expires_at is None
+    assert "Never expires no → yes" in told().message
+
+
+def test_a_rotated_token_has_two_secrets_until_the_overlap_ends(admin: Client) -> None:
+    token = made(last_used_at=timezone.now())
+    former = (token.key, token.digest)
+    proof = presented(shown(rotate(admin, token, 24)))
+    token.refresh_from_db()
+    assert proof is not None
+    assert (token.key, proof.is_of(token.digest)) == (proof.key, True)
+    assert (token.previous_key, token.previous_digest) == former
+    assert token.previous_until is not None
+    assert timedelta(hours=23) < token.previous_until - timezone.now() <= timedelta(hours=24)
+    assert told().message == "ada rotated (the former secret ends in 24 hours) API token balancer"
+    body = admin.get(page("apitoken", "change", token.pk)).content.decode()
+    assert f"fc_{former[0]}_…" in body
+    assert f"fc_{token.key}_…" in body
+
+
+def test_a_second_rotation_ends_what_was_before_the_first(admin: Client) -> None:
+    token = made()
+    rotate(admin, token, 24)
+    token.refresh_from_db()
+    between = token.key
+    rotate(admin, token, 0)
+    token.refresh_from_db()
+    assert token.previous_key is None
+    assert token.key != between
+
+
+def test_an_overlap_is_ended_by_hand(admin: Client) -> None:
+    token = made()
+    rotate(admin, token, 24)
+    admin.post(page("apitoken"), {"action": "end_overlap", "_selected_action": [token.pk]})
+    token.refresh_from_db()
+    assert (token.previous_key, token.previous_until) == (None, None)
+    assert told().message == "ada ended the former secret of API token balancer"
+
+
+@pytest.mark.parametrize("fields", [{"revoked_at": timezone.now()}, {"expires_at": timezone.now()}])
+def test_what_is_over_is_not_rotated(admin: Client, fields: dict[str, Any]) -> None:
+    token = made(**fields)
+    assert "make a new token" in said(rotate(admin, token, 24))
+    assert ApiToken.objects.get().key == token.key
+
+
+def test_an_operator_rotates_nothing(operator: Client) -> None:
+    token = made()
+    address = reverse("admin:nodes_apitoken_rotate", args=[token.pk])
+    assert [operator.get(address).status_code, operator.post(address, {"overlap": 0}).status_code] == [403, 403]
+    assert ApiToken.objects.get().key == token.key
 
 
 def test_a_token_is_revoked_once_and_that_is_an_event(admin: Client) -> None:
-    token = ApiToken(name="balancer", scopes=["shares"])
-    token.issue()
-    token.save()
+    token = made()
     for _ in range(2):
         admin.post(page("apitoken"), {"action": "revoke", "_selected_action": [token.pk]})
     token.refresh_from_db()
     assert token.revoked_at is not None
-    assert Event.objects.filter(type="config_changed", actor="ada").count() == 1
+    assert Event.objects.filter(type="account_changed", message="ada revoked API token balancer").count() == 1
 
 
 def test_a_token_is_never_deleted(root: Client) -> None:
-    token = ApiToken(name="balancer", scopes=["shares"])
-    token.issue()
-    token.save()
+    token = made()
     assert root.post(page("apitoken", "delete", token.pk), {"post": "yes"}).status_code == 403
 
 
 def test_a_name_stands_for_one_token_that_works(admin: Client) -> None:
-    given = {"name": "balancer", "scopes": ["shares"]}
-    admin.post(page("apitoken", "add"), given)
-    assert "A token of this name works already" in errors(admin.post(page("apitoken", "add"), given))
+    admin.post(page("apitoken", "add"), FOR_ALL)
+    assert "A token of this name works already" in errors(admin.post(page("apitoken", "add"), FOR_ALL))
     ApiToken.objects.update(revoked_at=timezone.now())
-    assert admin.post(page("apitoken", "add"), given).status_code == 302
-
-
-def test_a_token_that_would_be_refused_from_the_start_is_not_made(admin: Client) -> None:
-    given = {"name": "balancer", "scopes": ["shares"], "expires_at_0": "2020-01-01", "expires_at_1": "12:00"}
-    assert "This instant has passed" in errors(admin.post(page("apitoken", "add"), given))
+    assert admin.post(page("apitoken", "add"), FOR_ALL).status_code == 302

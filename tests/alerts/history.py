@@ -11,6 +11,7 @@ from typing import Any
 
 from alerts.delivery import Refused, Reply, RetryAfter
 from alerts.models import Destination
+from alerts.services import dispatch, outcomes, routing
 from nodes.engine.enums import EventType, Severity
 from nodes.models import BreakerPolicy, Event, FailoverPolicy, Incident, Node, Outbox, Pool
 
@@ -18,6 +19,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROUTING_KEY = "R0UT1NGKEYCANARY0123456789ABCDEF"
 SLACK_URL = "https://hooks.slack.test/services/T000/B000/slackcanary0123456789"
 SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ME = uuid.uuid4()  # who sends
 
 
 def at(seconds: float) -> datetime:
@@ -111,3 +113,13 @@ class Receiver:
 
 def new_id() -> uuid.UUID:
     return uuid.uuid4()
+
+
+def dispatch_due(receiver: Receiver, now: datetime, *, room: int = 32) -> int:
+    """One round of a dispatcher: everything due is sent, one message per destination."""
+    routing.route(now)
+    dispatch.expire_superseded(now)
+    leased = dispatch.claim(now, room=room, owner=ME)
+    for each in leased:
+        outcomes.record(each, dispatch.send_leased(each, receiver, now.timestamp()), began=now, duration=0.1, now=now)
+    return len(leased)

@@ -331,7 +331,10 @@ def test_a_new_address_forgets_the_circuit_of_the_old_one(hook: Destination, adm
     form = {"name": "hook", "kind": "webhook", "enabled": "on", "base_url": hook.base_url, "new_key": ""}
     admin.post(reverse("admin:alerts_destination_change", args=[hook.pk]), form | {"new_address": ""})
     assert Destination.objects.get().breaker is not None
-    admin.post(reverse("admin:alerts_destination_change", args=[hook.pk]), form | {"new_address": "https://new.test/"})
+    admin.post(
+        reverse("admin:alerts_destination_change", args=[hook.pk]),
+        form | {"new_address": "https://new.test/", "new_key": history.SIGNING_SECRET},
+    )
     assert Destination.objects.get().breaker is None
     assert dispatch_due(Receiver(), at(OPENED_AT + 1)) == 1
 
@@ -349,7 +352,7 @@ def test_the_page_says_in_words_how_the_circuit_stands(hook: Destination, viewer
     first = write(hook, 1)
     assert "1 message waits" in page(viewer)
     write(hook, 2)
-    for said in ("circuit open</span> since <time", "next try in <time", "2 messages wait "):
+    for said in ('circuit open</span> <span class="reason">since <time', "next try in <time", "2 messages wait"):
         assert said in page(viewer)
     assert b"blocked by the open circuit of hook" in viewer.get(first.get_absolute_url()).content
 

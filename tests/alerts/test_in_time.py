@@ -11,8 +11,7 @@ from alerts.services import dispatch, routing
 from nodes.engine.enums import EventType, Severity
 from nodes.models import Incident, Outbox
 from tests.alerts import history
-from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident
-from tests.alerts.test_services import dispatch_due
+from tests.alerts.history import Receiver, add_event, at, dispatch_due, fail, make_pool, open_incident
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -10,7 +12,7 @@ from django.urls import reverse
 
 from alerts import views
 from alerts.delivery import Reply
-from alerts.models import Destination, Notification
+from alerts.models import Destination, Notification, Rule
 from alerts.services import dispatch, outcomes, routing
 from alerts.services.test_message import LIMIT
 from nodes.models import Incident
@@ -68,7 +70,7 @@ def test_a_notification_shows_its_attempts_and_its_message(incident: Incident, v
 
 def test_an_incident_lists_its_notifications(incident: Incident, viewer: Client) -> None:
     answer = viewer.get(reverse("alerts:incident_notifications", args=[incident.pk]))
-    assert b"trigger to ops" in answer.content
+    assert b"<b>trigger to ops</b>" in answer.content
     assert b"<html" not in answer.content
     assert "HX-Request" in answer["Vary"]
 
@@ -146,3 +148,15 @@ def test_a_test_is_sent_by_post_alone(incident: Incident, operator: Client, rece
     chat = Destination.objects.get(kind="slack")
     assert operator.get(reverse("alerts:test_send", args=[chat.pk])).status_code == 405
     assert receiver.asked == []
+
+
+@pytest.mark.parametrize("gone", [{"enabled": False}, {"removed_at": "2026-01-01T00:00:00Z"}])
+def test_a_rule_whose_destinations_are_off_or_gone_notifies_nobody(viewer: Client, gone: dict[str, Any]) -> None:
+    history.pagerduty()
+    pager = Destination.objects.get(kind="pagerduty")
+    rule = Rule.objects.create(name="only the pager", severities=["critical"], destination_kind="pagerduty")
+    rule.destinations.add(pager)
+    assert rule.notifies == pager.name
+    Destination.objects.filter(pk=pager.pk).update(**gone)
+    assert Rule.objects.get(pk=rule.pk).notifies == "nobody: what it names is off or gone"
+    assert b"nobody: what it names is off or gone" in viewer.get(reverse("alerts:destinations")).content

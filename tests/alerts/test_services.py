@@ -9,9 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
-from cryptography.fernet import Fernet
 from django.db import connection, transaction
-from pytest_django import Settings
 
 from alerts.delivery import Accepted, Disable, Refused, Reply, RetryAfter
 from alerts.models import Alert, Destination, Installation, Notification, Rule
@@ -21,11 +19,11 @@ from nodes.engine.enums import EventType, Severity
 from nodes.models import Event, Incident, Outbox
 from nodes.sign_of_life import boot_time
 from tests.alerts import history
-from tests.alerts.history import Receiver, add_event, at, fail, make_pool, open_incident, recover
+from tests.alerts.history import ME, Receiver, add_event, at, dispatch_due, fail, make_pool, open_incident, recover
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
-ME, OTHER = uuid.uuid4(), uuid.uuid4()
+OTHER = uuid.uuid4()
 
 
 @pytest.fixture
@@ -36,16 +34,6 @@ def incident() -> Incident:
 @pytest.fixture
 def pager() -> Destination:
     return history.pagerduty()
-
-
-def dispatch_due(receiver: Receiver, now: datetime, *, room: int = 32) -> int:
-    """One round of a dispatcher: everything due is sent, one message per destination."""
-    routing.route(now)
-    dispatch.expire_superseded(now)
-    leased = dispatch.claim(now, room=room, owner=ME)
-    for each in leased:
-        outcomes.record(each, dispatch.send_leased(each, receiver, now.timestamp()), began=now, duration=0.1, now=now)
-    return len(leased)
 
 
 def states() -> list[tuple[str, str]]:
@@ -347,25 +335,6 @@ def test_an_answer_that_somebody_may_mend_disables_nothing_and_loses_nothing(
     assert mended.actions == ["trigger"]
 
 
-def test_an_alert_is_resolved_by_the_key_that_opened_it(incident: Incident, pager: Destination) -> None:
-    receiver = Receiver()
-    fail(incident)
-    dispatch_due(receiver, at(0))
-    Destination.objects.filter(pk=pager.pk).update(key="N" * 32)
-    recover(incident)
-    dispatch_due(receiver, at(5))
-    assert [each["routing_key"] for each in receiver.arrived] == [history.ROUTING_KEY, history.ROUTING_KEY]
-
-
-def test_a_key_by_which_nothing_arrived_is_given_up_for_the_corrected_one(incident: Incident, pager: Destination) -> None:
-    fail(incident)
-    dispatch_due(Receiver(lambda: Reply(429, {}, b"")), at(0))
-    Destination.objects.filter(pk=pager.pk).update(key="N" * 32)
-    receiver = Receiver()
-    dispatch_due(receiver, at(100))
-    assert [each["routing_key"] for each in receiver.arrived] == ["N" * 32]
-
-
 def test_an_update_that_waits_is_superseded_by_a_newer_one(incident: Incident, pager: Destination) -> None:
     fail(incident, "a")
     routing.route(at(0))
@@ -377,29 +346,3 @@ def test_an_update_that_waits_is_superseded_by_a_newer_one(incident: Incident, p
     recover(incident)
     dispatch_due(receiver, at(10))
     assert receiver.actions == ["trigger", "resolve"]
-
-
-def test_a_secret_that_cannot_be_read_is_a_reason_and_no_crash(incident: Incident, pager: Destination, settings: Settings) -> None:
-    fail(incident)
-    settings.ENCRYPTION_KEYS = (Fernet.generate_key().decode(),)
-    dispatch_due(Receiver(), at(0))
-    assert "cannot be decrypted" in Notification.objects.get().outcome
-    assert Notification.objects.get().status == "pending"
-
-
-def test_no_secret_is_stored_in_plain_or_shown(incident: Incident, pager: Destination) -> None:
-    history.slack()
-    fail(incident)
-    receiver = Receiver()
-    dispatch_due(receiver, at(0))
-    leased = repr([Destination.objects.all(), list(Alert.objects.all()), list(Notification.objects.all())])
-    with connection.cursor() as cursor:
-        tables = ("alerts_destination", "alerts_page", "alerts_notification", "alerts_attempt", "nodes_event")
-        rows = []
-        for table in tables:
-            cursor.execute(f"SELECT row_to_json(t)::text FROM {table} t")
-            rows += [row[0] for row in cursor.fetchall()]
-    for secret in (history.ROUTING_KEY, history.SLACK_URL, "slackcanary"):
-        assert secret not in leased
-        assert not any(secret in row for row in rows)
-    assert receiver.arrived  # they were used all the same

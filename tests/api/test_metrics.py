@@ -67,9 +67,12 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_notifications_suppressed": ("counter", {"reason"}),
     "failover_notification_latency_seconds": ("histogram", {"le"}),
     "failover_ws_clients": ("gauge", set()),
+    "failover_connections": ("gauge", set()),
+    "failover_requests_refused": ("counter", {"class", "reason"}),
     "failover_node_info": ("gauge", {"pool", "node", "admin_state", "mode"}),
     "failover_node_stale": ("gauge", {"pool", "node"}),
     "failover_node_check_age_seconds": ("gauge", {"pool", "node"}),
+    "failover_pool_service": ("gauge", {"pool", "state"}),
     "failover_nodes_left_out": ("gauge", set()),
     "failover_nodes_by_state": ("gauge", {"state"}),
     "failover_nodes_by_admin_state": ("gauge", {"admin_state"}),
@@ -91,7 +94,9 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_dead_mans_switch_last_success_timestamp_seconds": ("gauge", set()),
     "failover_dead_mans_switch_last_error_timestamp_seconds": ("gauge", set()),
 }
-OF_THE_PROCESS = {"failover_build_info", "failover_ws_clients", "failover_loop_lag_seconds"}
+OF_THE_PROCESS = {
+    "failover_build_info", "failover_ws_clients", "failover_loop_lag_seconds", "failover_connections", "failover_requests_refused",
+}  # fmt: skip  # a list to read
 
 
 def notification(slack: Destination, action: str, key: str, at: datetime, **fields: Any) -> Notification:

@@ -15,6 +15,7 @@ from django.test import Client
 from alerts.models import Destination
 from failover_console.metrics.fleet import NODES_TOLD
 from nodes.engine.enums import Guard
+from nodes.engine.service import Service
 from nodes.models import Node, NodeState, Pool
 from tests.api.conftest import Ask, Token
 from tests.api.scraping import Scrape
@@ -73,7 +74,8 @@ def test_so_many_nodes_are_told_the_troubled_ones_first(client: Client, token: T
 def test_a_node_has_a_fixed_number_of_series(scrape: Ask, api: Pool) -> None:
     told = scrape()
     assert len([key for key in told.values if ("node", "api-1") in key[1]]) == 15
-    assert len([key for key in told.values if ("pool", "public-api") in key[1] and "node" not in dict(key[1])]) == len(Guard)
+    of_the_pool = [key for key in told.values if ("pool", "public-api") in key[1] and "node" not in dict(key[1])]
+    assert len(of_the_pool) == len(Guard) + len(Service)
 
 
 def test_a_scraper_that_takes_gzip_gets_it(client: Client, token: Token, api: Pool) -> None:

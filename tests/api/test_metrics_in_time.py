@@ -189,7 +189,8 @@ def test_a_whole_life_moves_every_kind_of_counter(scrape: Ask) -> None:
         for family in told.families.values()
         if family.type == "counter" and not any(each.value for each in family.samples)
     }
-    assert still == {"failover_checks", "failover_checks_late", "failover_results_stale", "failover_loop_stalls"}  # no runner ran
+    no_runner_ran = {"failover_checks", "failover_checks_late", "failover_results_stale", "failover_loop_stalls"}
+    assert still == no_runner_ran | {"failover_requests_refused"}  # nor was there a server
     results = {key: told("failover_failovers_total", result=key, trigger="recovery") for key in ("completed", "failed")}
     assert all(results.values()), "a ramp ended both ways"
 

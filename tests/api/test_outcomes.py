@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,10 +16,14 @@ from django.utils import timezone
 
 from nodes.engine.enums import Origin
 from nodes.forms.outcomes import LARGEST_BODY, MAX_CALLS, UnreadableError, parse
-from nodes.models import Event, Failover, Node, NodeState, Pool
+from nodes.models import ApiToken, Event, Failover, Node, NodeState, Pool
+from nodes.views.bearer import RECENT
 from tests.api.conftest import Token
 
 NOW = 1_790_000_000.0
+
+# Reports are counted over connections of their own, which see only what is committed.
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
 
 
 @pytest.fixture
@@ -25,17 +32,21 @@ def node(api: Pool) -> Node:
     return Node.objects.get(name="api-1")
 
 
-def send(node: Node, body: Any, authorization: str = "", client: Client | None = None) -> Any:
+def send(node: Node, body: Any, authorization: str = "", client: Client | None = None, *, key: str | None = None) -> Any:
     text = body if isinstance(body, str) else json.dumps(body)
+    headers = {"Authorization": authorization} | ({} if key is None else {"Idempotency-Key": key})
     return (client or Client(enforce_csrf_checks=True)).post(
-        reverse("nodes:outcomes", args=[node.pk]), text, content_type="application/json", headers={"Authorization": authorization}
+        reverse("nodes:outcomes", args=[node.pk]), text, content_type="application/json", headers=headers
     )
 
 
 def test_failing_calls_open_the_breaker(node: Node, token: Token) -> None:
     answer = send(node, {"outcomes": [{"success": 0, "failure": 5}]}, token("outcomes"))
-    assert answer.status_code == 200
-    assert answer.json() == {"node": node.pk, "breaker": "open", "opened_by": "calls", "health": "healthy", "share": 10_000}
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "node": node.pk, "breaker": "open", "opened_by": "calls", "health": "healthy", "share": 10_000,
+        "repeated": False, "counted": 5, "late": [], "refused": [],
+    }  # fmt: skip  # what it came to, and what became of the calls
     state = NodeState.objects.get(node=node)
     assert (state.breaker_state, state.breaker_opened_by) == ("open", Origin.CALLS)
 
@@ -61,7 +72,7 @@ def test_the_run_of_calls_outlives_the_request(node: Node, token: Token) -> None
 def test_load_is_kept_and_told(node: Node, token: Token) -> None:
     Node.objects.filter(pk=node.pk).update(capacity=100.0)
     for _ in range(3):
-        assert send(node, {"load": 92.5}, token("outcomes")).status_code == 200
+        assert send(node, {"load": 92.5}, token("outcomes")).status_code == 202
     assert NodeState.objects.get(node=node).load == {"last": 92.5, "high": 3}
     assert Event.objects.filter(type="high_load", severity="warning").count() == 1
 
@@ -152,3 +163,47 @@ def test_a_node_of_a_pool_that_cannot_be_decided_is_not_said_to_be_gone(node: No
     answer = send(node, {"outcomes": [{"failure": 1}]}, token("outcomes"))
     assert (answer.status_code, answer["Retry-After"]) == (503, "10")
     assert answer.json()["error"].startswith("not counted, report again later: ")
+
+
+def test_what_was_late_is_said_with_the_reason(node: Node, token: Token) -> None:
+    bearer, old = token("outcomes"), timezone.now().timestamp() - 90
+    answer = send(node, {"outcomes": [{"success": 3, "at": old}, {"success": 4}]}, bearer).json()
+    assert (answer["counted"], answer["late"]) == (4, [{"calls": 3, "why": "ended over a minute ago"}])
+    opened = send(node, {"outcomes": [{"success": 1, "failure": 9}]}, bearer).json()
+    left = 10 - opened["counted"]
+    assert (opened["breaker"], opened["late"]) == ("open", [{"calls": left, "why": "the breaker is open"}])
+    assert send(node, {"outcomes": [{"failure": 2}]}, bearer).json()["late"] == [{"calls": 2, "why": "the breaker is open"}]
+
+
+def test_calls_before_the_last_change_of_state_are_late(node: Node, token: Token) -> None:
+    NodeState.objects.filter(node=node).update(breaker_last_change=timezone.now() - timedelta(seconds=10))
+    answer = send(node, {"outcomes": [{"failure": 7, "at": timezone.now().timestamp() - 20}]}, token("outcomes")).json()
+    assert answer["late"] == [{"calls": 7, "why": "ended before the breaker's last change of state"}]
+    assert answer["breaker"] == "closed"
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "caf\u00e9", "tab\tbed"])
+def test_a_key_that_is_none_is_refused_and_nothing_counted(node: Node, token: Token, key: str) -> None:
+    before = NodeState.objects.get(node=node).version
+    answer = send(node, {"load": 1}, token("outcomes"), key=key)
+    assert (answer.status_code, answer.json()) == (400, {"error": "an Idempotency-Key is 1 to 255 visible ASCII characters"})
+    assert NodeState.objects.get(node=node).version == before
+
+
+def test_what_is_refused_leaves_its_key_free(node: Node, token: Token) -> None:
+    bearer = token("outcomes")
+    assert send(node, {"outcomes": [{"success": 0}]}, bearer, key="k").status_code == 400
+    assert send(node, {"outcomes": [{"success": 1}]}, bearer, key="k").json()["repeated"] is False
+    assert send(node, {"outcomes": [{"success": 1}]}, bearer, key="k").json()["repeated"] is True
+
+
+def test_a_revoked_token_reports_for_a_second_at_the_most(node: Node, token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    bearer = token("outcomes")
+    assert send(node, {"load": 1}, bearer).status_code == 202
+    ApiToken.objects.update(revoked_at=timezone.now())
+    monkeypatch.setattr(time, "monotonic", partial(ahead, time.monotonic, RECENT))
+    assert send(node, {"load": 1}, bearer).status_code == 401
+
+
+def ahead(clock: Callable[[], float], seconds: float) -> float:
+    return clock() + seconds

@@ -8,17 +8,16 @@ from datetime import datetime
 
 import pytest
 from asgiref.sync import sync_to_async
-from asgiref.testing import ApplicationCommunicator
-from django.core.asgi import get_asgi_application
 from django.db import connection, connections
 from django.test import AsyncClient
 
 from nodes.ledger.connections import aconnect
 from nodes.models import Pool
 from tests.api.conftest import Token
+from tests.asgi import asked
 from tests.pages import fleet
 
-pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True)
+pytestmark = pytest.mark.django_db(transaction=True, serialized_rollback=True, databases=["default", "live"])
 
 LONG = 20  # s, far above what any of these tests takes
 
@@ -46,16 +45,11 @@ class Waiter:
 
 
 async def request_of_its_own(bearer: str, address: str) -> int:
-    """The status that the web's entry point answers, each request in a thread of its own as in a real web process."""
-    path, _, query = address.partition("?")
-    headers = [(b"host", b"localhost"), (b"authorization", bearer.encode())]
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": headers}
-    web = ApplicationCommunicator(get_asgi_application(), scope)
-    await web.send_input({"type": "http.request"})
-    status = (await web.receive_output(LONG))["status"]
-    await web.receive_output(LONG)
-    await web.wait(LONG)
-    return int(status)
+    """The status that the web's entry point answers, on the threads of a real web process."""
+    from failover_console.asgi import application  # the directory of static files is made by now
+
+    async with asyncio.timeout(LONG):
+        return (await asked(application, "GET", address, headers={"Authorization": bearer})).status
 
 
 async def somebody_looks() -> None:

@@ -15,14 +15,11 @@ figures
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from pathlib import Path
 
-from rig import Target, conclude, console, declare, free_port, parser, percentile
+from rig import Target, conclude, console, declare, healthy_ports, parser, percentile
 
 POOL = 50  # nodes
 SETTLE = 10.0  # s
@@ -42,24 +39,14 @@ def main() -> None:
     arguments.add_argument("--interval", type=float, default=1.0, help="seconds")
     arguments.add_argument("--seconds", type=float, default=60.0, help="of measurement")
     given = arguments.parse_args()
-    ports = [free_port() for _ in range(4)]
-    targets = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("targets.py")), *map(str, ports)], stdout=subprocess.PIPE
-    )
-    try:
-        assert targets.stdout is not None
-        targets.stdout.readline()
-        with console():
-            figures = measure(given.nodes, given.interval, given.seconds, ports)
-    finally:
-        targets.terminate()
-        targets.wait()
+    with healthy_ports() as ports, console():
+        figures = measure(given.nodes, given.interval, given.seconds, ports)
     for name, value in figures.items():
         print(f"{name:24} {value:,.1f}")
     conclude(figures, TARGETS, check=given.check)
 
 
-def measure(nodes: int, interval: float, seconds: float, ports: list[int]) -> dict[str, float]:
+def measure(nodes: int, interval: float, seconds: float, ports: tuple[int, ...]) -> dict[str, float]:
     from nodes.models import Runner
     from nodes.rollups.histogram import quantile
 

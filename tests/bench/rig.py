@@ -68,6 +68,8 @@ def console(*words: str, **environment: str) -> Iterator[str]:
             "PORT": port,
             "EGRESS_ALLOW": "127.0.0.0/8",
             "DJANGO_SUPERUSER_PASSWORD": "bench-password",
+            "TOKEN_RATE_SHARES": "100000",
+            "TOKEN_RATE_METRICS": "100000",  # one token asks for all
             **environment,
         }
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "failover_console.settings")
@@ -84,6 +86,21 @@ def console(*words: str, **environment: str) -> Iterator[str]:
         finally:
             running.send_signal(signal.SIGINT)
             running.wait(20)
+
+
+@contextmanager
+def healthy_ports(count: int = 4) -> Iterator[tuple[int, ...]]:
+    """Ports on loopback on which `targets.py` answers 200, from a process of its own."""
+    ports = tuple(free_port() for _ in range(count))
+    line = [sys.executable, str(Path(__file__).with_name("targets.py")), *map(str, ports)]
+    targets = subprocess.Popen(line, stdout=subprocess.PIPE)
+    try:
+        assert targets.stdout is not None
+        targets.stdout.readline()
+        yield ports
+    finally:
+        targets.terminate()
+        targets.wait()
 
 
 def _answers(url: str) -> bool:

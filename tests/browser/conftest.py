@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -57,3 +58,16 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
     yield page
     context.close()
     assert complaints == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows what its page read, and what the console had written."""
+    report = yield
+    asked: dict[str, Any] = getattr(item, "funcargs", {})
+    if report.when == "call" and report.failed:
+        if "page" in asked:
+            report.sections.append((f"page {asked['page'].url}", asked["page"].locator("body").inner_text()))
+        if "product" in asked:
+            report.sections.append(("console", asked["product"].log.read_text()[-2000:]))
+    return report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
@@ -19,6 +20,7 @@ from tests.demo.test_fleet import doors
 from tests.demo.test_receiver import event, page, post
 
 HOST = {"host": "127.0.0.1:8100"}
+STATIC = Path(__file__).resolve().parents[2] / "failover_console/static"
 
 
 class Site:
@@ -28,8 +30,8 @@ class Site:
         self.fleet, self.receiver = Fleet(doors(), directory / "demo.json"), Receiver()
         self._pages = Pages(self.fleet, self.receiver)
 
-    async def get(self, path: str) -> Response:
-        answer = await self._pages.answer(Request("GET", path, HOST, b""))
+    async def get(self, path: str, **headers: str) -> Response:
+        answer = await self._pages.answer(Request("GET", path, HOST | headers, b""))
         assert answer is not None
         return answer
 
@@ -108,3 +110,19 @@ async def test_a_link_of_another_console_shows_nothing_of_ours(site: Site) -> No
 
 async def test_an_unknown_page_is_not_found(site: Site) -> None:
     assert (await site.get("/nodes/nobody")).status == 404
+
+
+async def test_pages_wear_the_consoles_own_sheet_from_their_own_server(site: Site) -> None:
+    body = (await site.get("/")).body.decode()
+    for name, kind in (("console.css", "text/css"), ("favicon.svg", "image/svg+xml"), ("icons.svg", "image/svg+xml")):
+        address = re.search(rf"/static/{name.replace('.', '[^ ]*[.]')}", body)
+        assert address is not None, name
+        answer = await site.get(address[0])
+        assert (answer.status, answer.content_type) == (200, kind)
+        assert answer.body == (STATIC / name).read_bytes()
+    assert (await site.get("/static/settings.py")).status == 404
+
+
+@pytest.mark.parametrize(("cookie", "found"), [("a=1; theme=dark", True), ("theme=darkness", False), ("mytheme=dark", False)])
+async def test_pages_have_the_theme_that_was_chosen_in_the_console(site: Site, cookie: str, found: bool) -> None:
+    assert (b'data-theme="dark"' in (await site.get("/", cookie=cookie)).body) is found

@@ -30,7 +30,7 @@ from tests.alerts import history
 from tests.integration.checking import see
 
 Sweep = Callable[..., bool]
-TOLD = ("checks_missing", "checks_resumed", "node_stale", "node_stale_ended")
+TOLD = ("checks_missing", "checks_resumed", "node_stale", "node_stale_ended", "resolver_down", "resolver_answers")
 
 
 def let_pass(seconds: float, **only: object) -> None:

@@ -21,6 +21,7 @@ from nodes.ledger.clock import database_now
 from nodes.ledger.rows import Row
 from nodes.models import Event, FailoverPolicy, NodeState, Pool, Runner
 from tests.integration.checking import lease, see
+from tests.telling import report_outcomes
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -46,7 +47,7 @@ def test_what_a_host_with_another_clock_does_makes_no_node_stale_or_failed(
     see(connection, pool, {"a": "pass", "b": "pass", "c": "pass"}, database_now().timestamp())
     node = NodeState.objects.get(node__name="a")
     now = database_now().timestamp()
-    operations.report_outcomes(node.pk, Report((Calls(5, 0, now),), load=None))
+    report_outcomes(node.pk, Report((Calls(5, 0, now),), load=None))
     operations.set_admin_state(node.pk, AdminState.DRAINING, actor="ada")
     operations.set_admin_state(node.pk, AdminState.ENABLED, actor="ada")
     operations.pause(pool.pk, actor="ada", reason="a look")
@@ -76,7 +77,7 @@ def test_a_host_whose_clock_is_off_is_named(
     assert Runner.objects.get(kind="checks").clock_ahead == pytest.approx(other_clock.total_seconds(), abs=1.0)
     page = admin_client.get("/").content.decode()
     way = "ahead" if other_clock > timedelta() else "behind"
-    assert page.count("clock of <strong") == 1
+    assert page.count("clock of <b") == 1
     assert re.search(rf"web-2 is \d+ s {way}", page)
     scraped = admin_client.get("/metrics").content.decode()
     found = re.search(r'failover_host_clock_ahead_seconds{host="web-2"} (\S+)', scraped)
@@ -86,7 +87,7 @@ def test_a_host_whose_clock_is_off_is_named(
 
 def test_a_host_whose_clock_agrees_is_not_named(connection: psycopg.Connection[Row], pool: Pool, admin_client: Client) -> None:
     runners.sign(connection, kind="checks", host="web-1", slot=0, pid=1)
-    assert "clock of <strong" not in admin_client.get("/").content.decode()
+    assert "clock of <b" not in admin_client.get("/").content.decode()
 
 
 def due_in(connection: psycopg.Connection[Row]) -> list[float]:

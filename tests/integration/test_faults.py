@@ -16,7 +16,7 @@ VICTIMS = {
     "worker": ("celery", "worker", "checks"),
     "beat": ("celery", "beat"),
     "web": ("uvicorn",),
-    "redis": ("redis-server",),
+    "redis": ("unixsocket:",),
 }
 NODE = "api-3"
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
-from nodes import runner
+from nodes import pushes, runner
 from nodes.models import Check, FailoverPolicy, Node, NodeState, Pool, Runner
+from nodes.receiver import receiver
+from tests.asgi import asked
 from tests.product import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -32,11 +33,11 @@ def address(pool: Pool) -> str:
     push = Check(node=node, kind="push", grace=0.5)
     secret = push.new_push_secret()
     push.save()
-    return reverse("nodes:push", args=[node.pk, secret])
+    return f"{pushes.address(node.pk)}{secret}/"
 
 
 @pytest.fixture
-def asked(address: str) -> Iterator[None]:
+def checked(address: str) -> Iterator[None]:
     """A check runner at work; the other part of the composite, a port, is open all the time."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -55,11 +56,11 @@ def last() -> tuple[str, str]:
     return state.last_verdict, state.last_message
 
 
-def test_a_composite_hears_the_heartbeats_of_its_node(client: Client, address: str, asked: None) -> None:
+def test_a_composite_hears_the_heartbeats_of_its_node(address: str, checked: None) -> None:
     eventually(lambda: last() == ("fail", "push: the node has never called"), 20, f"silence is seen: {last()}")
 
     def passes_while_it_calls() -> bool:
-        assert client.post(address).status_code == 200
+        assert asyncio.run(asked(receiver, "POST", address)).status == 200
         return last() == ("pass", "")
 
     eventually(passes_while_it_calls, 20, f"a heartbeat is heard: {last()}")

@@ -51,7 +51,7 @@ def test_on_the_page_it_is_a_message_where_actions_answer(
             reverse("nodes:node_action", args=[node.pk]), {"action": "check_now"}, headers={"HX-Request": "true"}
         )
     assert (answer.status_code, answer["HX-Retarget"]) == (503, "#messages")
-    assert answer.content.decode().startswith('<div class="message error" role="alert">')
+    assert answer.content.decode().startswith('<div class="toast error" role="alert">')
     assert "see whether it was done before you ask again" in answer.content.decode()
 
 

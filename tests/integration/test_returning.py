@@ -13,7 +13,6 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from nodes import operations
 from nodes.engine.enums import Verdict
 from nodes.engine.reporting import Calls, Report
 from nodes.engine.types import Observation
@@ -23,6 +22,7 @@ from nodes.ledger.rows import Row
 from nodes.models import BreakerPolicy, Event, Failover, FailoverPolicy, Incident, NodeState, Pool, PoolState
 from nodes.screens.decisions import decision_records
 from tests.integration.checking import lease, see
+from tests.telling import report_outcomes
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 
@@ -100,12 +100,12 @@ def test_the_page_shows_the_steps_in_their_order(connection: psycopg.Connection[
 def test_calls_take_a_node_out_and_bring_it_back_in_one_recovery(connection: psycopg.Connection[Row], pool: Pool) -> None:
     BreakerPolicy.objects.update(timeout=0.0)
     see(connection, pool, ALL_WELL, time.time() - 1)
-    operations.report_outcomes(node("b"), Report((Calls(0, 5, time.time()),)))
+    report_outcomes(node("b"), Report((Calls(0, 5, time.time()),)))
     assert (shares()[1], Incident.objects.count()) == (0, 1)
     pass_time(connection, pool, time.time())
     assert shares()[1] == 100
     trial = Failover.objects.get(kind="recovery")
-    operations.report_outcomes(node("b"), Report((Calls(2, 0, time.time()),)))
+    report_outcomes(node("b"), Report((Calls(2, 0, time.time()),)))
     assert shares() == [3334, 3333, 3333]
     assert Failover.objects.get(kind="recovery").pk == trial.pk
     assert Incident.objects.get().closed_at is not None
@@ -117,8 +117,8 @@ def test_a_window_of_calls_outlives_the_transaction(connection: psycopg.Connecti
     BreakerPolicy.objects.update(failure_threshold=None, failure_rate=0.5, window_seconds=60.0, minimum_calls=20)
     see(connection, pool, ALL_WELL, time.time() - 1)
     for _ in range(9):
-        assert operations.report_outcomes(node("b"), Report((Calls(1, 1, time.time()),))).breaker.state == "closed"
-    assert operations.report_outcomes(node("b"), Report((Calls(1, 1, time.time()),))).breaker.state == "open"
+        assert report_outcomes(node("b"), Report((Calls(1, 1, time.time()),))).breaker.state == "closed"
+    assert report_outcomes(node("b"), Report((Calls(1, 1, time.time()),))).breaker.state == "open"
 
 
 def test_two_sessions_that_see_the_same_failure_make_one_failover(pool: Pool) -> None:
@@ -160,7 +160,7 @@ def test_reports_from_many_callers_at_once_open_the_breaker_once(connection: psy
         try:
             gate.wait(10)
             for _ in range(5):
-                operations.report_outcomes(target, Report((Calls(0, 2, time.time()),)))
+                report_outcomes(target, Report((Calls(0, 2, time.time()),)))
         finally:
             connections.close_all()
 

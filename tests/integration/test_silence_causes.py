@@ -14,9 +14,11 @@ from django.conf import settings
 
 from alerts.models import Alert, Notification
 from nodes import runner
+from nodes.egress import Names
 from nodes.ledger.clock import database_now
 from nodes.ledger.rows import Row
 from nodes.models import Check, Event, FailoverPolicy, Lease, Node, NodeState, Outbox, Pool
+from nodes.runner import slot
 from tests.alerts import history
 from tests.integration.silences import later, live, look, send
 from tests.product import eventually
@@ -79,6 +81,7 @@ def the_resolver_is_gone(console: Console) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     console.patch.setattr(socket, "getaddrinfo", fail)
+    console.patch.setattr(slot, "_names", Names())  # the console starts meanwhile, so that no answer of before serves
 
 
 def a_key_is_lost(console: Console) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from failover_console.supervisor import printable
+from failover_console.child_process import ChildProcess
+from failover_console.redaction import Redaction
+from failover_console.supervisor import Stage, Supervisor, printable
 from tests.integration.processes import eventually, running
 
 pytestmark = pytest.mark.integration
@@ -232,3 +234,19 @@ def test_a_program_that_is_missing_is_said_and_tried_again(start: Start, tmp_pat
 )
 def test_printable_escapes_what_is_no_plain_text(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+def test_what_a_program_prints_before_it_has_a_log_gives_no_secret_away() -> None:
+    said: list[str] = []
+    script = "raise SystemExit('cannot connect to postgresql://failover:hunter22@db/failover with my-own-key')"
+
+    def end_when_told() -> None:
+        if any("cannot connect" in line for line in said):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    child = ChildProcess("web", [sys.executable, "-c", script])
+    Supervisor([Stage((child,), patience=1.0)], said.append, on_turn=end_when_told, redacted=Redaction(["my-own-key"])).run()
+
+    told = "\n".join(said)
+    assert "cannot connect to postgresql://[hidden]@db/failover with [hidden]" in told
+    assert not [secret for secret in ("hunter22", "my-own-key") if secret in told]

@@ -148,18 +148,19 @@ def test_maintenance_is_entered_and_left_while_a_node_is_failed(duty: Duty) -> N
 
 # A mass outage --------------------------------------------------------------------------------------------------------
 
-POOLS, EACH = 20, 50
+POOLS, EACH = 20, 50  # of the outage that is real; to be one page, a fleet of five nodes a pool is wide enough
 
 
-@pytest.fixture
-def fleet() -> list[Pool]:
+@pytest.fixture(params=[EACH])
+def fleet(request: pytest.FixtureRequest) -> list[Pool]:
+    """Pools of so many nodes."""
     breaker = BreakerPolicy.objects.create(name="wide", failure_threshold=50)
     failover = FailoverPolicy.objects.create(name="wide", failure_threshold=2, recovery_threshold=2, interval=10)
     made = []
     for number in range(POOLS):
         pool = Pool.objects.create(name=f"p{number:02d}", slug=f"p{number:02d}", breaker_policy=breaker, failover_policy=failover)
         nodes = Node.objects.bulk_create(
-            Node(pool=pool, name=f"n{number:02d}-{each:02d}", address="127.0.0.1") for each in range(EACH)
+            Node(pool=pool, name=f"n{number:02d}-{each:02d}", address="127.0.0.1") for each in range(request.param)
         )
         Check.objects.bulk_create(Check(node=node) for node in nodes)
         operations.configuration_saved(pool, actor="setup", before={}, after={})
@@ -203,6 +204,7 @@ def look(fleet: list[Pool]) -> Iterator[Callable[[Sighting], None]]:
     host.connection.close()
 
 
+@pytest.mark.parametrize("fleet", [5], indirect=True)
 def test_one_that_only_the_checker_sees_is_one_page(
     connection: psycopg.Connection[Row], fleet: list[Pool], look: Callable[[Sighting], None]
 ) -> None:

@@ -108,22 +108,47 @@ def let_pass(pool: Pool, seconds: float) -> None:
     )
 
 
+def tries(pool: Pool) -> int:
+    """How often it was tried; its node b is due at once instead of a second or ten after the last try."""
+    NodeState.objects.filter(node__name="b", owner=None).update(due_at=database_now())
+    return state(pool).undecided_tries
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_it_is_told_after_three_tries_and_thirty_seconds_and_its_end_too(pool: Pool, other: Pool, bad: str) -> None:
     BAD[bad]()
     NodeState.objects.update(due_at=database_now())
     with checking():
-        eventually(lambda: state(pool).undecided_tries >= 3, 40, "three tries")
+        eventually(lambda: tries(pool) >= 3, 40, "three tries")
         assert told(pool) == []  # not for 30 s yet
         let_pass(pool, 30)
-        eventually(lambda: told(pool), 40, "it is told")
-        eventually(lambda: state(pool).undecided_tries >= 6, 40, "and tried again")
+        eventually(lambda: tries(pool) and told(pool), 40, "it is told")
+        eventually(lambda: tries(pool) >= 6, 40, "and tried again")
         assert told(pool) == [("pool_undecided", "critical")]
         eventually(lambda: NodeState.objects.get(node__name="x").checked_at, 20, "the other pool is watched")
         MENDED[bad]()
-        eventually(lambda: state(pool).undecided_since is None, 40, "it is decided again")
+        eventually(lambda: not tries(pool), 40, "it is decided again")
     assert told(pool) == [("pool_undecided", "critical"), ("pool_decided", "info")]
     assert told(other) == []
+
+
+def due_after_the_last_try(pool: Pool) -> list[timedelta]:
+    """How long after the last try the pool and its node b are due."""
+    found = state(pool)
+    assert found.undecided_tried_at is not None
+    instants = (found.wake_at, NodeState.objects.get(node__name="b").due_at)
+    return [each - found.undecided_tried_at for each in instants if each is not None]
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [(0.3, 1), (7.0, 7), (90_000.0, 10), (float("inf"), 10), (float("nan"), 10)])
+def test_it_is_due_again_at_its_interval_or_after_ten_seconds(pool: Pool, other: Pool, interval: float, seconds: float) -> None:
+    BAD["health"]()
+    FailoverPolicy.objects.filter(name="failover").update(interval=interval)
+    NodeState.objects.filter(node__name__in=("a", "c")).update(admin_state="disabled")
+    NodeState.objects.update(due_at=database_now())
+    with checking():
+        eventually(lambda: state(pool).undecided_tries >= 1, 20, "a try")
+        eventually(lambda: due_after_the_last_try(pool) == [timedelta(seconds=seconds)] * 2, 20, "both are due at the interval")
 
 
 def test_neither_a_runner_nor_the_log_spins(pool: Pool, other: Pool, caplog: pytest.LogCaptureFixture) -> None:

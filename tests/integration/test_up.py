@@ -19,7 +19,7 @@ import pytest
 from failover_console.addresses import database_url
 from tests.integration.processes import eventually, running
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("up")]  # long ones: groups are begun first
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0  # a first start on a busy machine
@@ -128,7 +128,7 @@ def test_killed_parts_are_said_and_come_back_and_nothing_is_left_of_them(start: 
         "web": ("uvicorn",),
         "worker-checks": ("celery", "worker", "checks"),
         "beat": ("celery", "beat"),
-        "redis": ("redis-server",),
+        "redis": ("unixsocket:",),
         "postgres": ("postgres", "-D"),
     }
     before = {name: console.pid(*words) for name, words in parts.items()}

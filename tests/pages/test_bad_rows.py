@@ -157,7 +157,8 @@ def test_what_cannot_be_read_says_so_in_its_place(pools: Pool, admin: Client) ->
 def test_a_pool_that_cannot_be_decided_comes_first_on_the_dashboard(pools: Pool, admin: Client) -> None:
     Pool.objects.filter(slug="search").update(strategy="quantum")
     page = admin.get("/").content.decode()
-    assert "1 pool cannot be decided" in page
+    assert "Whether users are hit is not known." in page
+    assert "is served: a row of it cannot be read: &#x27;quantum&#x27; is not a valid Strategy</h1>" in page
     other = Pool.objects.get(slug="search")
     assert page.index(f'id="pool-{other.pk}"') < page.index(f'id="pool-{pools.pk}"')
 

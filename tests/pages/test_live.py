@@ -66,9 +66,16 @@ async def connect() -> AsyncIterator[Connect]:
 async def test_a_page_that_connects_gets_all_of_itself(connect: Connect, api: Pool) -> None:
     socket = await connect("page=dashboard")
     html = await socket.until('id="headline"')
-    for element in ("automation", "incidents", "pools", "events", "pipeline", "freshness"):
+    for element in ("lasting", "incidents", "counted", "pools", "wall", "events", "freshness"):
         assert f'id="{element}"' in html
     assert "api-2" in html
+
+
+async def test_a_filtered_page_gets_what_its_filter_shows(connect: Connect, api: Pool) -> None:
+    socket = await connect("fleet=state%3Dless_reserve")
+    assert "No pool matches" in await socket.until('id="pools"')
+    await sync_to_async(fleet.rounds)(api, timezone.now(), 3, {"api-2": (Verdict.FAIL, "connection refused")})
+    assert f'id="pool-{api.pk}"' in await socket.until("api-2 refuses connections")
 
 
 async def test_an_action_of_one_person_shows_on_every_open_page(connect: Connect, api: Pool) -> None:
@@ -103,7 +110,7 @@ async def test_a_new_node_brings_its_pool_whole(connect: Connect, api: Pool) -> 
     await socket.until('id="freshness"')
     node = await sync_to_async(Node.objects.create)(pool=api, name="api-3", address="10.0.0.3")
     await sync_to_async(operations.configuration_saved)(node, actor="maria", before={}, after={"name": "api-3"})
-    assert f'id="pool-{api.pk}"' in await socket.until("api-3</a>")
+    assert f'id="pool-{api.pk}"' in await socket.until("api-3</b></a>")
 
 
 async def test_an_incident_opens_and_its_page_ends_with_it(connect: Connect, api: Pool) -> None:
@@ -112,7 +119,7 @@ async def test_an_incident_opens_and_its_page_ends_with_it(connect: Connect, api
     socket = await connect(f"incident={incident.pk}")
     assert "connection refused" in await socket.until('id="status"')
     await sync_to_async(fleet.rounds)(api, timezone.now() + timedelta(seconds=20), 2)
-    await socket.until("resolved after")
+    await socket.until("Resolved after")
 
 
 async def test_only_operators_see_buttons(connect: Connect, api: Pool) -> None:
@@ -126,7 +133,9 @@ async def test_only_operators_see_buttons(connect: Connect, api: Pool) -> None:
     [
         "page=other", "", "pool=none", "node=1x", "node=99999999999999999999", "page=dashboard&pool=x", "node=404",
         "page=dashboard&a=1&b=2&c=3", "pool=%00", "pool=%ed%a0%80", "incident=%00", "node=" + "9" * 5000, "[]=", "%",
-        "page=dashboard&page=dashboard", "pool=" + "x" * 10_000, "node=\u0663", "&" * 500,
+        "page=dashboard&page=dashboard", "fleet=", "fleet=state%3Dfine", "fleet=zone%3D", "fleet=tag%3Db%26q%3Da", "fleet=q%3D%00",
+        "fleet=q%3D" + "x" * 81, "fleet=q%3Da&page=dashboard", "fleet=" + "q%3Da%26" * 100,
+        "pool=" + "x" * 10_000, "node=\u0663", "&" * 500,
     ],
 )  # fmt: skip  # a table
 async def test_what_is_no_page_is_refused(connect: Connect, query: str) -> None:

@@ -127,7 +127,7 @@ def objects(db: None) -> dict[str, dict[str, str]]:
     rows = {
         "nodes/": node.pk, "incidents/": incident.pk, "failovers/": Failover.objects.latest("pk").pk,
         "alerts/incident/": incident.pk,
-        "alerts/destinations/": destination.pk, "alerts/": note.pk, "push/": node.pk, "api/v1/nodes/": node.pk,
+        "alerts/destinations/": destination.pk, "alerts/": note.pk, "api/v1/nodes/": node.pk,
         "admin/nodes/pool/": pool.pk, "admin/nodes/node/": node.pk, "admin/nodes/breakerpolicy/": pool.breaker_policy_id,
         "admin/nodes/failoverpolicy/": pool.failover_policy_id, "admin/nodes/event/": Event.objects.latest("pk").pk,
         "admin/nodes/incident/": incident.pk, "admin/nodes/failover/": Failover.objects.latest("pk").pk,
@@ -140,8 +140,8 @@ def objects(db: None) -> dict[str, dict[str, str]]:
 
 
 REST = {
-    "slug": "public-api", "secret": "secret", "app_label": "nodes", "content_type_id": "1", "object_id": "1", "url": "nowhere",
-    "pk": "1",
+    "slug": "public-api", "chart": "latency", "secret": "secret", "app_label": "nodes", "content_type_id": "1", "object_id": "1",
+    "url": "nowhere", "pk": "1",
     "id": "1",
 }  # fmt: skip  # a table
 

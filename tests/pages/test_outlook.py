@@ -16,14 +16,15 @@ from nodes.engine.enums import Verdict
 from nodes.engine.reporting import Calls, Report
 from nodes.models import Failover, FailoverPolicy, FleetState, Node, NodeState, Pool
 from tests.pages import fleet
+from tests.telling import report_outcomes
 
 
 def panel(client: Client, pool: Pool) -> str:
-    """The text of the panel, each node's line on a line."""
+    """The text of the card, each node's line on a line."""
     body = client.get(pool.get_absolute_url()).content.decode()
-    found = re.search(r'id="outlook".*?</section>', body, re.DOTALL)
+    found = re.search(r'id="what-if".*?</section>', body, re.DOTALL)
     assert found is not None
-    lines = re.findall(r'<li class="decision" id="outlook-\d+">(.*?)</li>', found[0], re.DOTALL)
+    lines = re.findall(r'<label class="check"[^>]*>(.*?)</label>', found[0], re.DOTALL)
     return unescape("\n".join(" ".join(re.sub(r"<[^>]+>", " ", line).split()) for line in lines))
 
 
@@ -35,7 +36,7 @@ def pool(db: None, now: datetime) -> Pool:
 
 
 def test_it_names_the_nodes_that_then_really_take_over(viewer: Client, pool: Pool, now: datetime) -> None:
-    assert "would move m-2 to m-1 +16.67 %, m-3 +16.66 % 33.33 %" in panel(viewer, pool)
+    assert "m-2 33.3 % to place to m-1 +16.7 %, m-3 +16.7 %" in panel(viewer, pool)
     fleet.rounds(pool, now, 3, {"m-2": (Verdict.FAIL, "connection refused")})
     after = Failover.objects.get(kind="failover").shares_after
     names = dict(Node.objects.values_list("pk", "name"))
@@ -46,8 +47,9 @@ def test_it_changes_with_the_pool(viewer: Client, pool: Pool, now: datetime) -> 
     panel(viewer, pool)
     fleet.rounds(pool, now, 3, {"m-2": (Verdict.FAIL, "connection refused")})
     assert panel(viewer, pool).splitlines() == [
-        "would move m-1 to m-3 +50.01 % 50.01 %",
-        "would move m-3 to m-1 +49.99 % 49.99 %",
+        "m-1 50 % to place to m-3 +50 %",
+        "m-2 is out already",
+        "m-3 50 % to place to m-1 +50 %",
     ]
 
 
@@ -65,15 +67,15 @@ def test_it_follows_an_edit_of_the_policy(viewer: Client, pool: Pool) -> None:
 
 def test_a_pool_without_traffic_has_nothing_to_move(viewer: Client, db: None, now: datetime) -> None:
     empty = fleet.pool("Empty", "empty", ["e-1"], now)
-    assert panel(viewer, empty) == ""
-    assert "nothing could move" in viewer.get(empty.get_absolute_url()).content.decode()
+    assert panel(viewer, empty) == "e-1 is out already"
+    assert "no node holds traffic" in viewer.get(empty.get_absolute_url()).content.decode()
 
 
 def test_the_nodes_page_says_that_calls_opened_its_breaker_while_checks_pass(viewer: Client, pool: Pool) -> None:
     node = Node.objects.get(name="m-2")
-    operations.report_outcomes(node.pk, Report((Calls(0, 5, time.time()),), 42.0))
+    report_outcomes(node.pk, Report((Calls(0, 5, time.time()),), 42.0))
     body = " ".join(re.sub(r"<[^>]+>", " ", viewer.get(node.get_absolute_url()).content.decode()).split())
-    assert "healthy but out of service" in body
+    assert "Healthy but out of service" in body
     assert "opened by calls: 5 failures in a row" in body
     assert "Load 42" in body
     assert NodeState.objects.get(node=node).share == 0
@@ -83,7 +85,7 @@ def test_the_window_of_calls_is_on_the_page(viewer: Client, pool: Pool) -> None:
     pool.breaker_policy.failure_rate, pool.breaker_policy.window_calls = 0.5, 100
     pool.breaker_policy.save()
     node = Node.objects.get(name="m-2")
-    operations.report_outcomes(node.pk, Report((Calls(8, 2, time.time()),)))
+    report_outcomes(node.pk, Report((Calls(8, 2, time.time()),)))
     body = viewer.get(reverse("nodes:node", args=[node.pk])).content.decode()
     assert "<dt>Calls</dt><dd>1 of 5 failures in a row; 2 of 10 calls in the window failed</dd>" in body
     assert "50% of the last 100 calls failing" in body

@@ -28,6 +28,7 @@ from nodes.ledger.rows import Cursor
 from nodes.models import Incident, Node, NodeState, Pool, Runner
 from nodes.rollups import histogram
 from nodes.runner.counters import BUCKETS
+from tests.telling import report_outcomes
 from tests.upgrade import inventory
 from tests.upgrade.inventory import ADMIN, OLD_ROOM_URL, WEBHOOK_URL
 
@@ -91,7 +92,7 @@ class Console:
     def report(self, node: str, *, success: int = 0, failure: int = 0, slow: int = 0, load: float | None = None) -> None:
         self.wait(1)
         calls = (Calls(success, failure, self.now.timestamp(), slow),) if success or failure else ()
-        operations.report_outcomes(pk(node), Report(calls, load))
+        report_outcomes(pk(node), Report(calls, load))
 
     def route(self) -> None:
         """Everything that happened, to notifications."""

@@ -31,6 +31,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("upgrade")]
 
 # Django's own books, written anew by each `migrate`.
 OF_DJANGO = {"django_migrations", "django_content_type", "auth_permission", "auth_group_permissions"}
+TOLD_ANEW = {"nodes_sharepoint"}  # from the decisions
 GONE = {"nodes_fleetstate": {"late_told"}}  # columns that moved elsewhere
 # How the end of a trouble was told, and is told today: (type, word in `detail`) -> type.
 ENDS = {
@@ -110,7 +111,32 @@ def test_nothing_is_added_but_the_ends_that_the_alerts_must_hear_of(upgraded: Up
     closed = sum("incident_closed" in event["detail"] for event in upgraded.waiting_events)
     left_open = 2  # the high load of a removed node, see conftest; late checks, which are each checker's own now
     expected = {"nodes_event": closed + left_open, "nodes_outbox": closed + left_open}
-    assert {table: count for table, count in more.items() if count and table not in OF_DJANGO} == expected
+    assert {table: count for table, count in more.items() if count and table not in OF_DJANGO | TOLD_ANEW} == expected
+
+
+def held(shares: dict[str, int]) -> dict[str, int]:
+    return {node: share for node, share in shares.items() if share}
+
+
+def test_the_shares_of_every_pool_go_back_to_its_first_decision(upgraded: Upgraded) -> None:
+    points = upgraded.after["nodes_sharepoint"]
+    decisions = [row for row in upgraded.before["nodes_failover"] if row["epoch"] is not None]
+    for pool in upgraded.before["nodes_poolstate"]:
+        of_pool = sorted((row for row in points if row["pool_id"] == pool["pool_id"]), key=lambda row: (row["at"], row["id"]))
+        first = min((row["at"] for row in decisions if row["pool_id"] == pool["pool_id"]), default=None)
+        assert (of_pool[0]["at"] if of_pool else None) == first
+        assert [row["epoch"] for row in of_pool] == sorted({row["epoch"] for row in of_pool})
+    assert {sum(row["shares"].values()) for row in points} <= {0, 10_000}
+
+
+def test_the_last_shares_of_every_pool_are_those_that_it_had(upgraded: Upgraded) -> None:
+    removed = {row["id"] for row in upgraded.before["nodes_node"] if row["removed_at"] is not None}
+    last = {row["pool_id"]: row for row in sorted(upgraded.after["nodes_sharepoint"], key=lambda row: row["id"])}
+    assert last
+    for pool, point in last.items():
+        states = [row for row in upgraded.before["nodes_nodestate"] if row["pool_id"] == pool and row["node_id"] not in removed]
+        assert point["shares"] == held({str(row["node_id"]): row["share"] for row in states})
+        assert point["epoch"] == next(row["epoch"] for row in upgraded.before["nodes_poolstate"] if row["pool_id"] == pool)
 
 
 def test_no_migration_is_pending(upgraded: Upgraded) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from failover_console import processes, watched
+from failover_console import processes, run_as, watched
 from failover_console.hang_watch import HangWatch
+from failover_console.redaction import Redaction
 from failover_console.service_manager import ServiceManager
 from failover_console.supervisor import Stage, Supervisor
 
@@ -33,13 +34,16 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, name: str, **_options: Any) -> None:
         """Run until a signal ends it."""
-        argv = processes.all_processes(settings.HOST, str(settings.PORT))[name]
+        argv = processes.all_processes(settings.HOST, str(settings.PORT), list(map(str, settings.TRUSTED_PROXIES)))[name]
         manager = ServiceManager.of_environment()
-        with watched.signs_directory() as signs:
-            stage = Stage((watched.child(name, argv, signs),), patience=PATIENCE)
+        user = run_as.choose(settings.DATA_DIR, settings.RUN_AS, settings.BASE_DIR, may_give=False)
+        if user.notice:
+            self._say(user.notice)
+        with watched.signs_directory(user) as signs:
+            stage = Stage((watched.child(name, argv, signs, user),), patience=PATIENCE)
             Supervisor(
                 [stage], self._say, hangs=HangWatch(signs), on_killed=watched.free_leases, on_ready=manager.ready,
-                on_turn=manager.alive,
+                on_turn=manager.alive, redacted=Redaction(settings.OWN_SECRETS),
             ).run()  # fmt: skip  # what it is told beside what it tells
 
     def _say(self, line: str) -> None:

@@ -17,12 +17,15 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
-from failover_console import addresses, processes, watched
+from failover_console import addresses, processes, run_as, watched
 from failover_console import demo as demo_fleet
 from failover_console.embedded import EmbeddedError, Services
 from failover_console.hang_watch import HangWatch
 from failover_console.readiness import Readiness
+from failover_console.redaction import Redaction
+from failover_console.run_as import RunAs
 from failover_console.supervisor import Stage, Supervisor
+from nodes.access_changes import ON_THE_SERVER, account_changed
 from nodes.models import Pool
 
 PASSWORD_BYTES = 12
@@ -47,16 +50,22 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, demo: bool, **_options: Any) -> None:
         """Run until a signal ends it; what cannot be is a CommandError whose sentence says what to do."""
         _refuse_taken_port(settings.HOST, settings.PORT)
+        closed = run_as.tighten(settings.DATA_DIR)
+        user = run_as.choose(settings.DATA_DIR, settings.RUN_AS, settings.BASE_DIR, may_give=True)
         services = Services(
             settings.DATA_DIR,
             with_postgresql=settings.EMBEDDED,
             with_redis=addresses.redis_url(settings.DATA_DIR) == settings.REDIS_URL,
+            client=(user.uid, user.gid),
         )
         try:
             with _signals_interrupt():
                 services.start()
+                for notice in filter(None, (closed, user.notice, *services.notices)):
+                    self._say(notice)
                 with_demo = self._prepare(demo=demo)
-                self._supervise(services, with_demo=with_demo)
+                user.give(settings.DATA_DIR)
+                self._supervise(services, user, with_demo=with_demo)
         except EmbeddedError as trouble:
             raise CommandError(str(trouble)) from trouble
         except KeyboardInterrupt:
@@ -92,17 +101,18 @@ class Command(BaseCommand):
                     f"No user is an administrator, and {name} exists already: set DJANGO_SUPERUSER_USERNAME to another name."
                 )
             users.create(username=name, password=hashed, is_staff=True, is_superuser=True)
+            account_changed(f"up made the first user {name}, a superuser", actor=ON_THE_SERVER)
         if not settings.SUPERUSER_PASSWORD:
             self._say(f"The first user is {name}, the password {password} (it is not shown again).")
 
-    def _supervise(self, services: Services, *, with_demo: bool) -> None:
+    def _supervise(self, services: Services, user: RunAs, *, with_demo: bool) -> None:
         # The demo's servers are on loopback, where checks and webhooks go only by this list.
         allowed = {"EGRESS_ALLOW": ",".join(map(str, [*settings.EGRESS_ALLOW, *([LOOPBACK] if with_demo else [])]))}
-        programs = processes.all_processes(settings.HOST, str(settings.PORT))
+        programs = processes.all_processes(settings.HOST, str(settings.PORT), list(map(str, settings.TRUSTED_PROXIES)))
         if with_demo:
             programs["demo"] = ["django", "demo", "serve"]
-        with watched.signs_directory() as signs:
-            children = {name: watched.child(name, argv, signs, allowed) for name, argv in programs.items()}
+        with watched.signs_directory(user) as signs:
+            children = {name: watched.child(name, argv, signs, user, allowed) for name, argv in programs.items()}
             alone = [*services.processes, *([children.pop("demo")] if with_demo else [])]
             stages = [Stage((child,), patience=5.0, hurried=HURRIED_SECONDS[child.name]) for child in alone]
             web = children.pop("web")
@@ -111,7 +121,7 @@ class Command(BaseCommand):
             readiness = Readiness(settings.HOST, settings.PORT, settings.PUBLIC_URL)
             Supervisor(
                 stages, self._say, ready=readiness.answers, on_ready=self._greet, hangs=HangWatch(signs),
-                on_killed=watched.free_leases,
+                on_killed=watched.free_leases, redacted=Redaction(settings.OWN_SECRETS),
             ).run()  # fmt: skip  # what it is told beside what it tells
         self._say("All has ended; the history is kept.")
 
