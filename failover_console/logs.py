@@ -13,6 +13,8 @@ _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x
 _ESCAPES = {code: ascii(chr(code))[1:-1] for code in _CONTROLS if code not in (0x09, 0x0A)}
 _MESSAGE_LENGTH = 4_000  # characters
 _RECORD_LENGTH = 32_000  # characters, with its traceback
+_LOOKED_AT = 2  # times what is kept: a stranger may send more than anybody should look through
+_LONGEST_SECRET = 400  # characters
 
 
 class OneLine(logging.Formatter):
@@ -23,8 +25,13 @@ class OneLine(logging.Formatter):
         self._redacted = Redaction(secrets)
 
     def format(self, record: logging.LogRecord) -> str:
-        # Hidden before it is cut: half a secret has another shape.
-        return self._redacted(super().format(record))[:_RECORD_LENGTH].translate(_ESCAPES).replace("\n", "\n    | ")
+        return self._shortened(super().format(record), _RECORD_LENGTH).translate(_ESCAPES).replace("\n", "\n    | ")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's
-        return self._redacted(super().formatMessage(record))[:_MESSAGE_LENGTH].replace("\n", "\\n")
+        return self._shortened(super().formatMessage(record), _MESSAGE_LENGTH).replace("\n", "\\n")
+
+    def _shortened(self, text: str, length: int) -> str:
+        """Hidden before it is cut, for half a secret has another shape; of more than is looked at, the end goes as well."""
+        looked_at = length * _LOOKED_AT
+        hidden = self._redacted(text[:looked_at])
+        return hidden[: min(length, len(hidden) - _LONGEST_SECRET)] if len(text) > looked_at else hidden[:length]

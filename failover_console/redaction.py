@@ -2,13 +2,13 @@
 
 Known by three ways, each enough: the value itself (the console's own keys and passwords), the place where it stands (an address of
 a push, a header, a parameter, a password in an address), and its shape (tokens, signing secrets, keys of services).
-Every pattern runs in one pass over the text, for a stranger chooses what is in it.
+A stranger chooses what is in the text: no pattern goes over a part of it again and again, so that the time grows with the length.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 HIDDEN = "[hidden]"
 _SHORTEST = 6  # characters of a value that is looked for as it is; a shorter one would hide ordinary words
@@ -18,15 +18,27 @@ _NAMES = (
     r"|secret_key|sessionid|__host-failover-(?:session|csrf)|failover-(?:session|csrf)-\d+)"
 )
 
-_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+
+def _hide_path(found: re.Match[str]) -> str:
+    """What follows the node's part of a push's address, but for the slashes at its end."""
+    secret = found[2].rstrip("/")
+    return f"{found[1]}{HIDDEN}{found[2][len(secret) :]}" if secret else found[0]
+
+
+def _hide_query(found: re.Match[str]) -> str:
+    address, mark, query = found[0].partition("?")
+    return f"{address}?{HIDDEN}" if mark and query and len(address) > len("https://") else found[0]
+
+
+_PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in (
         # Places.
-        (rf"(\bpush{_SLASH}+[^\s/?#\"'<>%]+{_SLASH}+)[^\s?#\"'<>]*[^\s?#\"'<>/]", rf"\1{HIDDEN}"),
+        (rf"(\bpush(?:{_SLASH})++[^\s/?#\"'<>%]++(?:{_SLASH})++)([^\s?#\"'<>]++)", _hide_path),
         (r"(hooks\.slack(?:-gov)?\.[a-z]+/(?:services|workflows|triggers)/)[^\s\"'<>]+", rf"\1{HIDDEN}"),
         (r"(/services/T\w*/B\w*/)[\w-]+", rf"\1{HIDDEN}"),
         (r"\b([a-z][a-z0-9+.-]{1,20}://)[^\s/\"'<>@:]{0,200}:[^\s/\"'<>]{0,200}@", rf"\1{HIDDEN}@"),
-        (r"(\bhttps?://[^\s?\"'<>]{1,1000}\?)[^\s\"'<>]+", rf"\1{HIDDEN}"),
+        (r"\bhttps?://[^\s\"'<>]++", _hide_query),
         (r"(\b(?:proxy-)?authorization[\"']?\s*[:=,]\s*+b?+[\"']?+)(?!\[hidden)[^\r\n\"']+", rf"\1{HIDDEN}"),
         (r"(\b(?:set-)?cookie[\"']?\s*[:=,]\s*+b?+[\"']?+)(?!\[hidden)[^\r\n\"']+", rf"\1{HIDDEN}"),
         (r"(\b(?:bearer|basic)\s+)[\w.~+/=-]{8,}", rf"\1{HIDDEN}"),
