@@ -2,7 +2,7 @@
 
 Uvicorn's own have none of these, and behind its parser it is too late: a head without end is copied with each read.  Who exceeds a
 limit is answered by one line and disconnected.  When an address, or all together, hold as many connections as they may, the oldest
-of those that wait for a head is ended in favour of the new one, those that were refused before all others.
+of those that wait for a request's head or body is ended in favour of the new one, those that were refused before all others.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from failover_console.guard import refusals
+from failover_console.guard.classes import PUSHES, name_of
 from failover_console.guard.places import place
 from failover_console.guard.requests import REFUSED
 from nodes import pushes
@@ -54,7 +55,9 @@ most = settings.MAX_CONNECTIONS  # as far as the machine's limit of descriptors 
 _open: set[GuardedProtocol] = set()  # those that became sockets included
 _held: Counter[str] = Counter()  # connections by address
 _idle: dict[GuardedProtocol, float] = {}  # those that wait for a head, the oldest first -> since when
+_sending: dict[GuardedProtocol, None] = {}  # those whose body is not there yet, the oldest first
 _paused: dict[GuardedProtocol, None] = {}  # those whose last request was refused, the oldest first
+_waiting: tuple[dict[GuardedProtocol, Any], ...] = (_paused, _idle, _sending)  # in this order they make room
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -71,6 +74,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._size = 0  # bytes of this request's head, or of its body as sent
         self._over = 400  # the status of the answer when the parser gives up
         self._pause_next = self.limits.pause
+        self._speaks_for_many = _is_proxy(self.place)
+        self._was_welcome = False
         _open.add(self)
         _held[self.place] += 1
         self._expect_head()
@@ -115,6 +120,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head, self._size = False, 0
         _idle.pop(self, None)
+        _sending[self] = None
         self._within(self.limits.body_seconds)
         if len(self.pipeline) >= self.limits.pipeline:
             self._stop(503)
@@ -122,16 +128,18 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._within(0)
+        _sending.pop(self, None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if not self._is_answering() and not self.transport.is_closing():  # else the next one runs
             self._expect_head()
-            if self.scope["state"].get(REFUSED):
+            refused = self.scope["state"].get(REFUSED)
+            if refused is None:
+                self._pause_next, self._was_welcome = self.limits.pause, True
+            elif not (self._speaks_for_many or (refused == 404 and self._was_welcome)):  # a guest may follow an old link
                 self._pause()
-            else:
-                self._pause_next = self.limits.pause
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -146,6 +154,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """The connection goes to another protocol, and still counts."""
         self._within(0)
+        _sending.pop(self, None)
         super().handle_websocket_upgrade()
         protocol: Any = self.transport.get_protocol()
         lost = protocol.connection_lost
@@ -192,8 +201,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _left(self) -> None:
         self._within(0)
-        _idle.pop(self, None)
-        _paused.pop(self, None)
+        for waiting in _waiting:
+            waiting.pop(self, None)
         if self._unread is not None:
             self._unread.cancel()
         if self in _open:
@@ -203,12 +212,14 @@ class GuardedProtocol(HttpToolsProtocol):
                 del _held[self.place]
 
     def _pause(self) -> None:
-        """Leave unread what comes next: whoever asks on and on costs nothing meanwhile."""
+        """Leave unread what comes next: whoever asks on and on costs nothing meanwhile, and whoever was welcome waits but once."""
         _paused[self] = None
         self._within(0)
+        self._unset_keepalive_if_required()
         self.transport.pause_reading()
         self.loop.call_later(self._pause_next, self._read_on)
-        self._pause_next = min(self._pause_next * 2, self.limits.longest_pause)
+        if not self._was_welcome:
+            self._pause_next = min(self._pause_next * 2, self.limits.longest_pause)
 
     def _read_on(self) -> None:
         _paused.pop(self, None)
@@ -217,17 +228,27 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.resume_reading()
 
     def end_for_another(self) -> None:
-        """Make room; whoever was connected for a moment alone may have been about to call."""
-        if self not in _paused and self.loop.time() - _idle[self] < self.limits.young:
+        """Make room; a heartbeat may lie unread where one came before, or be about to come where nothing did yet."""
+        if self._may_push():
             pushes.missed()
         refusals.note(refusals.CONNECTIONS, "idle", self.place)
         self._left()
         self.transport.abort()
 
+    def _may_push(self) -> bool:
+        if self in _idle:
+            return self.loop.time() - _idle[self] < self.limits.young
+        return name_of(self.scope.get("path", ""), b"") == PUSHES
+
 
 def connections() -> int:
     """Open connections of this process, sockets included."""
     return len(_open)
+
+
+def waiting() -> int:
+    """Those of them that wait for a request, and may be ended in favour of others."""
+    return sum(map(len, _waiting))
 
 
 def sentence(status: int) -> bytes:
@@ -239,11 +260,11 @@ def sentence(status: int) -> bytes:
 
 
 def admits(where: str) -> bool:
-    """Whether a new connection from there has room, if need be in the place of an old one that was refused or waits for a head."""
+    """Whether a new connection from there has room, if need be in the place of an old one that was refused or waits."""
     greedy = _held[where] >= settings.MAX_CONNECTIONS_PER_ADDRESS and not _is_proxy(where)
     if not greedy and len(_open) < most:
         return True
-    oldest = next((each for each in chain(_paused, _idle) if not greedy or each.place == where), None)
+    oldest = next((each for each in chain(*_waiting) if not greedy or each.place == where), None)
     if oldest is None:
         return False
     oldest.end_for_another()

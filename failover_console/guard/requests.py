@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
@@ -20,9 +21,9 @@ from nodes import pushes, turns
 
 RETRY_AFTER = 2  # s
 AWAKE = 4  # of those that wait for long: they begin, wake and leave so many at a time
-REFUSED = "refused"  # key of a request's state: the server reads no more from this connection for a while
-STRANGERS = frozenset({401, 403, 429, 503})  # what those are answered who should not have asked
-BODIES = 32 * 1024 * 1024  # bytes of all bodies that are being read or answered at a time
+REFUSED = "refused"  # key of a request's state, with the status: the server reads no more from this connection for a while
+STRANGERS = frozenset({401, 403, 404, 429, 503})  # what those are answered who should not have asked
+BODIES = 32 * 1024 * 1024  # bytes of all bodies that are being read or answered at a time; an address holds half
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -31,10 +32,16 @@ Application = Callable[[Message, Receive, Send], Awaitable[Any]]
 
 _GREEDY = "this address asks for too much at once; ask again later"
 _FULL = "the console has no room for this request now; ask again later"
+_LARGE, _BODIES = "too large", "bodies"  # why
+_UNREAD = (_LARGE, _BODIES)  # the rest of such a body is not read
 
 
 class _TooLargeError(Exception):
     """The body is larger than its address takes."""
+
+
+class _NoRoomError(Exception):
+    """All bodies together, or those of this address, are as large as they may be."""
 
 
 class _GoneError(Exception):
@@ -48,7 +55,7 @@ class Guard:
         self._application, self._classes = application, classes
         self._handshakes = Seats(at_once=8, waiting=256, patience=5.0)
         self._turns, self._leaving = asyncio.Semaphore(AWAKE), asyncio.Semaphore(AWAKE)
-        self._bodies = 0
+        self._bodies, self._bodies_of = 0, Counter[str]()  # bytes, in all and by address
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -61,30 +68,34 @@ class Guard:
     async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
         kind = self._classes[name_of(scope["path"], scope["query_string"])]
         refuse = _Refusal(scope, send, kind.name)
-        room = BODIES - self._bodies
-        if (length := _declared(scope)) > kind.body:
-            await refuse(413, f"a body is {kind.body} bytes at the most here", "too large")
-            return
-        if length > room:
-            await refuse(503, _FULL, "bodies")
-            return
+        address = place(scope.get("client"))
         held = 0
 
         def hold(size: int) -> None:
             nonlocal held
+            if self._bodies + size > BODIES or self._bodies_of[address] + size > BODIES // 2:
+                raise _NoRoomError
             held += size
             self._bodies += size
+            self._bodies_of[address] += size
 
         try:
+            if _declared(scope) > kind.body:
+                raise _TooLargeError
             body = await _body(receive, kind.body, hold)
             again = _replay(body, receive, self._leaving if kind.sleeps else None)
             await self._seated(kind, scope, again, send, refuse)
         except _TooLargeError:
-            await refuse(413, f"a body is {kind.body} bytes at the most here", "too large")
+            await refuse(413, f"a body is {kind.body} bytes at the most here", _LARGE)
+        except _NoRoomError:
+            await refuse(503, _FULL, _BODIES)
         except _GoneError:
             return
         finally:
             self._bodies -= held
+            self._bodies_of[address] -= held
+            if self._bodies_of[address] <= 0:
+                del self._bodies_of[address]
 
     async def _seated(self, kind: RequestClass, scope: Message, receive: Receive, send: Send, refuse: _Refusal) -> None:
         address = place(scope.get("client"))
@@ -99,7 +110,7 @@ class Guard:
 
         async def answered(message: Message) -> None:
             if message.get("status") in STRANGERS:
-                scope["state"][REFUSED] = True
+                scope["state"][REFUSED] = message["status"]
             await send(message)
 
         turn = _Turn(self._turns)
@@ -153,7 +164,7 @@ class _Refusal:
     async def __call__(self, status: int, sentence: str, why: str) -> None:
         refusals.note(self._kind, why, place(self._scope.get("client")))
         path = self._scope["path"]
-        self._scope.setdefault("state", {})[REFUSED] = True
+        self._scope.setdefault("state", {})[REFUSED] = status
         if status != 413 and self._kind == PUSHES:
             pushes.missed()
         as_json = path.startswith("/api/")
@@ -164,7 +175,8 @@ class _Refusal:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        headers += [(b"connection", b"close")] if status == 413 else [(b"retry-after", str(RETRY_AFTER).encode())]
+        headers += [(b"retry-after", str(RETRY_AFTER).encode())] if status != 413 else []
+        headers += [(b"connection", b"close")] if why in _UNREAD else []
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 

@@ -1,10 +1,12 @@
-"""Seats of a class of requests: so many at once, so many more that wait for a short while, and no address takes more than half."""
+"""Seats of a class of requests: so many at once, so many more that wait for a short while.
+
+No address has more than half of both, nor the last seat where there are three or more; a free one goes to whoever has the fewest.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
-from contextlib import suppress
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -18,60 +20,69 @@ class GreedyError(FullError):
 
 @dataclass
 class Seats:
-    """In order of arrival.  `at_once` and `waiting` are numbers of requests, `patience` seconds."""
+    """`at_once` and `waiting` are numbers of requests, `patience` seconds."""
 
     at_once: int
     waiting: int
     patience: float
-    taken: int = 0
-    _queue: deque[asyncio.Future[None]] = field(default_factory=deque)
+    _queue: dict[asyncio.Future[None], str] = field(default_factory=dict)  # who waits, the first first -> address
+    _seated: Counter[str] = field(default_factory=Counter)  # seats of each address
     _held: Counter[str] = field(default_factory=Counter)  # seats and places of each address
+    taken: int = 0
 
     async def take(self, address: str) -> None:
         """Wait for a seat; raises `FullError` or `GreedyError`.  Whoever has one gives it back by `leave`."""
         if self._held[address] >= (self.at_once + self.waiting + 1) // 2:
             raise GreedyError
-        if self.taken >= self.at_once and len(self._queue) >= self.waiting:
+        if not self._may_sit(address) and len(self._queue) >= self.waiting:
             raise FullError
         self._held[address] += 1
-        if self.taken < self.at_once:
-            self.taken += 1
+        if self._may_sit(address):
+            self._sit(address)
             return
         try:
-            await self._turn()
+            await self._turn(address)
         except BaseException:
-            self._let_go(address)
+            _less(self._held, address)
             raise
 
     def leave(self, address: str) -> None:
-        """Give the seat to who waits longest."""
-        self._let_go(address)
-        self._pass_on()
+        """Give the seat back."""
+        _less(self._held, address)
+        self._rise(address)
 
-    async def _turn(self) -> None:
+    def _may_sit(self, address: str) -> bool:
+        most = self.at_once - 1 if self.at_once > 2 else self.at_once
+        return self.taken < self.at_once and self._seated[address] < most
+
+    def _sit(self, address: str) -> None:
+        self.taken += 1
+        self._seated[address] += 1
+
+    def _rise(self, address: str) -> None:
+        self.taken -= 1
+        _less(self._seated, address)
+        may = [(self._seated[who], turn) for turn, who in self._queue.items() if self._may_sit(who)]
+        if may:
+            _, turn = min(may, key=lambda each: each[0])  # of equals the first
+            self._sit(self._queue.pop(turn))
+            turn.set_result(None)
+
+    async def _turn(self, address: str) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
+        self._queue[turn] = address
         try:
             async with asyncio.timeout(self.patience):
-                await turn
+                await asyncio.shield(turn)
         except BaseException as error:
-            if turn.done() and not turn.cancelled():  # the seat came in the same moment, and goes on to the next
-                self._pass_on()
-            with suppress(ValueError):
-                self._queue.remove(turn)
+            if self._queue.pop(turn, None) is None:  # the seat came in the same moment, and goes on to the next
+                self._rise(address)
             if isinstance(error, TimeoutError):
                 raise FullError from None
             raise
 
-    def _pass_on(self) -> None:
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self.taken -= 1
 
-    def _let_go(self, address: str) -> None:
-        self._held[address] -= 1
-        if self._held[address] <= 0:
-            del self._held[address]
+def _less(count: Counter[str], address: str) -> None:
+    count[address] -= 1
+    if count[address] <= 0:
+        del count[address]

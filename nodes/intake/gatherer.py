@@ -20,7 +20,8 @@ from nodes.ledger.reported import Answer, Counted, NoSuchNodeError, Told
 
 SHORTEST, PER_REPORT, LONGEST = 0.01, 0.005, 0.05  # s from the end of one batch of a pool to the next
 LARGEST_BATCH = 2_000  # entries; a report counts one more than it has
-MOST_WAITING = 20_000  # entries, in all
+MOST_WAITING = 20_000  # entries, in all; a pool holds a quarter
+HELD = 0.25  # s until a pool that another one keeps is tried again
 MOST_UNKNOWN = 1_000  # nodes that are looked for at a time
 PATIENCE = 5.0  # s that a report waits for its turn
 CLOCK_KEPT = 10.0  # s that the database's clock is reckoned from the last look at it
@@ -52,13 +53,19 @@ class _Waiting:
         return 1 + len(self.told.report.calls)
 
 
+class _Queue(deque[_Waiting]):
+    """The reports of one pool, with their weight."""
+
+    weight = 0
+
+
 class Gatherer:
     """Of one event loop."""
 
     def __init__(self, writers: Writers) -> None:
         self._writers = writers
         self._free = asyncio.Semaphore(writers.most)
-        self._queues: dict[int, deque[_Waiting]] = {}
+        self._queues: dict[int, _Queue] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._weight = 0
         self._pools: OrderedDict[int, int] = OrderedDict()  # by node, the last used last
@@ -110,29 +117,37 @@ class Gatherer:
         waiting = _Waiting(told, asyncio.get_running_loop().create_future())
         if self._ending:
             return _ENDING
-        if self._weight + waiting.weight > MOST_WAITING:
-            return self._said(_TOO_MANY)
-        self._weight += waiting.weight
         queue = self._queues.get(pool)
+        held = 0 if queue is None else queue.weight
+        if self._weight + waiting.weight > MOST_WAITING or held + waiting.weight > MOST_WAITING // 4:
+            return self._said(_TOO_MANY)
         if queue is None:
-            queue = self._queues[pool] = deque()
+            queue = self._queues[pool] = _Queue()
             self._run(self._serve(pool, queue))
         queue.append(waiting)
+        self._weigh(queue, waiting.weight)
         return await waiting.answer
+
+    def _weigh(self, queue: _Queue, weight: int) -> None:
+        queue.weight += weight
+        self._weight += weight
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, pool: int, queue: deque[_Waiting]) -> None:
+    async def _serve(self, pool: int, queue: _Queue) -> None:
         """Write one batch after the other, for as long as there are any."""
         try:
             while queue:
                 async with self._free:
                     batch = self._taken(queue)
-                    await self._write(pool, batch)
-                await asyncio.sleep(min(LONGEST, SHORTEST + PER_REPORT * len(batch)))
+                    written = await self._write(pool, batch)
+                if not written:
+                    queue.extendleft(reversed(batch))
+                    self._weigh(queue, sum(each.weight for each in batch))
+                await asyncio.sleep(min(LONGEST, SHORTEST + PER_REPORT * len(batch)) if written else HELD)
         finally:
             del self._queues[pool]
 
@@ -141,13 +156,13 @@ class Gatherer:
         if self._hinting is None:
             self._hinting = asyncio.get_running_loop().create_task(self._hints.run())
 
-    def _taken(self, queue: deque[_Waiting]) -> list[_Waiting]:
+    def _taken(self, queue: _Queue) -> list[_Waiting]:
         """The next batch, without those whose sender went away or has waited for too long."""
         batch: list[_Waiting] = []
         weight, oldest = 0, time.monotonic() - PATIENCE
         while queue and weight < LARGEST_BATCH:
             each = queue.popleft()
-            self._weight -= each.weight
+            self._weigh(queue, -each.weight)
             if each.since < oldest:
                 _answer(each, self._said(_TOO_LATE))
             elif not each.answer.done():
@@ -155,17 +170,21 @@ class Gatherer:
                 weight += each.weight
         return batch
 
-    async def _write(self, pool: int, batch: list[_Waiting]) -> None:
+    async def _write(self, pool: int, batch: list[_Waiting]) -> bool:
+        """Whether they are answered; not while another one keeps the pool."""
         if not batch:
-            return
+            return True
         try:
             answers = await asyncio.wrap_future(self._writers.count(pool, [each.told for each in batch]))
         except Exception as error:  # a fault of ours: nobody waits for ever, and the next batch is tried
             answers = [fault(error)] * len(batch)
+        if answers is None:
+            return False
         if any(isinstance(answer, Counted) for answer in answers):
             self._hint(pool)
         for each, answer in zip(batch, answers, strict=True):
             _answer(each, self._said(answer) if isinstance(answer, Unavailable) else answer)
+        return True
 
     async def _look_for(self, node: int) -> int | Unavailable | None:
         """The pool of a node by the database, together with all others that are looked for now."""

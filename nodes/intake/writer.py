@@ -19,6 +19,7 @@ from nodes.ledger.reported import Answer, NoSuchNodeError, Told
 from nodes.ledger.rows import Cursor, Row
 
 APPLICATION = "failover reports"
+LOCK = 250  # ms that a batch waits for its pool: others wait for the thread
 FAILED_IN_A_ROW = 3  # reports of a batch, each by itself, after which the others are not tried: it is the pool, not a report
 
 _AWAY = "the database did not answer in time; report again, with the same Idempotency-Key if you gave one"
@@ -60,8 +61,8 @@ class Writers:
         """The pools of these nodes, and the database's clock in seconds since the epoch."""
         return self._threads.submit(self._look, nodes)
 
-    def count(self, pool_id: int, told: Sequence[Told]) -> Future[list[Answer | Unavailable]]:
-        """Count a batch; an answer for each report."""
+    def count(self, pool_id: int, told: Sequence[Told]) -> Future[list[Answer | Unavailable] | None]:
+        """Count a batch; an answer for each report, or None when another one keeps the pool, and none was counted."""
         return self._threads.submit(self._count, pool_id, told)
 
     def close(self) -> None:
@@ -79,7 +80,7 @@ class Writers:
     def _done(self, work: Callable[[Cursor], _T]) -> _T:
         while True:
             kept = self._kept()
-            connection = kept or connect(APPLICATION)
+            connection = kept or connect(APPLICATION, lock_timeout=LOCK)
             finished = False
             try:
                 with connection.transaction(), connection.cursor() as cursor:
@@ -99,11 +100,13 @@ class Writers:
         except IndexError:
             return None
 
-    def _count(self, pool_id: int, told: Sequence[Told]) -> list[Answer | Unavailable]:
+    def _count(self, pool_id: int, told: Sequence[Told]) -> list[Answer | Unavailable] | None:
         try:
             return list(self._done(lambda cursor: reported.count(cursor, pool_id, told)))
         except PoolGoneError:
             return [NoSuchNodeError(NoSuchNodeError.__doc__) for _ in told]
+        except psycopg.errors.LockNotAvailable:
+            return None
         except _TROUBLES as error:
             return [away(error)] * len(told)
         except Exception as error:  # a report that breaks the step, a row edited by hand, a fault of ours
@@ -115,7 +118,7 @@ class Writers:
         failed = 0
         for each in told:
             if failed < FAILED_IN_A_ROW:
-                answer = self._count(pool_id, [each])[0]
+                (answer,) = self._count(pool_id, [each]) or [away(TimeoutError("another one keeps the pool"))]
                 failed = failed + 1 if isinstance(answer, Unavailable) else 0
             answers.append(answer)
         return answers

@@ -19,22 +19,29 @@ _PATIENCE = {
     "tcp_user_timeout": 8000,  # ms
     "target_session_attrs": "read-write",
 }
-_SESSION = "-c statement_timeout={} -c lock_timeout=2s -c idle_in_transaction_session_timeout=3s -c timezone=UTC"
+_SESSION = "-c statement_timeout={} -c lock_timeout={} -c idle_in_transaction_session_timeout=3s -c timezone=UTC"
 STATEMENT = 5000  # ms
+LOCK = 2000  # ms
 
 
-def parameters(application: str, *, statement_timeout: int = STATEMENT) -> dict[str, Any]:
-    """Connection parameters of the default database, with our patience; `statement_timeout` in ms."""
+def parameters(application: str, *, statement_timeout: int = STATEMENT, lock_timeout: int = LOCK) -> dict[str, Any]:
+    """Connection parameters of the default database, with our patience; the timeouts in ms."""
     configured = django_connection.settings_dict
     names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
     given = {ours: configured[theirs] for ours, theirs in names.items() if configured.get(theirs)}
     options = {key: value for key, value in configured.get("OPTIONS", {}).items() if key.startswith("ssl")}
-    return {**_PATIENCE, **options, **given, "application_name": application, "options": _SESSION.format(statement_timeout)}
+    return {
+        **_PATIENCE,
+        **options,
+        **given,
+        "application_name": application,
+        "options": _SESSION.format(statement_timeout, lock_timeout),
+    }
 
 
-def connect(application: str, *, statement_timeout: int = STATEMENT) -> psycopg.Connection[Row]:
+def connect(application: str, *, statement_timeout: int = STATEMENT, lock_timeout: int = LOCK) -> psycopg.Connection[Row]:
     """An autocommit connection with dictionary rows; raises `psycopg.OperationalError`."""
-    given = parameters(application, statement_timeout=statement_timeout)
+    given = parameters(application, statement_timeout=statement_timeout, lock_timeout=lock_timeout)
     return psycopg.connect(**given, autocommit=True, row_factory=dict_row)
 
 

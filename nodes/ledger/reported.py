@@ -13,7 +13,7 @@ from nodes.ledger.pools import transact
 from nodes.ledger.rows import Cursor, Row, moment
 
 KEPT = 600.0  # s that a key is remembered
-_MOST_FORGOTTEN = 50_000  # keys in one statement
+MOST_FORGOTTEN = 50_000  # keys in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def forget_keys(cursor: Cursor) -> int:
     cursor.execute(
         """DELETE FROM nodes_reportkey WHERE ctid IN (
                SELECT ctid FROM nodes_reportkey WHERE at < clock_timestamp() - make_interval(secs => %s) LIMIT %s)""",
-        (KEPT, _MOST_FORGOTTEN),
+        (KEPT, MOST_FORGOTTEN),
     )
     return cursor.rowcount
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from asgiref.sync import sync_to_async
@@ -24,7 +24,7 @@ from nodes.models.access import Presented, presented
 from nodes.views.token_limits import TokenLimits
 
 RECENT = 1.0  # s for which a token that was valid is taken to be so by `arefusal`
-MOST_RECENT = 1_000  # tokens
+MOST_RECENT = 20_000  # tokens, each with a node
 PATIENCE = 3.0  # s that `arefusal` waits for the database
 RETRY_WAITING = 5  # s after which a long poll too many may try again
 
@@ -49,13 +49,11 @@ def refusal(
     session: bool = True,
     pool: str | None = None,
     node: int | None = None,
-    known: Callable[[], FoundToken | None] | None = None,
 ) -> JsonResponse | None:
     """None for those who may; else 401 (no valid token), 403 (not for this scope or pool) or 429 (too often), with the reason.
 
     `pool` (a slug) or `node` says what is asked about; without either it is the whole console, which takes a token for every pool.
-    A token decides alone, also beside a session; what changes something takes no `session`.  `known` says what the token is in the
-    place of the database.
+    A token decides alone, also beside a session; what changes something takes no `session`.
     """
     scheme = request.headers.get("Authorization", "").partition(" ")[0]
     if session and not scheme and request.user.is_authenticated:
@@ -63,9 +61,23 @@ def refusal(
     if scheme.lower() != "bearer":
         return _refused(401, f"a bearer token with the scope {scope} is needed", "")
     shown, asked_at = presented(bearer_token(request)), time.monotonic()
-    if shown is not None and (wait := _limits.wait_of(shown.digest, scope, asked_at)):
+    if shown is not None and (refused := _over(shown, scope, asked_at)) is not None:
+        return refused
+    found = None if shown is None else _known(request, shown, pool, node)
+    what = "the pool of this node" if node is not None else "this pool" if pool is not None else "the whole console"
+    return _judged(request, scope, shown, found, what, asked_at)
+
+
+def _over(shown: Presented, scope: Scope, asked_at: float, cost: float = 1.0) -> JsonResponse | None:
+    """429 for a token that asks too often; before the database is asked who it is."""
+    if wait := _limits.wait_of(shown.digest, scope, asked_at, cost):
         return _too_often(f"this bearer token asks more than {settings.TOKEN_RATES[scope]:g} times a second", wait)
-    found = None if shown is None else known() if known is not None else _known(request, shown, pool, node)
+    return None
+
+
+def _judged(
+    request: HttpRequest, scope: Scope, shown: Presented | None, found: FoundToken | None, what: str, asked_at: float
+) -> JsonResponse | None:
     if shown is None or found is None:
         return _refused(401, "this bearer token is unknown, revoked or expired", ' error="invalid_token"')
     _limits.proved(shown.digest, found.id, scope, asked_at)
@@ -73,19 +85,23 @@ def refusal(
     if scope not in found.scopes:
         return _refused(403, f"this bearer token lacks the scope {scope}", f' error="insufficient_scope", scope="{scope}"')
     if not found.may:
-        what = "the pool of this node" if node is not None else "this pool" if pool is not None else "the whole console"
         return _refused(403, f"this bearer token is bound to other pools and not for {what}", ' error="insufficient_scope"')
     return None
 
 
-async def arefusal(request: HttpRequest, scope: Scope, *, node: int) -> JsonResponse | None:
+async def arefusal(request: HttpRequest, scope: Scope, *, node: int, cost: float = 1.0) -> JsonResponse | None:
     """`refusal` without a session, for an event loop: a token is looked up once a second and node, however many requests bring it.
+
+    `cost` is what the request takes of the token's rate.
 
     Raises `TimeoutError` and the errors of the database.
     """
     token = presented(bearer_token(request))
     if token is None:
         return refusal(request, scope, session=False, node=node)
+    asked_at = time.monotonic()
+    if (refused := _over(token, scope, asked_at, cost)) is not None:
+        return refused
     shown, loop = (token.digest, node), asyncio.get_running_loop()
     found = _remembered(shown)
     if found is None:
@@ -94,7 +110,12 @@ async def arefusal(request: HttpRequest, scope: Scope, *, node: int) -> JsonResp
             task = _asked[loop, shown] = loop.create_task(sync_to_async(_look_up)(request, token, shown))
             task.add_done_callback(lambda _: _asked.pop((loop, shown), None))
         found = await asyncio.wait_for(asyncio.shield(task), PATIENCE)
-    return refusal(request, scope, session=False, node=node, known=lambda: found)
+    return _judged(request, scope, token, found, "the pool of this node", asked_at)
+
+
+def token_of(request: HttpRequest) -> int | None:
+    """The token by which this request was let in; its secret may change, and be another one for a while."""
+    return getattr(request, _TOKEN, None)
 
 
 def _look_up(request: HttpRequest, token: Presented, shown: Shown) -> FoundToken | None:
@@ -119,7 +140,7 @@ def _remembered(shown: Shown) -> FoundToken | None:
 @contextmanager
 def long_poll(request: HttpRequest) -> Iterator[JsonResponse | None]:
     """While a request that was let in waits: None, or the refusal when too many of its token wait already."""
-    token = getattr(request, _TOKEN, None)
+    token = token_of(request)
     if token is None:  # of a session
         yield None
         return

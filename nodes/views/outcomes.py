@@ -18,9 +18,10 @@ from nodes.forms.outcomes import LARGEST_BODY, UnreadableError, parse
 from nodes.intake import Place, Unavailable
 from nodes.ledger.reported import Counted, Key, NoSuchNodeError, OtherBodyError, Told
 from nodes.models import Scope
-from nodes.views.bearer import arefusal
+from nodes.views.bearer import arefusal, token_of
 
 _KEY = re.compile(r"[!-~]{1,255}")
+_ONE_MORE = 64 * 1024  # bytes
 _LARGEST_ID = 2**63 - 1  # of a bigint
 
 
@@ -29,7 +30,7 @@ _LARGEST_ID = 2**63 - 1  # of a bigint
 async def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
     """Feed the node's breaker; answers after the commit what it came to, so that callers can stop sending to a node that is out."""
     try:
-        refused = await arefusal(request, Scope.OUTCOMES, node=pk)
+        refused = await arefusal(request, Scope.OUTCOMES, node=pk, cost=_cost(request))
     except (DatabaseError, psycopg.Error, TimeoutError) as error:
         return _unavailable(intake.gatherer().trouble(error))
     if refused is not None:
@@ -53,10 +54,15 @@ async def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
     return _answer(await intake.gatherer().count(place.pool, Told(pk, report, key)))
 
 
+def _cost(request: HttpRequest) -> float:
+    """What a report takes of its token's rate: one, and one more for each 64 KiB."""
+    length = request.headers.get("Content-Length", "")
+    return 1.0 + (min(int(length), LARGEST_BODY) // _ONE_MORE if length.isdecimal() else 0)
+
+
 def _key(request: HttpRequest, sender: str, body: bytes) -> Key:
-    """Two tokens may use the same key; the body is the bytes as they came."""
-    token = request.headers.get("Authorization", "").partition(" ")[2].strip()
-    return Key(sha256(f"{token}\0{sender}".encode()).digest(), sha256(body).digest())
+    """Two tokens may use the same key, and a rotated one stays the same; the body is the bytes as they came."""
+    return Key(sha256(f"{token_of(request)}\0{sender}".encode()).digest(), sha256(body).digest())
 
 
 def _answer(came_to: Counted | NoSuchNodeError | OtherBodyError | Unavailable) -> HttpResponse:

@@ -23,12 +23,13 @@ class Bucket:
     def __init__(self, rate: float, now: float) -> None:
         self._left, self._at = 2.0 * rate, now
 
-    def take(self, rate: float, now: float) -> float:
-        """Seconds until the next request is taken; 0: this one is."""
+    def take(self, rate: float, now: float, cost: float = 1.0) -> float:
+        """Seconds until the next request is taken; 0: this one is.  What costs more than a second's rate leaves debts."""
         self._left, self._at = min(2.0 * rate, self._left + (now - self._at) * rate), now
-        if self._left < 1.0:
-            return (1.0 - self._left) / rate
-        self._left -= 1.0
+        needed = min(cost, max(rate, 1.0))
+        if self._left < needed:
+            return (needed - self._left) / rate
+        self._left -= cost
         return 0.0
 
 
@@ -42,11 +43,11 @@ class TokenLimits:
         self._waiting: Counter[int] = Counter()
         self._lock = Lock()  # views run in threads
 
-    def wait_of(self, digest: str, scope: str, now: float) -> int:
+    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int:
         """Whole seconds that this secret has to wait; 0 when it may ask now, or was never proved here."""
         with self._lock:
             token = self._proved.get(digest)
-            return 0 if token is None else self._take(token, scope, now)
+            return 0 if token is None else self._take(token, scope, now, cost)
 
     def proved(self, digest: str, token: int, scope: str, now: float) -> None:
         """This secret is that token's; its first request here is counted."""
@@ -59,13 +60,13 @@ class TokenLimits:
             while len(self._proved) > MOST:
                 self._proved.popitem(last=False)
 
-    def _take(self, token: int, scope: str, now: float) -> int:
+    def _take(self, token: int, scope: str, now: float, cost: float = 1.0) -> int:
         rate = self._rates[scope]
         bucket = self._buckets.setdefault((token, scope), Bucket(rate, now))
         self._buckets.move_to_end((token, scope))
         if len(self._buckets) > MOST:
             self._buckets.popitem(last=False)
-        return math.ceil(bucket.take(rate, now))
+        return math.ceil(bucket.take(rate, now, cost))
 
     @contextmanager
     def one_waiting(self, token: int) -> Iterator[bool]:

@@ -34,8 +34,8 @@ def other(api: Pool, now: datetime) -> Pool:
 class StandingStill(TokenLimits):
     """For which no time passes, however slow the machine is."""
 
-    def wait_of(self, digest: str, scope: str, now: float) -> int:
-        return super().wait_of(digest, scope, 0.0)
+    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int:
+        return super().wait_of(digest, scope, 0.0, cost)
 
     def proved(self, digest: str, token: int, scope: str, now: float) -> None:
         super().proved(digest, token, scope, 0.0)

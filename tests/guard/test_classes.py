@@ -29,6 +29,10 @@ from failover_console.guard.places import place
         ("/api/v1/pools/api/shares", b"wait=0", "shares"),
         ("/api/v1/pools/api/shares", b"wait=", "shares"),
         ("/api/v1/pools/api/shares", b"await=3", "shares"),
+        ("/api/v1/pools/api/shares", b"w%61it=60", "polls"),
+        ("/api/v1/pools/api/shares", b"wait=0&wait=60", "polls"),
+        ("/api/v1/pools/api/shares", b"wait=60&wait=0", "shares"),
+        ("/api/v1/pools/api/shares", b"&".join([b"a=1"] * 20 + [b"wait=60"]), "polls"),
     ],
 )
 def test_requests_are_sorted_by_address(path: str, query: bytes, name: str) -> None:

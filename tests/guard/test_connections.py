@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tests.product import eventually
 
 PATIENCE = 10  # s
 SHORT = 0.3  # s
+REFUSALS = {"/refused": 403, "/missing": 404}
 FLOOD = 2 * 1024 * 1024  # bytes
 
 
@@ -31,14 +33,18 @@ class Brief(GuardedProtocol):
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """`/large` answers much, `/refused` as the guard refuses, all else with the length of the body."""
+    """`/large` answers much, `/held` never, those of `REFUSALS` as the guard refuses, all else with the length of the body."""
     size, more = 0, True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             return
         size, more = size + len(message["body"]), message["more_body"]
-    scope["state"][REFUSED] = scope["path"] == "/refused"
+    if scope["path"] in REFUSALS:
+        scope["state"][REFUSED] = REFUSALS[scope["path"]]
+    while scope["path"] == "/held":
+        if (await receive())["type"] == "http.disconnect":
+            return
     await send({"type": "http.response.start", "status": 200, "headers": []})
     body = b"x" * 64 * FLOOD if scope["path"] == "/large" else str(size).encode()
     await send({"type": "http.response.body", "body": body})
@@ -162,6 +168,27 @@ def test_after_a_refusal_the_connection_is_not_read_for_a_while(port: int) -> No
         assert said(connection).startswith(b"HTTP/1.1 200")
 
 
+def test_whoever_was_welcome_waits_once_and_follows_an_old_link_at_once(port: int) -> None:
+    with connected(port) as connection:
+        for path in ("/", "/missing", "/", "/refused", "/", "/refused", "/refused", "/"):
+            connection.sendall(closing(path).replace(b"close", b"keep-alive"))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200"), path
+            connection.settimeout(SHORT * 2 if path == "/refused" else SHORT)  # twice the pause, or none
+
+
+@pytest.fixture
+def behind_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "TRUSTED_PROXIES", [ipaddress.ip_network("127.0.0.0/8")])
+
+
+def test_a_proxy_is_read_on_whatever_one_of_its_clients_is_answered(port: int, behind_a_proxy: None) -> None:
+    with connected(port) as connection:
+        connection.settimeout(SHORT)
+        for _ in range(4):
+            connection.sendall(closing("/refused").replace(b"close", b"keep-alive"))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
 _LINES = st.sampled_from(
     b"GET / HTTP/1.1|POST /x HTTP/1.0|Host: x|Content-Length: 3|Content-Length: -1|Upgrade: websocket|Transfer-Encoding: chunked|"
     b"Connection: upgrade|Expect: 100-continue||0|5;a=b|\x00".split(b"|")
@@ -194,12 +221,33 @@ def test_a_new_connection_takes_the_place_of_the_oldest_that_waits_for_a_head(po
         assert connections.connections() <= few
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n",
+        closing("/refused").replace(b"close", b"keep-alive"),
+    ],
+    ids=["body", "chunk", "refused"],
+)
+def test_a_new_connection_takes_the_place_of_one_whose_body_does_not_come_or_that_was_refused(
+    port: int, few: int, kept: bytes
+) -> None:
+    eventually(lambda: connections.connections() == 0, PATIENCE, "all others have left")
+    with ExitStack() as held:
+        for each in [held.enter_context(connected(port)) for _ in range(few)]:
+            each.sendall(kept)
+        eventually(lambda: connections.connections() == few, PATIENCE, "they are taken")
+        assert asked(port, closing()).startswith(b"HTTP/1.1 200")
+        assert connections.connections() <= few
+
+
 def test_beyond_what_an_address_may_hold_a_connection_is_refused(port: int, few: int) -> None:
     eventually(lambda: connections.connections() == 0, PATIENCE, "all others have left")
     with ExitStack() as held:
         for each in [held.enter_context(connected(port)) for _ in range(few)]:
-            each.sendall(b"POST / HTTP/1.1\r\nContent-Length: 1\r\n\r\n")
-        eventually(lambda: connections.connections() == few, PATIENCE, "they are taken")
+            each.sendall(closing("/held"))
+        eventually(lambda: connections.waiting() == 0 and connections.connections() == few, PATIENCE, "they are taken")
         answer = asked(port, closing())
         assert answer.startswith(b"HTTP/1.1 503")
         assert b"retry-after" in answer

@@ -73,15 +73,14 @@ async def test_a_body_over_the_limit_of_its_address_reaches_nobody(
 async def test_all_bodies_together_are_bounded(guard: Guard) -> None:
     path, size = "/api/v1/nodes/1/outcomes", 1024 * 1024
     tasks = [
-        asyncio.ensure_future(
-            asked(guard, "POST", path, headers={"Content-Length": str(size)}, body=[b"x" * size], client=f"c{number}")
-        )
-        for number in range(BODIES // size)
+        asyncio.ensure_future(asked(guard, "POST", path, headers=declared, body=[b"x" * size], client=f"c{number % 3}"))
+        for number, declared in enumerate([{"Content-Length": str(size)}, {}] * (BODIES // size // 2))
     ]
     for _ in range(5):
         await asyncio.sleep(0)
-    refused = await asked(guard, "POST", path, headers={"Content-Length": "1"}, body=[b"x"])
-    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    for declared in ({"Content-Length": "1"}, {}):
+        refused = await asked(guard, "POST", path, headers=declared, body=[b"x"])
+        assert (refused.status, refused.headers["retry-after"], refused.headers["connection"]) == (503, "2", "close")
     for each in tasks:
         each.cancel()
     await asyncio.wait(tasks)
@@ -90,6 +89,18 @@ async def test_all_bodies_together_are_bounded(guard: Guard) -> None:
         await asyncio.sleep(0)
     assert not again.done()  # it was let in
     again.cancel()
+
+
+async def test_no_address_has_more_than_half_of_the_room_for_bodies(guard: Guard, application: Application) -> None:
+    path, size = "/api/v1/nodes/1/outcomes", 1024 * 1024
+    tasks = [asyncio.ensure_future(asked(guard, "POST", path, body=[b"x" * size], client="a")) for _ in range(BODIES // size // 2)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (await asked(guard, "POST", path, body=[b"x"], client="a")).status == 503
+    application.may_answer.set()
+    assert (await asked(guard, "POST", path, body=[b"x"], client="b")).status == 200
+    assert {(await each).status for each in tasks} == {200}
+    assert (await asked(guard, "POST", path, body=[b"x"], client="a")).status == 200
 
 
 async def test_a_full_class_refuses_at_once_and_leaves_the_others_theirs(guard: Guard, application: Application) -> None:

@@ -47,14 +47,29 @@ async def test_beyond_the_places_to_wait_is_refused_at_once() -> None:
 
 async def test_one_address_takes_no_more_than_half() -> None:
     seats = Seats(at_once=4, waiting=4, patience=PATIENCE)
-    for _ in range(4):
-        await seats.take("greedy")
+    greedy = [await sit(seats, "greedy") for _ in range(4)]
     with pytest.raises(GreedyError):
         await seats.take("greedy")
+    assert [each.done() for each in greedy] == [True, True, True, False]
+    await seats.take("other")  # the last seat is no one's alone
+    seats.leave("greedy")
+    await greedy[3]
+    assert seats.taken == 4
+
+
+async def test_a_free_seat_goes_to_whoever_has_the_fewest() -> None:
+    seats = Seats(at_once=2, waiting=6, patience=PATIENCE)
+    for _ in range(2):
+        await seats.take("greedy")
+    greedy = [await sit(seats, "greedy") for _ in range(2)]
     other = await sit(seats, "other")
     seats.leave("greedy")
     await other
-    await sit(seats, "greedy")
+    assert not any(each.done() for each in greedy)
+    seats.leave("other")
+    await greedy[0]
+    seats.leave("greedy")
+    await greedy[1]
 
 
 async def test_who_waited_too_long_is_refused_and_keeps_no_place() -> None:
@@ -74,7 +89,7 @@ def test_no_seat_is_taken_twice_and_none_is_lost(acts: list[tuple[str, int]]) ->
 
 
 async def replay(acts: list[tuple[str, int]]) -> None:
-    seats, people = Seats(at_once=2, waiting=3, patience=PATIENCE), list[tuple[str, asyncio.Task[None]]]()
+    seats, people = Seats(at_once=3, waiting=4, patience=PATIENCE), list[tuple[str, asyncio.Task[None]]]()
     for act, number in acts:
         mine = f"192.0.2.{number}"
         if act == "take":
@@ -87,7 +102,7 @@ async def replay(acts: list[tuple[str, int]]) -> None:
             people[number % len(people)][1].cancel()
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert sum(seated(asking) for _, asking in people) == seats.taken <= 2
+        assert sum(seated(asking) for _, asking in people) == seats.taken <= 3
         people = [each for each in people if not each[1].done() or seated(each[1])]
     for address, asking in people:
         asking.cancel()
@@ -95,7 +110,7 @@ async def replay(acts: list[tuple[str, int]]) -> None:
         if seated(asking):
             seats.leave(address)
     assert seats.taken == 0
-    for number in range(2):  # all seats are there for whoever comes next
+    for number in range(3):  # all seats are there for whoever comes next
         await seats.take(str(number))
 
 
