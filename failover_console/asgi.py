@@ -57,6 +57,7 @@ application = Guard(
             pages=settings.PAGES_AT_ONCE,
             live=settings.LIVE_AT_ONCE,
             logins=settings.LOGINS_AT_ONCE,
+            sign_ons=settings.SIGN_ONS_AT_ONCE,
             long_polls=settings.LONG_POLLS,
         )
     ),

@@ -13,6 +13,8 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from failover_console.unreadable import SENTENCE
+
 Answer = Callable[[HttpRequest], Awaitable[HttpResponse]]
 
 MIDDLEWARE = ("failover_console.program_handler.Headers", "failover_console.database_trouble.DatabaseTrouble")
@@ -44,6 +46,8 @@ class Headers:
     async def __call__(self, request: HttpRequest) -> HttpResponse:
         if settings.SECURE_SSL_REDIRECT and not request.is_secure() and not request.path.startswith(OWN):
             return JsonResponse({"error": f"ask by https: {settings.PUBLIC_URL}"}, status=403)
+        if "\0" in request.path or "%00" in request.META["QUERY_STRING"]:
+            return JsonResponse({"error": SENTENCE}, status=400)
         response = await self._answer(request)
         response.setdefault("X-Content-Type-Options", "nosniff")
         return response

@@ -111,6 +111,7 @@ PAGES_AT_ONCE = environment.count("PAGES_AT_ONCE", 6, most=100)
 LIVE_AT_ONCE = environment.count("LIVE_AT_ONCE", 4, most=100)  # heartbeats, shares and health
 REPORT_CONNECTIONS = environment.count("REPORT_CONNECTIONS", 2, most=20)  # that count reported calls, beside one that knows tokens
 LOGINS_AT_ONCE = environment.count("LOGINS_AT_ONCE", 2, most=100)
+SIGN_ONS_AT_ONCE = 2 if OIDC_SERVER_URL else 1  # each waits for the provider
 LONG_POLLS = environment.count("LONG_POLLS", 2000, most=100_000)  # that wait at a time, without a connection to the database
 MAX_CONNECTIONS = environment.count("MAX_CONNECTIONS", 8000, most=100_000)  # of clients to a web process
 MAX_CONNECTIONS_PER_ADDRESS = environment.count("MAX_CONNECTIONS_PER_ADDRESS", 4000, most=100_000)
@@ -121,7 +122,7 @@ DATABASES = {
     "pages": _database(DATABASE_URL, PAGES_AT_ONCE + 2, patience=15),  # and one each for /metrics and for static files
     "live": _database(DATABASE_URL, LIVE_AT_ONCE + 2, patience=3),  # and one each for health and for long polls
     "reports": _database(DATABASE_URL, 1, patience=3),
-    "logins": _database(DATABASE_URL, LOGINS_AT_ONCE, patience=5),
+    "logins": _database(DATABASE_URL, LOGINS_AT_ONCE + SIGN_ONS_AT_ONCE, patience=5),
 }
 for _alias in DATABASES.keys() - {"default"}:
     DATABASES[_alias]["TEST"] = {"MIRROR": "default"}
@@ -289,6 +290,7 @@ MFA_TOTP_TOLERANCE = 1  # periods of 30 s that a clock may be off
 MFA_ALLOW_UNVERIFIED_EMAIL = True  # addresses are not verified
 SOCIALACCOUNT_ADAPTER = "failover_console.accounts.single_sign_on.SocialAdapter"
 SOCIALACCOUNT_QUERY_EMAIL = False
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True  # to connect a provider: it is a way in from then on
 SOCIALACCOUNT_REQUESTS_TIMEOUT = 5  # s
 _provider = {
     "provider_id": "sso",
@@ -364,7 +366,7 @@ def _passwords(*urls: str) -> set[str]:
 
 OWN_SECRETS = tuple(
     sorted(
-        {SECRET_KEY, *ENCRYPTION_KEYS, SUPERUSER_PASSWORD, DEAD_MANS_SWITCH_URL, DEAD_MANS_SWITCH_STOP_URL}
+        {SECRET_KEY, *ENCRYPTION_KEYS, SUPERUSER_PASSWORD, OIDC_CLIENT_SECRET, DEAD_MANS_SWITCH_URL, DEAD_MANS_SWITCH_STOP_URL}
         | _passwords(DATABASE_URL, REDIS_URL, CELERY_BROKER_URL)
     )
 )

@@ -6,7 +6,8 @@ already connects the provider on the page of their account, once.
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, ClassVar
 
 from allauth.account.adapter import get_adapter as get_account_adapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -25,6 +26,7 @@ from requests import RequestException
 from failover_console.accounts import history, throttle
 
 PROVIDER = "sso"  # its id in SOCIALACCOUNT_PROVIDERS
+KEPT = 60.0  # s
 _ODD = (KeyError, ValueError, TypeError, AttributeError)  # of an answer that is something else than was asked for
 
 
@@ -68,7 +70,17 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
 
 
 class Signed(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # as above
-    """Checks the signature of each token, and calls itself by its public name."""
+    """Checks the signature of each token, calls itself by its public name, and asks the provider who it is once a minute."""
+
+    _kept: ClassVar[dict[str, tuple[float, dict[str, Any]]]] = {}  # by its address, with the monotonic end
+
+    @property
+    def openid_config(self) -> dict[str, Any]:
+        until, known = self._kept.get(settings.OIDC_SERVER_URL, (0.0, {}))
+        if time.monotonic() >= until:
+            known = super().openid_config
+            self._kept[settings.OIDC_SERVER_URL] = time.monotonic() + KEPT, known
+        return known
 
     def _decode_id_token(self, app: SocialApp, id_token: str) -> dict[str, Any]:
         found: dict[str, Any] = jwtkit.verify_and_decode(

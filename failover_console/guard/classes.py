@@ -40,6 +40,7 @@ class Sizes:
     pages: int
     live: int
     logins: int
+    sign_ons: int
     long_polls: int
 
 
@@ -47,8 +48,9 @@ _ADDRESSES = (
     ("files", re.compile(r"/static/")),
     (
         "logins",
-        re.compile(r"/accounts/(login|password|prove|second-factor/(check|prove)|passkeys/(login|prove)|oidc)/|/admin/login/"),
+        re.compile(r"/accounts/(login|password|prove|second-factor/(check|prove)|passkeys/(login|prove))/|/admin/login/"),
     ),
+    ("sign_ons", re.compile(r"/accounts/oidc/")),
     ("reports", re.compile(r"/api/v1/nodes/[^/]*/outcomes")),
     (PUSHES, re.compile(r"/+push/")),
     ("shares", re.compile(r"/api/v1/pools/[^/]*/shares")),
@@ -94,6 +96,10 @@ def made(sizes: Sizes) -> Mapping[str, RequestClass]:
         RequestClass(
             "logins", Seats(at_once=sizes.logins, waiting=sizes.logins * 8, patience=5.0),
             _threads("logins", "logins", sizes.logins),
+        ),
+        RequestClass(
+            "sign_ons", Seats(at_once=sizes.sign_ons, waiting=sizes.sign_ons * 8, patience=5.0),
+            _threads("sign_ons", "logins", sizes.sign_ons),
         ),
     )  # fmt: skip  # one a line where it fits
     return {each.name: each for each in every}

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 
 from nodes.models import Event
-from tests.accounts.conftest import code_of, give_app
+from tests.accounts.conftest import PASSWORD, code_of, give_app
 from tests.accounts.provider import CLIENT, SECRET, Provider, serving
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,10 @@ def test_by_default_nobody_new_comes_in(client: Client, provider: Provider, sett
 def test_a_user_connects_it_and_comes_by_it_from_then_on(client: Client, provider: Provider, vera: User, settings: Any) -> None:
     settings.OIDC_DEFAULT_ROLE = "nobody"
     client.force_login(vera)
-    assert come(client, query="process=connect")["Location"] == reverse("account")
+    asked = come(client, query="process=connect")["Location"]
+    assert asked.startswith(reverse("account_reauthenticate"))  # or an open screen is a way in for whoever passes by
+    assert not SocialAccount.objects.exists()
+    assert client.post(asked, {"password": PASSWORD}, follow=True).redirect_chain[-1][0] == reverse("account")
     assert "Connected since" in client.get("/accounts/").content.decode()
     other = Client()
     come(other)
@@ -104,7 +107,8 @@ def test_a_user_connects_it_and_comes_by_it_from_then_on(client: Client, provide
 
 def test_it_is_disconnected_where_a_password_is_left(client: Client, provider: Provider, vera: User) -> None:
     client.force_login(vera)
-    come(client, query="process=connect")
+    asked = come(client, query="process=connect")["Location"]
+    client.post(asked, {"password": PASSWORD})
     client.post(reverse("socialaccount_connections"), {"account": SocialAccount.objects.get().pk})
     assert not SocialAccount.objects.exists()
 

@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from nodes.engine.enums import Origin
-from nodes.forms.outcomes import LARGEST_BODY, MAX_CALLS, UnreadableError, parse
+from nodes.forms.outcomes import LARGEST_BODY, MAX_CALLS, MAX_ENTRIES, UnreadableError, parse
 from nodes.models import ApiToken, Event, Failover, Node, NodeState, Pool
 from nodes.views.bearer import RECENT
 from tests.api.conftest import Token
@@ -138,12 +138,22 @@ def test_a_batch_with_one_bad_entry_counts_nothing(node: Node, token: Token) -> 
         ('{"load": "high"}', "load is a number"),
         (f'{{"load": 1{"0" * 400}}}', "load is a number"),
         (f'{{"outcomes": [{{"success": 1, "at": 1{"0" * 400}}}]}}', "at is a number"),
-        ('{"outcomes": ' + "[" * 50_000, "not JSON"),
+        ('{"outcomes": ' + "[" * 900, "not JSON"),
+        ('{"outcomes": ' + "[" * 50_000, "more parts"),
+        ('{"outcomes": [' + "[]," * 300_000 + "[]]}", "more parts"),
+        ('{"outcomes": [' + "{}," * 3_999 + "{}]}", "more parts"),
+        ('{"outcomes": [' + '{"success": 1},' * 500 + '{"success": 1}]}', "500 entries at the most"),
     ],
 )
 def test_what_cannot_be_taken_is_refused_with_the_sentence_why(body: str, sentence: str) -> None:
     with pytest.raises(UnreadableError, match=sentence):
         parse(body.encode(), NOW)
+
+
+def test_the_fullest_report_is_taken() -> None:
+    entry = f'{{"success": 5, "failure": 5, "slow": 10, "at": {NOW}}}'
+    told = parse(f'{{"outcomes": [{", ".join([entry] * MAX_ENTRIES)}], "load": 3}}'.encode(), NOW)
+    assert len(told.calls) == MAX_ENTRIES
 
 
 def test_times_may_be_written_or_counted_and_never_lie_ahead() -> None:

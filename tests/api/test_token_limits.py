@@ -227,6 +227,28 @@ def test_no_pattern_gets_more_than_the_rate_and_one_burst(gaps: list[float], rat
     assert taken <= 2 * rate + now * rate + 1e-6
 
 
+@given(st.lists(st.tuples(st.floats(0, 3), st.floats(1, 40)), min_size=1, max_size=200), st.integers(1, 50))
+def test_what_costs_more_leaves_less_and_is_taken_once_there_is_a_seconds_worth(asks: list[tuple[float, float]], rate: int) -> None:
+    bucket, now, taken = Bucket(rate, 0.0), 0.0, 0.0
+    for gap, cost in asks:
+        now += gap
+        if bucket.take(rate, now, cost) == 0:
+            taken += cost
+    assert taken <= 2 * rate + now * rate + 40 + 1e-6
+    assert bucket.take(rate, now + 200.0, 1e6) == 0
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)  # as above
+def test_a_large_report_costs_more_than_a_small_one(strict: TokenLimits, token: Token, api: Pool) -> None:
+    whole, address = token("outcomes"), reverse("nodes:outcomes", args=[0])
+
+    def status(size: int) -> int:
+        headers = {"authorization": whole}
+        return Client().post(address, " " * size, content_type="application/json", headers=headers).status_code
+
+    assert [status(10), status(200_000), status(10)] == [404, 404, 429]
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_limits, "MOST", 3)
     limits = TokenLimits({"shares": 1}, 1)

@@ -22,6 +22,7 @@ from failover_console.guard.places import place
         ("/static/console.css", b"", "files"),
         ("/accounts/login/", b"next=/", "logins"),
         ("/admin/login/", b"", "logins"),
+        ("/accounts/oidc/callback/", b"code=1", "sign_ons"),
         ("/api/v1/nodes/7/outcomes", b"", "reports"),
         ("/api/v1/pools/api/shares", b"", "shares"),
         ("/api/v1/pools/api/shares", b"epoch=4&wait=30", "polls"),

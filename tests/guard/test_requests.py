@@ -12,7 +12,7 @@ from failover_console.guard.requests import BODIES, Guard
 from nodes import pushes, turns
 from tests.asgi import Answer, asked
 
-SIZES = Sizes(pages=1, live=1, logins=1, long_polls=4)
+SIZES = Sizes(pages=1, live=1, logins=1, sign_ons=1, long_polls=4)
 WAITING = 8  # places of the class of pages, by these sizes
 
 
@@ -156,7 +156,7 @@ async def test_those_who_wait_go_on_a_few_at_a_time() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    sizes = Sizes(pages=1, live=1, logins=1, long_polls=100)
+    sizes = Sizes(pages=1, live=1, logins=1, sign_ons=1, long_polls=100)
     guard = Guard(sleeper, made(sizes))
     sleeping = [
         asyncio.ensure_future(asked(guard, "GET", "/api/v1/pools/a/shares?wait=9", client=f"192.0.2.{number}"))

@@ -17,18 +17,19 @@ from typing import Any
 import psycopg
 import pytest
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import connection as django_connection
 from django.db import connections
 from django.utils import timezone
 
-from nodes import intake, tasks
+from nodes import intake, operations, tasks
 from nodes.engine.reporting import Calls, Report
 from nodes.intake import Gatherer, Unavailable
 from nodes.intake.gatherer import MOST_WAITING
 from nodes.ledger.connections import connect
 from nodes.ledger.reported import KEPT, Counted, Key, NoSuchNodeError, OtherBodyError, Told
 from nodes.ledger.rows import Row
-from nodes.models import Node, NodeState, Pool, ReportKey
+from nodes.models import Check, Node, NodeState, Pool, ReportKey
 from tests.integration.reporting import Web, bearer, calls_counted, sessions, web
 from tests.product import eventually
 
@@ -173,7 +174,7 @@ def test_a_lock_that_somebody_keeps_is_said_in_time_and_a_retry_counts(webs: tup
             keeping.execute("SELECT 1 FROM nodes_poolstate WHERE pool_id = %s FOR UPDATE", (pool.pk,))
             answers = list(threads.map(lambda number: webs[0].report(node, authorization, GOOD, f"lock-{number}"), range(20)))
     assert {(status, headers["Retry-After"]) for status, _, headers in answers} == {(503, "2")}
-    assert answers[0][1]["error"].startswith("the database did not answer in time; report again")
+    assert answers[0][1]["error"] == "this report waited for too long and was not counted; report again"
     eventually(lambda: b"a report was not taken" in webs[0].log.read_bytes()[size:], 10, "the log says so")
     said = webs[0].log.read_bytes()[size:].decode()
     assert said.count("a report was not taken") <= 6, said
@@ -252,7 +253,7 @@ async def test_when_none_can_be_counted_only_some_are_tried_by_themselves(gather
 async def test_what_waits_is_bounded_and_what_is_over_is_refused_at_once(gatherer: Gatherer, pool: Pool) -> None:
     place, nodes = await pool_and_nodes(pool)
     large = Told(nodes[0], Report((Calls(1, 0, timezone.now().timestamp()),) * 500))
-    many = MOST_WAITING // 501
+    many = MOST_WAITING // 4 // 501
     answers = [asyncio.ensure_future(gatherer.count(place, large)) for _ in range(many + 1)]
     over = await answers[-1]
     assert not any(each.done() for each in answers[:-1])
@@ -260,6 +261,42 @@ async def test_what_waits_is_bounded_and_what_is_over_is_refused_at_once(gathere
     assert over.sentence.startswith("too many reports wait already")
     assert {type(each) for each in await asyncio.gather(*answers[:-1])} == {Counted}
     assert await sync_to_async(calls_counted)() == 500 * many
+
+
+async def others(like: Pool, number: int) -> list[tuple[int, int]]:
+    """More pools with a node each."""
+
+    def make(name: str) -> tuple[int, int]:
+        made = Pool.objects.create(name=name, slug=name, breaker_policy=like.breaker_policy, failover_policy=like.failover_policy)
+        node = Node.objects.create(pool=made, name="a", address="127.0.0.1")
+        Check.objects.create(node=node)
+        operations.configuration_saved(made, actor="setup", before={}, after={})
+        return made.pk, node.pk
+
+    return await sync_to_async(lambda: [make(f"pool-{each}") for each in range(number)])()
+
+
+async def test_pools_that_others_keep_do_not_hold_up_the_reports_of_the_rest(gatherer: Gatherer, pool: Pool) -> None:
+    held = await others(pool, settings.REPORT_CONNECTIONS + 1)
+    place, nodes = await pool_and_nodes(pool)
+    with connect("keeper") as keeping, keeping.transaction():
+        keeping.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        keeping.execute("SELECT 1 FROM nodes_poolstate WHERE pool_id = ANY(%s) FOR UPDATE", ([each for each, _ in held],))
+        waiting = [asyncio.ensure_future(gatherer.count(each, told(node))) for each, node in held]
+        for _ in range(10):
+            assert isinstance(await asyncio.wait_for(gatherer.count(place, told(nodes[0])), 2.5), Counted)
+        assert not any(each.done() for each in waiting)
+    assert {type(each) for each in await asyncio.gather(*waiting)} == {Counted}
+    assert await sync_to_async(calls_counted)() == (10 + len(held)) * CALLS
+
+
+async def test_one_pool_leaves_the_others_room(gatherer: Gatherer, pool: Pool) -> None:
+    ((place, node),) = await others(pool, 1)
+    busy, nodes = await pool_and_nodes(pool)
+    large = Told(nodes[0], Report((Calls(1, 0, timezone.now().timestamp()),) * 500))
+    flood = [asyncio.ensure_future(gatherer.count(busy, large)) for _ in range(MOST_WAITING // 501)]
+    assert isinstance(await gatherer.count(place, told(node)), Counted)
+    assert Unavailable in {type(each) for each in await asyncio.gather(*flood)}
 
 
 async def test_who_goes_away_takes_nobody_along(gatherer: Gatherer, pool: Pool) -> None:
