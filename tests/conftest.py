@@ -133,10 +133,9 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests share one running product, so one worker runs them all; transactional tests restore what migrations wrote."""
+    """Long modules are begun first, for a module stays with one worker; transactional tests restore what migrations wrote."""
+    items.sort(key=lambda item: "integration" not in item.keywords)
     for item in items:
-        if "browser" in item.keywords:
-            item.add_marker(pytest.mark.xdist_group("browser"))
         database = item.get_closest_marker("django_db")
         if database and database.kwargs.get("transaction") and not database.kwargs.get("serialized_rollback"):
             raise pytest.UsageError(

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page
 from tests.browser.places import FIXED
 from tests.product import PASSWORD, Product, eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.timeout(600), pytest.mark.xdist_group("long names")]
+pytestmark = [pytest.mark.browser, pytest.mark.integration, pytest.mark.timeout(600)]
 
 WIDTHS = (1440, 390, 320)
 RENAME = (

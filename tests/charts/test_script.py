@@ -13,7 +13,7 @@ from nodes.charts import hatch, heat_map, shares_band, standalone
 from tests.browser.conftest import ARGUMENTS, CHROMIUM
 from tests.charts.examples import HOUR, ORDER, PINS, SEGMENTS, heat_rows
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser]
 
 SCRIPT = Path(settings.BASE_DIR) / "failover_console" / "static" / "chart.js"
 SITE = "http://charts.test"

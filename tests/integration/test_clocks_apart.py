@@ -31,7 +31,6 @@ NAMES_ITSELF = subprocess.run(["unshare", "--uts", "true"], capture_output=True,
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.xdist_group("clocks apart"),
     pytest.mark.timeout(300),
     pytest.mark.skipif(LIBRARY is None, reason="libfaketime is missing (Debian's package faketime)"),
     pytest.mark.skipif(not NAMES_ITSELF, reason="a second host name needs root"),

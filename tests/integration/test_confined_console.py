@@ -20,7 +20,7 @@ from failover_console.confinement import CAP_NET_BIND_SERVICE, Confinement
 from tests.integration.test_confined_servers import as_root, status
 from tests.product import PASSWORD, ROOT, Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("confined")]
+pytestmark = [pytest.mark.integration]
 
 SYSTEM_PYTHON = Path("/usr/bin/python3")
 CAPABILITIES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")

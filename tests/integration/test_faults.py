@@ -10,7 +10,7 @@ import pytest
 
 from tests.product import Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("faults")]
+pytestmark = [pytest.mark.integration]
 
 VICTIMS = {
     "worker": ("celery", "worker", "checks"),

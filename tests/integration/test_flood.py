@@ -18,7 +18,7 @@ import pytest
 
 from tests.product import Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("flood"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 ATTACKS = Path(__file__).resolve().parents[1] / "bench" / "attacks.py"
 SECRET = "a secret of a test, shown to nobody"

@@ -19,7 +19,7 @@ import pytest
 
 from tests.product import Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("hung"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 NODE = "api-3"
 TIMEOUT, LEASE = 1.5, 6.0  # s: of the demo's checks, of a runner

@@ -20,7 +20,7 @@ from tests.integration.test_checkers import Host
 from tests.nameserver import NameServer
 from tests.product import Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("resolver"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 SILENT = "our resolver did not answer for b.example in time"
 SEES_TROUBLE = Sighting(resolver_trouble="our resolver did not answer for a.example in time")

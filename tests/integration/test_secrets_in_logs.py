@@ -14,7 +14,7 @@ import pytest
 from failover_console.addresses import database_url, socket_directory
 from tests.product import PASSWORD, Product, eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("secrets")]
+pytestmark = [pytest.mark.integration]
 
 PUSH = "k3-Zq_8vTTn0aYc5LmW1xR7sUe2BdF4h"
 SESSION = "x8k2v0q9z7m4c1b5n3l6j8h0g2f4d6s8"

@@ -18,7 +18,7 @@ import yaml
 from failover_console.processes import all_processes
 from tests.product import ROOT, Product, eventually, free_ports, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("supervise")]
+pytestmark = [pytest.mark.integration]
 
 PROGRAMS = list(all_processes("", ""))
 

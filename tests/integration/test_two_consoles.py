@@ -19,7 +19,7 @@ from failover_console.addresses import database_url, redis_url
 from failover_console.demo import ports
 from tests.product import ROOT, Product, eventually, free_ports, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("two consoles")]
+pytestmark = [pytest.mark.integration]
 
 HEALTH = "SELECT n.name, n.port, s.health FROM nodes_nodestate s JOIN nodes_node n ON n.id = s.node_id ORDER BY n.name"
 APART = 10  # between the consoles' ports

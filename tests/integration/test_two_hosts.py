@@ -21,7 +21,6 @@ NAMES_ITSELF = subprocess.run(["unshare", "--uts", "true"], capture_output=True,
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.xdist_group("two hosts"),
     pytest.mark.timeout(360),  # some of them watch for two minutes that nothing happens, and stop two consoles afterwards
     pytest.mark.skipif(not NAMES_ITSELF, reason="a second host name needs root"),
 ]

@@ -19,7 +19,7 @@ import pytest
 from failover_console.addresses import database_url
 from tests.integration.processes import eventually, running
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("up")]  # long ones: groups are begun first
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 180.0  # a first start on a busy machine

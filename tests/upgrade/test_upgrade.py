@@ -27,7 +27,7 @@ from tests.upgrade import inventory
 from tests.upgrade.conftest import Upgraded
 from tests.upgrade.going_on import Alerts, good_checks, time_passes
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("upgrade")]
+pytestmark = [pytest.mark.integration]
 
 # Django's own books, written anew by each `migrate`.
 OF_DJANGO = {"django_migrations", "django_content_type", "auth_permission", "auth_group_permissions"}
