@@ -92,7 +92,8 @@ def _database(url: str, connections: int, *, patience: float = 0.0) -> dict[str,
         "CONN_MAX_AGE": 0,  # the pool keeps connections; ASGI must not
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            "pool": {"min_size": 1, "max_size": connections, "timeout": 3},
+            # A try that fails is repeated after 1 s, not after twice as long each time: who asks then begins a new one.
+            "pool": {"min_size": 1, "max_size": connections, "timeout": 3, "reconnect_timeout": 2},
             "connect_timeout": 3,
             "keepalives_idle": 5,
             "keepalives_interval": 2,

@@ -10,7 +10,7 @@ import os
 import pwd
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import psycopg
 import pytest
@@ -28,6 +28,8 @@ from nodes import intake
 from tests import prepared
 from tests.environment import DATA_DIR
 from tests.product import eventually
+
+RESTORE = pytest.StashKey[Callable[[], None]]()
 
 hypothesis_settings.register_profile("quick", max_examples=8, derandomize=True, deadline=None, database=None)
 hypothesis_settings.register_profile("long", max_examples=1000, deadline=None)
@@ -94,8 +96,8 @@ def django_db_modify_db_settings(services: dict[str, str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """What migrations wrote comes back before each transactional test by COPY: Django saves it row by row, which takes longer.
+def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """What migrations wrote comes back after each transactional test by COPY: Django saves it row by row, which takes longer.
 
     Pools of the aliases that the web's classes of requests have are closed before the database goes.
     """
@@ -106,20 +108,30 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
                 if rows := b"".join(copy):
                     written.append((sql.Identifier(name), rows))
 
-    def restore(_serialized: str) -> None:
-        with transaction.atomic(), connection.cursor() as cursor:
+    def restore() -> None:
+        with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
             for table, rows in written:
                 cursor.execute(sql.SQL("SELECT EXISTS (TABLE {})").format(table))
                 if cursor.fetchone() == (True,):
-                    continue  # no transactional test was before this one
+                    continue
                 with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
                     copy.write(rows)
 
-    connection.creation.deserialize_db_from_string = restore
+    request.config.stash[RESTORE] = restore
+    connection.creation.deserialize_db_from_string = lambda _: None
     yield
     intake.close()  # who counts reports keeps its connections, and a database in use cannot be dropped
     for alias in settings.DATABASES:
         connections[alias].close_pool()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """A transactional test leaves all tables empty, and any other may come next."""
+    yield
+    database = item.get_closest_marker("django_db")
+    if nextitem is not None and database and database.kwargs.get("transaction") and RESTORE in item.config.stash:
+        item.config.stash[RESTORE]()
 
 
 def pytest_configure() -> None:
@@ -133,11 +145,11 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long modules are begun first, for a module stays with one worker; transactional tests restore what migrations wrote."""
+    """Long modules are begun first, for a module stays with one worker; nothing is written again that is restored anyway."""
     items.sort(key=lambda item: "integration" not in item.keywords)
     for item in items:
         database = item.get_closest_marker("django_db")
         if database and database.kwargs.get("transaction") and not database.kwargs.get("serialized_rollback"):
             raise pytest.UsageError(
-                f"{item.nodeid}: transaction=True asks for serialized_rollback=True, or other tests miss the roles"
+                f"{item.nodeid}: transaction=True asks for serialized_rollback=True, or each flush makes all permissions anew"
             )

@@ -24,13 +24,16 @@ from nodes.ledger.rows import Cursor, Row, moment, seconds
 SET_BACK = 2.0  # s that a verdict may lie ahead of now
 OTHERS_HEARD = 5.0  # s after a node became stale in which others are heard before it is silent alone
 
+JUDGED = 30.0  # s of a resolver's trouble in which it is told, or was none
 _BY_RESOLVER = f"(s.last_verdict = 'unknown' AND position('{WORDS}' IN s.last_message) > 0)"
+_TOLD_OR_JUDGED = f"""EXISTS (
+    SELECT 1 FROM nodes_checker WHERE resolver_told OR resolver_turning_since > now() - make_interval(secs => {JUDGED}))"""
 
 _WATCHED = f"""
 watched AS (
     SELECT n.id, n.name, s.pool_id, s.observed_at, s.checked_at, s.health_since, {INTERVAL} AS interval, {stale()} AS stale,
            {STALE_AT} AS stale_at, CASE WHEN s.last_verdict = 'unknown' THEN s.last_message ELSE '' END AS trouble,
-           {_BY_RESOLVER} AS by_resolver, {_BY_RESOLVER} AND EXISTS (SELECT 1 FROM nodes_checker WHERE resolver_told) AS explained
+           {_BY_RESOLVER} AS by_resolver, {_BY_RESOLVER} AND {_TOLD_OR_JUDGED} AS explained
     FROM nodes_nodestate s
     JOIN nodes_node n ON n.id = s.node_id
     JOIN nodes_pool g ON g.id = n.pool_id

@@ -23,12 +23,12 @@ from nodes.models import ApiToken, NodeState, Scope
 from tests.product import ROOT, eventually, free_ports
 
 PATIENCE = 15.0  # s for an answer
-_PAGES = "pages of a test"  # the name of a web process's connections for pages
+PAGES = "pages of a test"  # the name of a web process's connections for pages
 
 
 def bearer() -> str:
     """What a new token puts into the header `Authorization`."""
-    token = ApiToken(name="balancer", scopes=[Scope.OUTCOMES])
+    token = ApiToken(name="balancer", scopes=[Scope.OUTCOMES, Scope.SHARES])
     shown = token.issue()
     token.save()
     return f"Bearer {shown}"
@@ -47,6 +47,15 @@ class Web:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
+
+    def get(self, path: str, authorization: str) -> int:
+        """The status of a program's request."""
+        to = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            to.request("GET", path, headers={"Authorization": authorization})
+            return to.getresponse().status
+        finally:
+            to.close()
 
     def report(self, node: int, authorization: str, body: Any, key: str = "", **headers: str) -> tuple[int, dict[str, Any], Any]:
         """Status, document and headers of the answer to one report, sent over a connection of its own."""
@@ -70,7 +79,7 @@ def web(directory: Path) -> Iterator[Web]:
     address = f"postgresql://{now['USER']}@/{now['NAME']}?host={quote(now['HOST'], safe='')}"
     environment = os.environ | {
         "DATABASE_URL": address, "REDIS_URL": settings.REDIS_URL, "SECRET_KEY": settings.SECRET_KEY, "PORT": str(port),
-        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS), "DATA_DIR": str(directory), "PGAPPNAME": _PAGES,
+        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS), "DATA_DIR": str(directory), "PGAPPNAME": PAGES,
     }  # fmt: skip  # names beside values
     log = directory / f"web-{port}.log"
     line = [
@@ -81,7 +90,7 @@ def web(directory: Path) -> Iterator[Web]:
         process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
     made = Web(port, process, log)
     try:
-        eventually(lambda: "startup complete" in log.read_text() or process.poll() is not None, 60, "the web serves")
+        eventually(lambda: "Uvicorn running on" in log.read_text() or process.poll() is not None, 60, "the web serves")
         assert process.poll() is None, log.read_text()[-2000:]
         yield made
     finally:
@@ -92,6 +101,6 @@ def web(directory: Path) -> Iterator[Web]:
 def sessions() -> int:
     """Connections of web processes to the database, those for pages, for reports and for signs of life."""
     with connection.cursor() as cursor:
-        names = [_PAGES, APPLICATION, "failover web listening"]
+        names = [PAGES, APPLICATION, "failover web listening"]
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = ANY(%s)", [names])
         return int(cursor.fetchone()[0])

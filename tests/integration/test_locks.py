@@ -66,7 +66,7 @@ def test_the_api_says_so_as_json(keeper: psycopg.Connection[Row], pool: Pool) ->
         headers={"authorization": f"Bearer {shown}"},
     )  # fmt: skip  # one request
     assert (answer.status_code, answer["Content-Type"]) == (503, "application/json")
-    assert answer.json()["error"].startswith("the database did not answer in time")
+    assert answer.json()["error"].startswith("this report waited for too long")
 
 
 def test_reading_waits_for_no_lock(keeper: psycopg.Connection[Row], pool: Pool, admin_client: Client) -> None:

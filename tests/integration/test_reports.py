@@ -6,6 +6,7 @@ import asyncio
 import http.client
 import random
 import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,7 @@ from nodes.ledger.connections import connect
 from nodes.ledger.reported import KEPT, Counted, Key, NoSuchNodeError, OtherBodyError, Told
 from nodes.ledger.rows import Row
 from nodes.models import Check, Node, NodeState, Pool, ReportKey
-from tests.integration.reporting import Web, bearer, calls_counted, sessions, web
+from tests.integration.reporting import PAGES, Web, bearer, calls_counted, sessions, web
 from tests.product import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -195,9 +196,27 @@ def server() -> Iterator[psycopg.Connection[Row]]:
             opened.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
 
-def cut(server: psycopg.Connection[Row]) -> None:
-    """End the connections by which reports are counted."""
-    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'failover reports'")
+def cut(server: psycopg.Connection[Row], *also: str) -> None:
+    """End the connections by which reports are counted, and those of programs with these names."""
+    ends = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = ANY(%s)"
+    server.execute(ends, (["failover reports", *also],))
+
+
+def test_programs_are_answered_within_seconds_of_the_databases_return(
+    webs: tuple[Web, Web], pool: Pool, node: int, server: psycopg.Connection[Row]
+) -> None:
+    authorization, name = bearer(), django_connection.settings_dict["NAME"]
+
+    def answered() -> bool:
+        return webs[1].get("/api/v1/pools/api/shares", authorization) == 200
+
+    assert answered()
+    server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    cut(server, PAGES)
+    away = time.monotonic()
+    eventually(lambda: not answered() and time.monotonic() - away > 9, 60, "it is away for a while")
+    server.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    eventually(answered, 5, "it is answered")  # tries that come twice as late each time are 8 s apart by now
 
 
 def test_while_the_database_is_away_each_is_told_when_to_come_again(
