@@ -167,7 +167,9 @@ def whole_fleet() -> Iterator[Metric]:
         "failover_no_checker_believed", "1 while no checker is believed and automation is blocked", float(isolated is not None)
     )
     yield figure("failover_checkers_believed", "checkers that live and are not isolated", float(believed))
-    family = gauge("failover_checker_isolated", "1 while this checker is not believed", ["checker"])
-    for host, doubt in rows("SELECT host, doubt FROM nodes_checker ORDER BY host LIMIT 1000"):
-        family.add_metric([host], float(doubt != ""))
-    yield family
+    doubted = gauge("failover_checker_isolated", "1 while this checker is not believed", ["checker"])
+    unanswered = gauge("failover_checker_resolver_down", "1 while the resolver of this checker's host answers nothing", ["checker"])
+    for host, doubt, away in rows("SELECT host, doubt, resolver_told FROM nodes_checker ORDER BY host LIMIT 1000"):
+        doubted.add_metric([host], float(doubt != ""))
+        unanswered.add_metric([host], float(away))
+    yield from (doubted, unanswered)

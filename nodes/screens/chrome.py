@@ -48,6 +48,8 @@ SELECT now() AS read_at, f.version AS fleet_version, f.config_version, f.paused 
        c.checked_at, c.overdue,
        (SELECT json_agg(json_build_array(host, reason, extract(epoch FROM since)::float8) ORDER BY host)
         FROM nodes_checker WHERE doubt <> '') AS isolated_checkers,
+       (SELECT json_agg(json_build_array(host, resolver_grave) ORDER BY host)
+        FROM nodes_checker WHERE resolver_told) AS resolvers_away,
        (SELECT count(*) FROM nodes_incident WHERE closed_at IS NULL) AS open_incidents,
        r.runners, r.alert_runners, r.lateness, r.clocks_off, r.checks, o.outbox
 FROM (SELECT max(checked_at) AS checked_at,

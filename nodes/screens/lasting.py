@@ -27,6 +27,14 @@ class IsolatedChecker:
 
 
 @dataclass(frozen=True, slots=True)
+class ResolverAway:
+    """A checker whose resolver answers nothing; `grave`: most nodes of a pool are not watched because of it."""
+
+    host: str
+    grave: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Thing:
     """One thing that is not on automatic: `state` is the word of its shape; a pool by its slug or a node by its id."""
 
@@ -46,6 +54,7 @@ class Lasting:
     blocks: tuple[Block, ...]
     paused: bool
     checkers: tuple[IsolatedChecker, ...]
+    resolvers: tuple[ResolverAway, ...]
     shown: tuple[Thing, ...]
     total: int
     everything: str  # address of all of it
@@ -61,9 +70,11 @@ def lasting(found: Overview, pools: Sequence[PoolRow], people: ByPeople) -> Last
         IsolatedChecker(host, reason, stored.moment(since), others)
         for host, reason, since in stored.plain(found.fleet["isolated_checkers"]) or ()
     )
+    resolvers = tuple(ResolverAway(host, grave) for host, grave in stored.plain(found.fleet["resolvers_away"]) or ())
     paused = any(block.word == "paused" for block in found.blocks)
     things = sorted(_things(pools, people), key=lambda thing: _ORDER.index(thing.state))
-    return Lasting(found.blocks, paused, checkers, tuple(things[:SHOWN]), len(things) + paused, Wanted(view=View.PEOPLE).address)
+    everything = Wanted(view=View.PEOPLE).address
+    return Lasting(found.blocks, paused, checkers, resolvers, tuple(things[:SHOWN]), len(things) + paused, everything)
 
 
 _ORDER = ["paused", "forced open", "forced closed", "metrics only", "maintenance", "draining", "disabled"]

@@ -81,6 +81,7 @@ NAMED = {  # family (without _total, as the parser names it) -> type and labels
     "failover_guard_blocking": ("gauge", {"pool", "guard"}),
     "failover_automation_paused": ("gauge", set()),
     "failover_checker_isolated": ("gauge", {"checker"}),
+    "failover_checker_resolver_down": ("gauge", {"checker"}),
     "failover_checkers_believed": ("gauge", set()),
     "failover_no_checker_believed": ("gauge", set()),
     "failover_failovers_under_way": ("gauge", {"state"}),
@@ -323,6 +324,13 @@ def test_when_no_checker_is_believed_every_pool_is_blocked(scrape: Ask, api: Poo
     assert (told("failover_no_checker_believed"), told("failover_checkers_believed")) == (1, 0)
     assert (told("failover_checker_isolated", checker="east"), told("failover_checker_isolated", checker="west")) == (0, 1)
     assert told("failover_guard_blocking", pool="public-api", guard="checker_isolated") == 1
+
+
+def test_a_resolver_that_is_away_is_told_by_its_checker(scrape: Ask, api: Pool) -> None:
+    Checker.objects.create(host="east")
+    Checker.objects.create(host="west", resolver_told=True)
+    told = scrape()
+    assert [told("failover_checker_resolver_down", checker=host) for host in ("east", "west")] == [0, 1]
 
 
 def test_a_cooldown_blocks_until_it_ends_or_is_lifted(scrape: Ask, api: Pool, now: datetime) -> None:

@@ -196,6 +196,16 @@ def test_others_do_the_work_of_an_isolated_checker(viewer: Client, api: Pool) ->
     assert "others do its work: no canary answers" in seen
 
 
+@pytest.mark.parametrize(("grave", "words"), [(False, "nodes are asked at their last addresses"), (True, "a pool is not watched")])
+def test_a_resolver_that_is_away_is_among_what_lasts(viewer: Client, api: Pool, grave: bool, words: str) -> None:
+    Checker.objects.create(host="west", resolver_told=False)
+    assert "Resolver of" not in viewer.get(reverse("nodes:dashboard")).content.decode()
+    Checker.objects.update(resolver_told=True, resolver_grave=grave)
+    page = viewer.get(reverse("nodes:dashboard")).content.decode()
+    assert "Resolver of <b>west</b> away" in page
+    assert words in page
+
+
 def dialog(client: Client, node: Node, name: str) -> str:
     """What the dialog of an action says, without its marks."""
     html = client.get(reverse("nodes:node_action", args=[node.pk]), {"action": name}, headers=FRAGMENT).content.decode()
