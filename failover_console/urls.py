@@ -10,6 +10,7 @@ from failover_console.health import alerts, checks, healthz, metrics
 from failover_console.preferences import choose
 
 handler500 = "failover_console.errors.server_error"
+handler404 = "failover_console.errors.not_found"
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),

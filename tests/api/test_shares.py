@@ -196,3 +196,8 @@ def test_a_wait_that_makes_no_sense_is_refused_with_an_example(client: Client, t
     answer = ask(client, token("shares"), f"{ADDRESS}?{query}")
     assert answer.status_code == 400
     assert "?wait=30&epoch=7" in answer.json()["error"]
+
+
+def test_where_nothing_is_a_program_is_told_so_in_its_own_words(client: Client) -> None:
+    answer = client.get("/api/v1/nowhere/")
+    assert (answer.status_code, answer.json()) == (404, {"error": "nothing is at this address"})

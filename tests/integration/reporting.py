@@ -48,11 +48,11 @@ class Web:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def get(self, path: str, authorization: str) -> int:
+    def get(self, path: str, authorization: str, method: str = "GET", body: bytes | None = None) -> int:
         """The status of a program's request."""
         to = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
-            to.request("GET", path, headers={"Authorization": authorization})
+            to.request(method, path, body, headers={"Authorization": authorization})
             return to.getresponse().status
         finally:
             to.close()

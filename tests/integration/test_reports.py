@@ -30,7 +30,7 @@ from nodes.intake.gatherer import MOST_WAITING
 from nodes.ledger.connections import connect
 from nodes.ledger.reported import KEPT, Counted, Key, NoSuchNodeError, OtherBodyError, Told
 from nodes.ledger.rows import Row
-from nodes.models import Check, Node, NodeState, Pool, ReportKey
+from nodes.models import ApiToken, Check, Node, NodeState, Pool, ReportKey
 from tests.integration.reporting import PAGES, Web, bearer, calls_counted, sessions, web
 from tests.product import eventually
 
@@ -98,6 +98,15 @@ def test_a_retry_says_what_is_so_now_and_counts_nothing(webs: tuple[Web, Web], p
     status, document, _ = webs[1].report(node, authorization, GOOD, "k")
     assert (status, document["repeated"], document["counted"], document["breaker"]) == (202, True, 0, "open")
     assert calls_counted() == CALLS + 5
+
+
+def test_a_retry_with_the_tokens_new_secret_counts_once(webs: tuple[Web, Web], pool: Pool, node: int) -> None:
+    former = bearer()
+    assert webs[0].report(node, former, GOOD, "k")[1]["repeated"] is False
+    present = f"Bearer {ApiToken.objects.get().rotate(timezone.now(), timedelta(hours=1))}"
+    for each in (former, present):
+        assert webs[1].report(node, each, GOOD, "k")[1]["repeated"] is True
+    assert calls_counted() == CALLS
 
 
 def test_a_key_with_another_body_is_refused(webs: tuple[Web, Web], pool: Pool, node: int) -> None:
