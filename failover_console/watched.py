@@ -28,10 +28,16 @@ _STATEMENT = 1000  # ms
 
 @contextmanager
 def signs_directory(user: RunAs) -> Iterator[Path]:
-    """Where the programs of this supervisor show that they live; nobody else writes there, and it goes with the supervisor."""
-    with tempfile.TemporaryDirectory(prefix="failover-signs-") as directory:
-        user.give(Path(directory))
-        yield Path(directory)
+    """Where the programs of this supervisor show that they live; nobody else writes there, and it goes with the supervisor.
+
+    It lies in one that stays the supervisor's: the programs cannot put another in its place.
+    """
+    with tempfile.TemporaryDirectory(prefix="failover-signs-") as outer:
+        signs = Path(outer).resolve() / "signs"
+        signs.mkdir(mode=0o700)
+        Path(outer).chmod(0o711)
+        user.give(signs)
+        yield signs
 
 
 def child(name: str, argv: Sequence[str], signs: Path, user: RunAs, given: Mapping[str, str] | None = None) -> ChildProcess:
