@@ -63,8 +63,7 @@ class Command(BaseCommand):
                 services.start()
                 for notice in filter(None, (closed, user.notice, *services.notices)):
                     self._say(notice)
-                with_demo = self._prepare(demo=demo)
-                user.give(settings.DATA_DIR)
+                with_demo = self._prepare(user, demo=demo)
                 self._supervise(services, user, with_demo=with_demo)
         except EmbeddedError as trouble:
             raise CommandError(str(trouble)) from trouble
@@ -73,10 +72,11 @@ class Command(BaseCommand):
         finally:
             services.stop()
 
-    def _prepare(self, *, demo: bool) -> bool:
+    def _prepare(self, user: RunAs, *, demo: bool) -> bool:
         """Bring database and static files up to date, let go of the database; whether the demo is in the inventory."""
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        user.give(settings.DATA_DIR)
+        watched.collect_static_files(user)
         self._first_user()
         if demo and not Pool.objects.exists():
             call_command("demo", "add")
