@@ -19,7 +19,7 @@ def socket_directory(data_dir: Path) -> Path:
     if len(os.fsencode(inside)) <= LONGEST_BYTES:
         return inside
     mark = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:10]
-    return Path(tempfile.gettempdir()) / f"failover-{mark}"  # without a user: programs of several look for it
+    return Path(tempfile.gettempdir()).resolve() / f"failover-{mark}"  # without a user: programs of several look for it
 
 
 def database_url(data_dir: Path) -> str:

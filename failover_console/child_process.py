@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from failover_console import files
 from failover_console.confinement import WITHOUT_GAIN, Confinement
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -87,7 +88,8 @@ class ChildProcess:
         with contextlib.ExitStack() as stack:
             stdout: int | IO[bytes] = subprocess.PIPE
             if self.output is not None:
-                stdout = stack.enter_context(self.output.open("wb"))
+                stdout = stack.enter_context(open(files.open_or_make(self.output, os.O_WRONLY, 0o666), "wb"))
+                stdout.truncate()
             self._process = subprocess.Popen(
                 self.argv,
                 cwd=self.directory,

@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from failover_console import files
+
 CAP_NET_BIND_SERVICE = 10  # linux/capability.h
 
 _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 8, 24, 38, 47  # linux/prctl.h
@@ -51,7 +53,8 @@ class View:
         shown = [path for path in (*self.writable, *self.readable) if path.exists()]
         closed = {path: _closed_above(path, uid, gid) for path in shown}
         shown = [path for path in shown if closed[path] is not None]
-        sources = {path: os.open(path, os.O_PATH | os.O_CLOEXEC) for path in shown}
+        # What is writable lies where another user may write; the programs are root's, and links lead to many of them.
+        sources = {path: files.pin(path) if path in self.writable else os.open(path, os.O_PATH | os.O_CLOEXEC) for path in shown}
         covers = _outermost(cover for path in shown if (cover := closed[path]) is not None)
         for cover in covers:
             _mount("tmpfs", cover, _MS_NOSUID | _MS_NODEV, kind="tmpfs", options="mode=755,size=64k")

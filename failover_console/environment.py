@@ -14,6 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from failover_console import files
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORTS = range(1, 65_536)
@@ -80,9 +82,9 @@ def directory(name: str, default: Path) -> Path:
     path = Path(text(name, str(default))).absolute()
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return files.real(path)
     except OSError as error:
         raise refuse(name, str(path), f"a directory that this user may make or use ({error.strerror})") from None
-    return path
 
 
 def account(name: str) -> str:
@@ -191,24 +193,11 @@ def kept(name: str, data_dir: Path, *, embedded: bool, make: Callable[[], str]) 
         raise ImproperlyConfigured(f"{name} is not set; with DATABASE_URL set it must be, the same for every process.")
     path = data_dir / name.lower()
     try:
-        return path.read_text().strip()
-    except FileNotFoundError:
-        return _keep(path, make())
-
-
-def _keep(path: Path, secret: str) -> str:
-    """Write the secret for good; of two processes that start together, the first one's secret counts."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.touch(mode=0o600)
-    draft.write_text(secret)
-    try:
-        os.link(draft, path)
-    except FileExistsError:
-        return path.read_text().strip()
-    finally:
-        draft.unlink()
-    return secret
+        if files.status(path) is None:
+            files.write_once(path, make())  # of two processes that start together, the first one's secret counts
+        return files.read(path).strip()
+    except files.UnsafePathError as trouble:
+        raise ImproperlyConfigured(str(trouble)) from None
 
 
 def fernet_keys(name: str, joined: str) -> tuple[str, ...]:

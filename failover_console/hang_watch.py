@@ -98,7 +98,9 @@ class HangWatch:
         """Whether a first sign could be there at all; on a full disk it could not."""
         probe = self.directory / "probe"
         with suppress(OSError):
-            probe.write_text("a sign")
+            probe.unlink(missing_ok=True)
+            with probe.open("x") as written:  # the directory is the programs': no link of theirs is followed
+                written.write("a sign")
             probe.unlink()
             return True
         return False

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import django
 
+from failover_console import files
 from failover_console.confinement import CAP_NET_BIND_SERVICE, Confinement
 
 USERS = ("failover", "daemon")  # the first of these that there is, where nobody is named
@@ -46,12 +47,8 @@ class RunAs:
 
     def give(self, data_dir: Path) -> None:
         """Make all that the console keeps this user's; what the embedded servers keep stays theirs."""
-        if os.geteuid() != 0:
-            return
-        for path in _kept(data_dir):
-            found = path.lstat()
-            if (found.st_uid, found.st_gid) != (self.uid, self.gid):
-                os.chown(path, self.uid, self.gid, follow_symlinks=False)
+        if os.geteuid() == 0:
+            files.give(data_dir, self.uid, self.gid, but=OF_THE_SERVERS)
 
 
 def choose(data_dir: Path, name: str, base: Path, *, may_give: bool) -> RunAs:
@@ -103,29 +100,17 @@ def _can_run(user: pwd.struct_passwd, data_dir: Path, base: Path) -> bool:
 
 def tighten(data_dir: Path) -> str:
     """Close a data directory and keys that others could read; the sentence that says so, or nothing."""
-    found = [data_dir] if data_dir.stat().st_mode & _READS else []
-    keys = (data_dir / name for name in SECRETS)
-    found += [key for key in keys if key.exists() and key.stat().st_mode & _OPEN]
+    looked_at = [(data_dir, _READS), *((data_dir / name, _OPEN) for name in SECRETS)]
+    found = [path for path, bits in looked_at if (kept := files.status(path)) and kept.st_mode & bits]
     if not found:
         return ""
     named = ", ".join(map(str, found))
     try:
         for path in found:
-            path.chmod(0o700 if path == data_dir else 0o600)
+            files.set_mode(path, 0o700 if path == data_dir else 0o600)
     except PermissionError:
         return f"Others of this machine may read {named}, which this user may not change: have its owner close it (chmod go=)."
     return f"Others of this machine could read {named}: closed now."
-
-
-def _kept(data_dir: Path) -> Iterator[Path]:
-    yield data_dir
-    for entry in data_dir.iterdir():
-        if entry.name in OF_THE_SERVERS:
-            continue
-        yield entry
-        if entry.is_dir() and not entry.is_symlink():
-            for directory, names, files in os.walk(entry):
-                yield from (Path(directory, name) for name in (*names, *files))
 
 
 def _first_free_port() -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 DIRECTORY = "FAILOVER_SIGNS"  # environment variable
 EVERY = 1.0  # s
+_LONGEST = 64  # characters of a sign
 
 
 def boot_time() -> float:
@@ -81,7 +82,10 @@ class Sign:
 
 
 def read(directory: Path) -> Iterator[Sign]:
-    """The signs of processes that live; what the dead left is cleared away."""
+    """The signs of processes that live; what the dead left is cleared away.
+
+    Who writes there speaks for processes of the same user alone, and leads the reader nowhere else by a link.
+    """
     for path in directory.iterdir():
         pid, _, started = path.name.partition(".")
         if not (pid.isdigit() and started.isdigit()):
@@ -89,5 +93,17 @@ def read(directory: Path) -> Iterator[Sign]:
         if started_at(int(pid)) != int(started):
             path.unlink(missing_ok=True)
             continue
-        with suppress(OSError, ValueError):  # it is written just now
-            yield Sign(int(pid), int(started), float(path.read_text()))
+        with suppress(OSError, ValueError), open(path, opener=_no_link) as file:  # it is written just now
+            if os.fstat(file.fileno()).st_uid == _user_of(int(pid)):
+                yield Sign(int(pid), int(started), float(file.read(_LONGEST)))
+
+
+def _no_link(path: str, flags: int) -> int:
+    """Nor a pipe that would keep its reader waiting."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _user_of(pid: int) -> int:
+    """The effective user, which is the owner of the files that the process makes."""
+    lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
+    return next((int(line.split()[2]) for line in lines if line.startswith("Uid:")), -1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 
+from failover_console import files
 from failover_console.demo.door import Door
 from failover_console.demo.http import Request, Response
 from failover_console.demo.identity import identity
@@ -107,9 +107,7 @@ class Fleet:
 
     async def switch(self, name: str, mode: Mode) -> None:
         await self.servers[name].switch(mode)
-        draft = self._file.with_suffix(".new")
-        draft.write_text(json.dumps({each: server.mode.value for each, server in self.servers.items()}))
-        os.replace(draft, self._file)
+        files.write(self._file, json.dumps({each: server.mode.value for each, server in self.servers.items()}))
 
     def stop(self) -> None:
         for server in self.servers.values():
@@ -117,7 +115,7 @@ class Fleet:
 
     def _stored(self) -> dict[str, Mode]:
         try:
-            stored = json.loads(self._file.read_text())
+            stored = json.loads(files.read(self._file))
             return {name: Mode(mode) for name, mode in stored.items() if mode in list(Mode)}
         except (OSError, ValueError, AttributeError):
             return {}

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from failover_console import files
 from failover_console.demo.door import Door
 from failover_console.demo.layout import NODES
 
@@ -23,7 +23,7 @@ _PORTS = range(1, 65_536)
 def remembered(directory: Path) -> dict[str, int]:
     """What an earlier start remembered; a file that says nothing sensible says nothing."""
     try:
-        stored = json.loads((directory / _FILE).read_text())
+        stored = json.loads(files.read(directory / _FILE))
         return {part: stored[part] for part in PARTS if type(stored.get(part)) is int and stored[part] in _PORTS}
     except (OSError, ValueError, AttributeError):
         return {}
@@ -65,6 +65,4 @@ def _door(port: int) -> Door:
 def _remember(directory: Path, ports: Mapping[str, int]) -> None:
     if remembered(directory) == ports:
         return
-    draft = directory / f"{_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(ports))
-    os.replace(draft, directory / _FILE)
+    files.write(directory / _FILE, json.dumps(ports))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Protocol
 
+from failover_console import files
 from failover_console.addresses import database_url, redis_url, socket_directory
 from failover_console.child_process import ChildProcess
 from failover_console.embedded import postgresql, redis
@@ -61,8 +62,8 @@ class Services:
             self._data_dir = self._data_dir.resolve()
             self._take_lock()
         except OSError as trouble:
-            raise EmbeddedError(
-                f"{self._data_dir} cannot be used ({trouble.strerror}): set DATA_DIR to a directory that you may write to."
+            raise _refusal(
+                trouble, f"{self._data_dir} cannot be used ({trouble.strerror}): set DATA_DIR to a directory that you may write to."
             ) from trouble
         try:
             addresses = self._place()
@@ -75,8 +76,8 @@ class Services:
                 _wait(server)  # again if it was started anew
         except OSError as trouble:
             self.stop()
-            raise EmbeddedError(
-                f"The embedded servers cannot start ({trouble}): mend that, or set DATABASE_URL and REDIS_URL."
+            raise _refusal(
+                trouble, f"The embedded servers cannot start ({trouble}): mend that, or set DATABASE_URL and REDIS_URL."
             ) from trouble
         except BaseException:
             self.stop()
@@ -98,7 +99,7 @@ class Services:
             self._lock = None
 
     def _take_lock(self) -> None:
-        lock = os.open(self._data_dir / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = files.open_or_make(self._data_dir / "up.lock", os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -130,6 +131,11 @@ class Services:
             self.servers.append(redis.Redis(self._data_dir / "redis", sockets / "redis.sock", account, broker))
             self.notices = [broker.notice] if broker.notice else []
         return addresses
+
+
+def _refusal(trouble: OSError, sentence: str) -> EmbeddedError:
+    """A planted link speaks for itself."""
+    return EmbeddedError(str(trouble) if isinstance(trouble, files.UnsafePathError) else sentence)
 
 
 def _wait(server: _Server) -> None:

@@ -14,6 +14,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from failover_console import files
 from failover_console.confinement import Confinement, View
 from failover_console.embedded.trouble import EmbeddedError
 
@@ -31,29 +32,24 @@ class Account:
     confinement: Confinement
     clients_gid: int
 
-    def own(self, path: Path, mode: int) -> None:
-        """Make `path` this account's, with `mode`."""
-        if os.geteuid() == 0:
-            os.chown(path, self.uid, self.gid, follow_symlinks=False)
-        path.chmod(mode)
+    def directory(self, path: Path) -> None:
+        """Have a directory that only this account (and root) may enter. Raises EmbeddedError when it is another's."""
+        self._own(path, self.gid, 0o700)
 
-    def directory(self, path: Path) -> Path:
-        """`path`, a directory that only this account (and root) may enter. Raises EmbeddedError when it is another's."""
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.is_symlink() or path.stat().st_uid not in {os.geteuid(), self.uid}:
-            raise EmbeddedError(
-                f"{path} belongs to another user: remove it, run as its owner, or set DATA_DIR to another directory."
-            )
-        self.own(path, 0o700)
-        return path
-
-    def socket_directory(self, path: Path) -> Path:
-        """`path`, where the console reaches the servers: as a group when it is another user, and the sockets inherit that group."""
-        self.directory(path)
+    def socket_directory(self, path: Path) -> None:
+        """Where the console reaches the servers: as a group when it is another user, and the sockets inherit that group."""
         if os.geteuid() == 0:
-            os.chown(path, self.uid, self.clients_gid)
-            path.chmod(0o2710)
-        return path
+            self._own(path, self.clients_gid, 0o2710)
+        else:
+            self.directory(path)
+
+    def _own(self, path: Path, gid: int, mode: int) -> None:
+        with files.made_directory(path) as directory:
+            if path.is_symlink() or os.fstat(directory).st_uid not in {os.geteuid(), self.uid}:
+                raise EmbeddedError(
+                    f"{path} belongs to another user: remove it, run as its owner, or set DATA_DIR to another directory."
+                )
+            files.own(directory, self.uid, gid, mode)
 
     @property
     def socket_mode(self) -> str:
@@ -65,8 +61,10 @@ def choose_account(data_dir: Path, kept: Path, programs: tuple[Path, ...], socke
     """The account that can run all `programs`: the owner of `kept` (from an earlier start) goes first. Raises EmbeddedError."""
     if os.geteuid() != 0:
         return Account(os.geteuid(), os.getegid(), Confinement(), os.getegid())
-    uid, gid = _unprivileged_ids(data_dir, kept)
     served = tuple(data_dir / name for name in ("postgres", "postgres.new", "redis"))
+    for path in served:
+        files.status(path)  # refuses a link here, with a sentence; a view could only fail
+    uid, gid = _unprivileged_ids(data_dir, kept)
     view = View((*served, sockets), tuple(_whole(program) for program in programs))
     Account(uid, gid, Confinement(), clients_gid).socket_directory(sockets)  # first, for a view of nothing could not be tried
     mode = stat.S_IMODE(data_dir.stat().st_mode)
@@ -75,11 +73,12 @@ def choose_account(data_dir: Path, kept: Path, programs: tuple[Path, ...], socke
         (Confinement(uid, gid, view=view), 0),
         (Confinement(uid, gid), PASSABLE),
     ):
-        data_dir.chmod(mode | passable)  # at last, as in a container without the right to mount: others may pass, and read nothing
+        # At last, as in a container without the right to mount, others may pass, and read nothing.
+        files.set_mode(data_dir, mode | passable)
         account = Account(uid, gid, confinement, clients_gid)
         if all(_can_run(account, program, data_dir if confinement.view is None else sockets) for program in programs):
             return account
-    data_dir.chmod(mode)
+    files.set_mode(data_dir, mode)
     raise EmbeddedError(
         f"The embedded PostgreSQL and Redis do not run as root, and user {uid} may not both search {data_dir} "
         f"and run {' and '.join(map(str, programs))}, nor may root mount a view of them: place them where every user may search, "
@@ -94,8 +93,9 @@ def _whole(program: Path) -> Path:
 
 def _unprivileged_ids(data_dir: Path, kept: Path) -> tuple[int, int]:
     for path in (kept, data_dir):
-        if path.exists() and path.stat().st_uid != 0:
-            return path.stat().st_uid, path.stat().st_gid
+        found = files.status(path)
+        if found is not None and found.st_uid != 0:
+            return found.st_uid, found.st_gid
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:

@@ -21,6 +21,7 @@ from pathlib import Path
 import psycopg
 from psycopg import conninfo, sql
 
+from failover_console import files
 from failover_console.child_process import ChildProcess, confined
 from failover_console.embedded.account import Account
 from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
@@ -145,13 +146,13 @@ class PostgreSQL:
         mark = str(self.cluster)
         end_leftover(self.cluster / "postmaster.pid", mark, ask=signal.SIGINT, insist=signal.SIGQUIT, seconds=LEFTOVER_SECONDS)
         for name in (f".s.PGSQL.{PORT}.lock", f".s.PGSQL.{PORT}"):
-            (self._sockets / name).unlink(missing_ok=True)
+            files.unlink(self._sockets / name)
         self._admit()
 
     def ready(self) -> bool:
         """Whether it takes connections: the last line that it keeps in its pid file, which costs no connection to ask."""
         try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+            lines = files.read(self.cluster / "postmaster.pid").splitlines()
         except OSError:
             return False
         return lines[0:1] == [str(self.process.pid)] and lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
@@ -221,7 +222,7 @@ class PostgreSQL:
 
     def _refuse_other_version(self) -> None:
         try:
-            found = (self.cluster / "PG_VERSION").read_text().strip()
+            found = files.read(self.cluster / "PG_VERSION").strip()
         except OSError as trouble:
             raise EmbeddedError(
                 f"{self.cluster} is no PostgreSQL data directory that can be read ({trouble.strerror}): move it away."
@@ -242,9 +243,7 @@ class PostgreSQL:
             "pg_ident.conf": [f'console "{name}" "{user}"' for name in names],
         }
         for file, written in lines.items():
-            path = self.cluster / file
-            path.write_text("\n".join(["# Written at each start.", *written, ""]))
-            self.account.own(path, 0o600)
+            files.write(self.cluster / file, "\n".join(["# Written at each start.", *written, ""]))
 
     def _run_with_its_children(self, words: Sequence[str], given: str = "") -> tuple[int, str]:
         """Run a program of PostgreSQL; its status and what it said.  Interrupted, it is ended with all that it started."""

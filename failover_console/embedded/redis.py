@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from failover_console import files
 from failover_console.child_process import ChildProcess
 from failover_console.embedded.account import Account
 from failover_console.embedded.trouble import EmbeddedError, end_leftover, tail
@@ -103,7 +104,7 @@ class Redis:
         """Make its directory, clear what a killed start left. Raises EmbeddedError."""
         self.account.directory(self._directory)
         end_leftover(self._pid_file, str(self._path), ask=signal.SIGTERM, insist=signal.SIGKILL, seconds=LEFTOVER_SECONDS)
-        self._path.unlink(missing_ok=True)
+        files.unlink(self._path)
 
     def ready(self) -> bool:
         """Whether it answers a ping; while it loads its file it does not."""

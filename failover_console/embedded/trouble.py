@@ -7,6 +7,8 @@ import signal
 import time
 from pathlib import Path
 
+from failover_console import files
+
 LOG_TAIL_LINES = 5
 POLL_SECONDS = 0.05
 
@@ -18,7 +20,7 @@ class EmbeddedError(Exception):
 def tail(log: Path) -> str:
     """The last lines of a log as one line, or a word that there are none."""
     try:
-        lines = log.read_text(errors="replace").splitlines()
+        lines = files.read(log).splitlines()
     except OSError:
         lines = []
     return " / ".join(lines[-LOG_TAIL_LINES:]) or "it said nothing"
@@ -39,12 +41,12 @@ def end_leftover(pid_file: Path, mark: str, *, ask: signal.Signals, insist: sign
                 break
         else:
             raise EmbeddedError(f"Process {pid} of an earlier start still uses {mark} and does not end: end it and start again.")
-    pid_file.unlink(missing_ok=True)
+    files.unlink(pid_file)
 
 
 def _read_pid(pid_file: Path) -> int | None:
     try:
-        return int(pid_file.read_text().split("\n", 1)[0])
+        return int(files.read(pid_file).split("\n", 1)[0])
     except (OSError, ValueError):
         return None
 

@@ -85,10 +85,11 @@ def test_an_open_data_directory_is_closed_and_it_is_said(product: Product) -> No
     assert modes == [0o700, 0o600]
 
 
-@as_root
-@pytest.mark.skipif(not SYSTEM_PYTHON.exists(), reason="there is no Python that an ordinary user may run")
-def test_where_an_ordinary_user_may_read_it_the_console_is_not_roots(tmp_path_factory: pytest.TempPathFactory) -> None:
+def ordinary_python() -> tuple[str, str]:
+    """A Python that an ordinary user may run, and where it finds our packages; the test is skipped where there is none."""
     packages = next(path for path in map(Path, sys.path) if path.name == "site-packages")
+    if not SYSTEM_PYTHON.exists():
+        pytest.skip("there is no Python that an ordinary user may run")
     readable = subprocess.run(
         [SYSTEM_PYTHON, "-c", "import django, sys; assert sys.version_info[:2] == tuple(map(int, sys.argv[1:]))"]
         + [str(part) for part in sys.version_info[:2]],
@@ -96,7 +97,13 @@ def test_where_an_ordinary_user_may_read_it_the_console_is_not_roots(tmp_path_fa
     )  # fmt: skip  # options beside their values
     if readable.returncode != 0 or not os.access(ROOT, os.R_OK):
         pytest.skip("this checkout is closed to an ordinary user")
-    with running("--demo", python=str(SYSTEM_PYTHON), PYTHONPATH=str(packages)) as product:
+    return str(SYSTEM_PYTHON), str(packages)
+
+
+@as_root
+def test_where_an_ordinary_user_may_read_it_the_console_is_not_roots() -> None:
+    python, packages = ordinary_python()
+    with running("--demo", python=python, PYTHONPATH=packages) as product:
         user = pwd.getpwuid(product.directory.stat().st_uid)
         assert f"Started by root: the programs run as {user.pw_name}." in product.log.read_text()
         servers = {pwd.getpwnam("nobody").pw_uid}

@@ -20,6 +20,7 @@ from django.db import connection, transaction
 from failover_console import addresses, processes, run_as, watched
 from failover_console import demo as demo_fleet
 from failover_console.embedded import EmbeddedError, Services
+from failover_console.files import UnsafePathError
 from failover_console.hang_watch import HangWatch
 from failover_console.readiness import Readiness
 from failover_console.redaction import Redaction
@@ -50,6 +51,12 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, demo: bool, **_options: Any) -> None:
         """Run until a signal ends it; what cannot be is a CommandError whose sentence says what to do."""
         _refuse_taken_port(settings.HOST, settings.PORT)
+        try:
+            self._run(demo=demo)
+        except (EmbeddedError, UnsafePathError) as trouble:
+            raise CommandError(str(trouble)) from trouble
+
+    def _run(self, *, demo: bool) -> None:
         closed = run_as.tighten(settings.DATA_DIR)
         user = run_as.choose(settings.DATA_DIR, settings.RUN_AS, settings.BASE_DIR, may_give=True)
         services = Services(
@@ -63,20 +70,18 @@ class Command(BaseCommand):
                 services.start()
                 for notice in filter(None, (closed, user.notice, *services.notices)):
                     self._say(notice)
-                with_demo = self._prepare(demo=demo)
-                user.give(settings.DATA_DIR)
+                with_demo = self._prepare(user, demo=demo)
                 self._supervise(services, user, with_demo=with_demo)
-        except EmbeddedError as trouble:
-            raise CommandError(str(trouble)) from trouble
         except KeyboardInterrupt:
             self._say("Stopped before everything was up.")
         finally:
             services.stop()
 
-    def _prepare(self, *, demo: bool) -> bool:
+    def _prepare(self, user: RunAs, *, demo: bool) -> bool:
         """Bring database and static files up to date, let go of the database; whether the demo is in the inventory."""
         call_command("migrate", interactive=False, verbosity=0)
-        call_command("collectstatic", interactive=False, verbosity=0)
+        user.give(settings.DATA_DIR)
+        watched.collect_static_files(user)
         self._first_user()
         if demo and not Pool.objects.exists():
             call_command("demo", "add")
