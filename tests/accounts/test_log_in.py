@@ -30,6 +30,16 @@ def test_the_session_of_before_the_log_in_is_nobodys_after_it(client: Client, ve
     assert Client(headers={"cookie": f"failover-session-8000={before}"}).get("/").status_code == 302
 
 
+def test_a_session_is_random_and_in_its_cookie_alone(vera: User) -> None:
+    keys = []
+    for client in (Client(), Client(), Client()):
+        answer = log_in(client, "vera")
+        keys.append(str(client.session.session_key))
+        assert keys[-1] not in answer["Location"] + client.get("/").content.decode()
+    assert len(set("".join(keys))) > 20  # of 36 letters
+    assert [len(each) for each in {*keys}] == [32] * 3
+
+
 @pytest.mark.parametrize("place", ELSEWHERE)
 def test_it_leads_to_no_other_place(client: Client, vera: User, place: str) -> None:
     assert log_in(client, "vera", next=place)["Location"] == reverse("nodes:dashboard")
@@ -123,4 +133,27 @@ def test_any_other_page_that_hashes_says_that_it_is_busy(client: Client, vera: U
 
 @override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.PBKDF2PasswordHasher"])
 def test_passwords_are_stored_as_django_stores_them(vera: User) -> None:
+    assert vera.check_password(PASSWORD)
+    algorithm, rounds, salt, _ = vera.password.split("$")
+    assert (algorithm, int(rounds) >= 600_000, len(salt) >= 16) == ("pbkdf2_sha256", True, True)
+
+
+def change(client: Client, password: str) -> str:
+    """What the page of the password says."""
+    form = {"oldpassword": PASSWORD, "password1": password, "password2": password}
+    return client.post("/accounts/password/", form, follow=True).content.decode()
+
+
+def test_a_long_password_is_whole_and_of_any_letters(client: Client, vera: User) -> None:
+    long = "wiese ßø日本 " * 10 + "ende"
+    client.force_login(vera)
+    change(client, long)
+    assert log_in(Client(), "vera", long[:-1]).status_code == 200
+    assert log_in(Client(), "vera", long).status_code == 302
+
+
+def test_a_common_password_is_refused(client: Client, vera: User) -> None:
+    client.force_login(vera)
+    assert "too common" in change(client, "qwertyuiop123")
+    vera.refresh_from_db()
     assert vera.check_password(PASSWORD)

@@ -44,4 +44,4 @@ def test_a_password_that_is_refused_says_why_at_its_field(client: Client, vera: 
         reverse("account_change_password"), {"oldpassword": OLD, "password1": "x", "password2": "x"}
     ).content.decode()
     assert "The password was not changed" in body
-    assert "at least 10 characters" in body
+    assert "at least 12 characters" in body
