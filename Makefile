@@ -23,7 +23,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@sh tests/browser/chromium.sh
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 # A check of settings needs an https address and throw-away secrets, no database.
 check: export PUBLIC_URL := https://console.example
