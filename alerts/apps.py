@@ -10,6 +10,6 @@ class AlertsConfig(AppConfig):
     def ready(self) -> None:
         """Let the pages of incidents say who was notified."""
         from alerts.services.notices import of_incident  # needs the models, which are there only now
-        from nodes.screens.notices import read_by
+        from nodes.notices import read_by
 
         read_by(of_incident)

@@ -12,6 +12,7 @@ from failover_console.preferences import choose
 handler500 = "failover_console.errors.server_error"
 handler404 = "failover_console.errors.not_found"
 
+admin.autodiscover()  # here, since no worker needs it
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("health/checks", checks, name="health_checks"),

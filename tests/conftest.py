@@ -14,6 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 
 import psycopg
 import pytest
+from django.apps import apps
 from django.conf import settings
 from django.db import connection, connections, transaction
 from django.test import override_settings
@@ -102,6 +103,9 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, djang
     Pools of the aliases that the web's classes of requests have are closed before the database goes.
     """
     written: list[tuple[sql.Identifier, bytes]] = []
+    unmanaged = sql.SQL("TRUNCATE {}").format(  # which no flush empties
+        sql.SQL(", ").join(sql.Identifier(each._meta.db_table) for each in apps.get_models() if not each._meta.managed)
+    )
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         for name in connection.introspection.django_table_names(only_existing=True, include_views=False):
             with cursor.copy(sql.SQL("COPY (TABLE {}) TO STDOUT").format(sql.Identifier(name))) as copy:
@@ -110,6 +114,7 @@ def django_db_setup(request: pytest.FixtureRequest, django_db_setup: None, djang
 
     def restore() -> None:
         with django_db_blocker.unblock(), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(unmanaged)
             for table, rows in written:
                 cursor.execute(sql.SQL("SELECT EXISTS (TABLE {})").format(table))
                 if cursor.fetchone() == (True,):

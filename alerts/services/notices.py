@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from alerts.models import Notification
-from nodes.screens.notices import Notice
+from nodes.notices import Notice
 
 MOST = 100  # messages
 

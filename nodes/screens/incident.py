@@ -10,6 +10,7 @@ from nodes.charts import Chart
 from nodes.engine.enums import ChangeKind, EventType, Health
 from nodes.engine.headline import span
 from nodes.models import Failover
+from nodes.notices import Notice, notices
 from nodes.screens.decisions import DecisionRecord, decision_records
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import EventLine, IncidentRow
@@ -18,7 +19,6 @@ from nodes.screens.incident_band import band
 from nodes.screens.incident_lines import Group, groups
 from nodes.screens.incident_stops import Stop, stops
 from nodes.screens.incident_story import NodeFailure, Story, Turn, story
-from nodes.screens.notices import Notice, notices
 from nodes.screens.similar import Similar, similar
 
 DECISIONS_SHOWN = 3  # newest, and the first that moved or should have

@@ -8,12 +8,12 @@ from datetime import datetime
 
 from django.urls import reverse
 
+from nodes.notices import Notice
 from nodes.screens.event_kinds import Kind
 from nodes.screens.folding import fold
 from nodes.screens.history_lines import EventLine
 from nodes.screens.incident_stops import cause_of
 from nodes.screens.incident_story import NodeFailure, Story
-from nodes.screens.notices import Notice
 
 UNFOLDED = 60  # lines of one fold
 

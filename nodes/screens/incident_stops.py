@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from nodes.engine.enums import ChangeKind, EventType
+from nodes.notices import Notice
 from nodes.screens.decisions import DecisionRecord
 from nodes.screens.incident_story import NodeFailure, Story
-from nodes.screens.notices import Notice
 
 _NO_BREAK = "\u00a0"
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, Route, WebSocket, expect
 
 from tests.product import Product, eventually
 
@@ -57,6 +57,23 @@ def test_filters_live_in_the_address_with_script_and_without(page: Page, product
     plain.locator("#lamp-users_hit").click()
     expect(plain.locator("#pools")).to_contain_text("No pool matches")
     context.close()
+
+
+def test_a_late_answer_for_a_former_filter_changes_nothing(page: Page, product: Product) -> None:
+    held: list[Route] = []
+    page.goto(product.address)
+    page.route(lambda address: "q=db-stand" in address, held.append)
+    page.keyboard.press("/")
+    page.keyboard.type("db-stand")
+    eventually(lambda: page.evaluate("1") and held, PATIENCE / 1000, "it is asked for")
+    page.locator("#lamp-served").click()  # which takes the focus from the field, and asks for what was typed once more
+    expect(page).to_have_url(f"{product.address}/?state=served", timeout=PATIENCE)
+    page.unroute_all()
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("networkidle")
+    expect(page).to_have_url(f"{product.address}/?state=served")
+    expect(page.get_by_label("Pool, node, address, tag")).to_have_value("")
 
 
 def test_cells_are_walked_by_keys_and_open_a_card(page: Page, product: Product) -> None:

@@ -133,6 +133,8 @@ def since(product: Product, resolver: NameServer) -> int:
     """The last event before a test, in which all nodes are well by their names."""
     rename(product, "nodes.example")
     eventually(lambda: well(product) == 9 and len(named(resolver, "nodes.example")) == 9, 60, "all nodes are well by their names")
+    away = "SELECT 1 FROM nodes_checker WHERE resolver_told"
+    eventually(lambda: not product.rows(away), 60, "what a test before did to it is over")
     return int(product.rows("SELECT max(id) AS n FROM nodes_event")[0]["n"])
 
 

@@ -42,6 +42,7 @@ def test_strangers_pages_and_errors_are_not_stored(client: Client, db: None) -> 
     ] == [1] * 4
 
 
+@pytest.mark.django_db  # at the end of each request its connection is looked at
 def test_static_files_are_kept(client: Client) -> None:
     name = next(path.name for path in (Path(settings.BASE_DIR) / "failover_console/static").glob("*.css"))
     answer = client.get(f"/static/{name}")
