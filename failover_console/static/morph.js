@@ -35,13 +35,11 @@ function children(from, to) {
 function one(from, to) {
 	if (from.nodeType !== 1) return from.nodeValue === to.nodeValue || (from.nodeValue = to.nodeValue);
 	if (from.isEqualNode(to) || (from.dateTime && from.dateTime === to.dateTime)) return; // the text of a time is the script's
-	const { value } = to.dataset, set = value !== from.dataset.value && from !== document.activeElement; // chosen elsewhere
 	if (from.dataset.mark !== to.dataset.mark) from.classList.add("changed"), (to.className += " changed");
 	const turned = from.getAttribute("ws-connect") !== to.getAttribute("ws-connect");
 	attributes(from, to);
 	if (turned) htmx.trigger(from, "htmx:beforeProcessNode"); // opens a socket for the other topic
 	if (from.nodeName !== "TEXTAREA") children(from, to);
-	if (set) from.value = value;
 }
 
 // Does `change` to the page, and puts the selection and the focus back where they were.
@@ -60,6 +58,7 @@ window.morph = (from, to) => {
 	const had = from.contains(document.activeElement);
 	keeping(() => (alike(from, to) ? one(from, to) : from.replaceWith(to)));
 	htmx.process(htmx.find(`#${to.id}`) || document.body);
+	for (const field of from.querySelectorAll("[data-value]:not(:focus)")) field.value = field.dataset.value; // chosen elsewhere
 	// What had the focus is gone: whoever works with the keys goes on beside it.
 	if (had && document.activeElement === document.body) from.querySelector("a[href], button:enabled, input, summary")?.focus({ preventScroll: true });
 };
