@@ -14,7 +14,6 @@ _ESCAPES = {code: ascii(chr(code))[1:-1] for code in _CONTROLS if code not in (0
 _MESSAGE_LENGTH = 4_000  # characters
 _RECORD_LENGTH = 32_000  # characters, with its traceback
 _LOOKED_AT = 2  # times what is kept: a stranger may send more than anybody should look through
-_LONGEST_SECRET = 400  # characters
 
 
 class OneLine(logging.Formatter):
@@ -31,7 +30,8 @@ class OneLine(logging.Formatter):
         return self._shortened(super().formatMessage(record), _MESSAGE_LENGTH).replace("\n", "\\n")
 
     def _shortened(self, text: str, length: int) -> str:
-        """Hidden before it is cut, for half a secret has another shape; of more than is looked at, the end goes as well."""
+        """Hidden before it is cut, for half a secret has another shape; of more than is looked at, the last word goes as well."""
         looked_at = length * _LOOKED_AT
-        hidden = self._redacted(text[:looked_at])
-        return hidden[: min(length, len(hidden) - _LONGEST_SECRET)] if len(text) > looked_at else hidden[:length]
+        if len(text) > looked_at:
+            text = text[:looked_at].rsplit(None, 1)[0]
+        return self._redacted(text)[:length]

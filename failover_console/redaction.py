@@ -27,7 +27,7 @@ def _hide_path(found: re.Match[str]) -> str:
 
 def _hide_query(found: re.Match[str]) -> str:
     address, mark, query = found[0].partition("?")
-    return f"{address}?{HIDDEN}" if mark and query and len(address) > len("https://") else found[0]
+    return f"{address}?{HIDDEN}" if mark and query and not address.endswith("://") else found[0]
 
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = tuple(

@@ -11,6 +11,7 @@ import pwd
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -21,6 +22,7 @@ from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from pytest_django import DjangoDbBlocker
+from xdist.scheduler import LoadFileScheduling
 
 from failover_console.addresses import socket_directory
 from failover_console.embedded import Services
@@ -30,6 +32,7 @@ from tests import prepared
 from tests.environment import DATA_DIR
 from tests.product import eventually
 
+CONSOLES = ("tests/browser/", "tests/integration/", "tests/upgrade/")
 RESTORE = pytest.StashKey[Callable[[], None]]()
 
 hypothesis_settings.register_profile("quick", max_examples=8, derandomize=True, deadline=None, database=None)
@@ -149,9 +152,27 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(DATA_DIR, ignore_errors=True)
 
 
+class OneConsoleAtATime(LoadFileScheduling):  # type: ignore[misc]  # xdist's schedulers have no types
+    """A module stays with one worker; the first one runs those that start whole consoles, which take both cores.
+
+    Who has nothing of its own left takes of what is.
+    """
+
+    def _assign_work_unit(self, node: Any) -> None:
+        starts = node.gateway.id == "gw0"
+        mine = (name for name in self.workqueue if name.startswith(CONSOLES) == starts)
+        if (name := next(mine, None)) is not None:
+            self.workqueue.move_to_end(name, last=False)
+        super()._assign_work_unit(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return OneConsoleAtATime(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long modules are begun first, for a module stays with one worker; nothing is written again that is restored anyway."""
-    items.sort(key=lambda item: "integration" not in item.keywords)
+    """Nothing is written again that is restored anyway."""
     for item in items:
         database = item.get_closest_marker("django_db")
         if database and database.kwargs.get("transaction") and not database.kwargs.get("serialized_rollback"):

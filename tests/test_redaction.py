@@ -44,6 +44,7 @@ SECRETS = {
     "session cookie": ("abcdef", "Cookie: failover-session-8000={}; theme=dark"),
     "csrf cookie": ("abcdef12", "failover-csrf-8000={}"),
     "query": ("abcdef", "called https://hook.example/in?sig={} for us"),
+    "query of a short host": ("abcdef", "called http://w?{} for us"),
     "any random text": ("Zk3q8vTTn0aYc5LmW1xR7sUe2BdF4hQQ", "webhook https://chat.example/api/{} refused"),
 }
 ORDINARY = [
@@ -93,6 +94,11 @@ def test_half_a_secret_at_the_end_of_a_long_line_does_not_stay() -> None:
     for before in range(3_950, 4_001):
         line = OneLine("%(message)s").format(logging.makeLogRecord({"msg": "x" * before + " " + TOKEN}))
         assert "u7Qy2" not in line
+
+
+def test_a_line_that_is_nearly_all_secret_stays_a_line() -> None:
+    for path in ("push/5/" + "a" * 9_000, "x?" + "a" * 9_000, "x token=" + "a" * 9_000):
+        assert "Not Found" in OneLine("%(message)s").format(logging.makeLogRecord({"msg": f"Not Found: /{path}"}))
 
 
 @pytest.mark.parametrize("secret", [TOKEN, "hooks.slack.com/services/T0AAA/B0BBB/" + "c" * 200])

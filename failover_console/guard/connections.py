@@ -135,7 +135,7 @@ class GuardedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if not self._is_answering() and not self.transport.is_closing():  # else the next one runs
             self._expect_head()
-            refused = self.scope["state"].get(REFUSED)
+            refused = self.cycle.scope["state"].get(REFUSED)  # of what was answered: `scope` may be the next one's already
             if refused is None:
                 self._pause_next, self._was_welcome = self.limits.pause, True
             elif not (self._speaks_for_many or (refused == 404 and self._was_welcome)):  # a guest may follow an old link
@@ -213,6 +213,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _pause(self) -> None:
         """Leave unread what comes next: whoever asks on and on costs nothing meanwhile, and whoever was welcome waits but once."""
+        _idle.pop(self, None)
         _paused[self] = None
         self._within(0)
         self._unset_keepalive_if_required()
@@ -272,9 +273,9 @@ def admits(where: str) -> bool:
 
 
 def _is_proxy(where: str) -> bool:
-    """Whether a proxy of ours speaks for many clients from there."""
+    """Whether a proxy of ours speaks for many clients from there; of IPv6 a whole /64 counts as one, as everywhere here."""
     try:
         place_there: Any = ipaddress.ip_network(where)
     except ValueError:
         return False
-    return any(each.version == place_there.version and place_there.subnet_of(each) for each in settings.TRUSTED_PROXIES)
+    return any(each.version == place_there.version and place_there.overlaps(each) for each in settings.TRUSTED_PROXIES)

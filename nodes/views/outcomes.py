@@ -21,7 +21,7 @@ from nodes.models import Scope
 from nodes.views.bearer import arefusal, token_of
 
 _KEY = re.compile(r"[!-~]{1,255}")
-_ONE_MORE = 64 * 1024  # bytes
+_ONE_MORE = 64 * 1024  # bytes of a report that take one more of its token's rate
 _LARGEST_ID = 2**63 - 1  # of a bigint
 
 
@@ -29,13 +29,13 @@ _LARGEST_ID = 2**63 - 1  # of a bigint
 @require_POST
 async def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
     """Feed the node's breaker; answers after the commit what it came to, so that callers can stop sending to a node that is out."""
+    body = request.read(LARGEST_BODY + 1)
     try:
-        refused = await arefusal(request, Scope.OUTCOMES, node=pk, cost=_cost(request))
+        refused = await arefusal(request, Scope.OUTCOMES, node=pk, cost=1.0 + len(body) // _ONE_MORE)
     except (DatabaseError, psycopg.Error, TimeoutError) as error:
         return _unavailable(intake.gatherer().trouble(error))
     if refused is not None:
         return refused
-    body = request.read(LARGEST_BODY + 1)
     if len(body) > LARGEST_BODY:
         return _problem(413, f"a batch is {LARGEST_BODY} bytes at the most; send several")
     sender = request.headers.get("Idempotency-Key")
@@ -52,12 +52,6 @@ async def outcomes(request: HttpRequest, pk: int) -> HttpResponse:
         return _problem(400, str(error))
     key = None if sender is None else _key(request, sender, body)
     return _answer(await intake.gatherer().count(place.pool, Told(pk, report, key)))
-
-
-def _cost(request: HttpRequest) -> float:
-    """What a report takes of its token's rate: one, and one more for each 64 KiB."""
-    length = request.headers.get("Content-Length", "")
-    return 1.0 + (min(int(length), LARGEST_BODY) // _ONE_MORE if length.isdecimal() else 0)
 
 
 def _key(request: HttpRequest, sender: str, body: bytes) -> Key:

@@ -168,6 +168,17 @@ def test_after_a_refusal_the_connection_is_not_read_for_a_while(port: int) -> No
         assert said(connection).startswith(b"HTTP/1.1 200")
 
 
+def test_a_byte_of_the_next_request_ends_no_pause(port: int) -> None:
+    request = closing("/refused").replace(b"close", b"keep-alive")
+    with connected(port) as connection:
+        connection.sendall(request + request[:1])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+        connection.sendall(request[1:])
+        connection.settimeout(SHORT / 2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1000)
+
+
 def test_whoever_was_welcome_waits_once_and_follows_an_old_link_at_once(port: int) -> None:
     with connected(port) as connection:
         for path in ("/", "/missing", "/", "/refused", "/", "/refused", "/refused", "/"):
