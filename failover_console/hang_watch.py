@@ -67,7 +67,11 @@ class HangWatch:
             return None
         self._next_look = now + LOOK_EVERY
         hung = self._find(leaders, now)
-        if hung is not None:
+        if hung is None:
+            return None
+        if is_stopped(hung.pid):  # that says nothing of a machine that is too slow for all of them
+            self._next_kill = now + WAIT_FIRST
+        else:
             self._wait = WAIT_FIRST if now - self._next_kill > QUIET else min(WAIT_LONGEST, 2 * self._wait)
             self._next_kill = now + self._wait
         return hung

@@ -131,6 +131,16 @@ def test_between_two_that_hang_time_passes_ever_more(scene: Scene, start: Start)
     assert gaps[0] >= 2.0
 
 
+def test_those_that_a_signal_stopped_wait_no_longer_for_each_other(scene: Scene, start: Start) -> None:
+    stopped = [start() for _ in range(6)]
+    for each in stopped:
+        os.kill(each, signal.SIGSTOP)
+        os.waitpid(each, os.WUNTRACED)
+    scene.show(*stopped)
+    found = [after for after, _ in scene.look(60, *stopped)]  # nobody kills them here, as above
+    assert max(later - earlier for earlier, later in itertools.pairwise(found)) <= 2.5
+
+
 def test_signs_of_the_dead_and_of_their_successors_are_told_apart(scene: Scene, start: Start) -> None:
     living = start()
     (scene.directory / f"{living}.{started_at(living) - 1}").write_text("1.0")  # an earlier process of that number
