@@ -34,6 +34,8 @@ def product() -> Iterator[Product]:
     with running("--demo") as product:
         healthy = "SELECT count(*) AS n FROM nodes_nodestate WHERE health = 'healthy' AND observed_at IS NOT NULL"
         eventually(lambda: product.rows(healthy)[0]["n"] == 9, 60, "all demo nodes are healthy")
+        product.let_nothing_flap()
+        product.do("UPDATE nodes_breakerpolicy SET failure_threshold = 1000")  # whose time to wait grows from one story to the next
         yield product
 
 
@@ -128,7 +130,7 @@ def test_one_that_is_cut_off_is_a_warning_and_the_other_one_goes_on(product: Pro
 
 def test_a_machine_that_slept_tells_nothing(product: Product) -> None:
     """All processes of the console stand still for longer than any lease, and go on; the demo's servers never stopped."""
-    eventually(lambda: not product.rows("SELECT 1 FROM nodes_incident WHERE closed_at IS NULL"), 60, "no incident is open")
+    eventually(lambda: not product.rows("SELECT 1 FROM nodes_incident WHERE closed_at IS NULL"), 120, "no incident is open")
     last = last_event(product)
     before = product.rows("SELECT min(checked_at) AS at FROM nodes_nodestate")[0]["at"]
     stopped = stop_the_machine(product)
@@ -142,7 +144,7 @@ def test_a_machine_that_slept_tells_nothing(product: Product) -> None:
 
 def test_an_upgrade_tells_nothing(product: Product) -> None:
     """The console is down for longer than any silence that is told, and comes back; the nodes were well all the time."""
-    eventually(lambda: not product.rows("SELECT 1 FROM nodes_incident WHERE closed_at IS NULL"), 60, "no incident is open")
+    eventually(lambda: not product.rows("SELECT 1 FROM nodes_incident WHERE closed_at IS NULL"), 120, "no incident is open")
     last = last_event(product)
     before = product.rows("SELECT min(checked_at) AS at FROM nodes_nodestate")[0]["at"]
     product.stop()
