@@ -3,8 +3,8 @@
     git worktree add --detach ../before 1a2b3c4 && make -C ../before install
     python tests/bench/alternate.py ../before pipeline.py --nodes 4000 --seconds 15
 
-Each checkout runs its own copy of the bench with its own `.venv`; the other goes first in every pair.  *here/other* is the median of
-the ratios within the pairs.
+Each checkout runs its own copy of the bench with its own `.venv`; the other goes first in every pair.  *here/other* is the median
+of the ratios within the pairs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ def main() -> None:
 
 def _figures(checkout: Path, bench: str, words: list[str]) -> dict[str, float]:
     ran = subprocess.run(
-        [checkout / ".venv/bin/python", f"tests/bench/{bench}", *words], cwd=checkout, stdout=subprocess.PIPE, text=True, check=False
+        [checkout / ".venv/bin/python", f"tests/bench/{bench}", *words],
+        cwd=checkout,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     lines = ran.stdout.splitlines()
     if ran.returncode or not lines:
