@@ -60,27 +60,36 @@ def refusal(
         return None
     if scheme.lower() != "bearer":
         return _refused(401, f"a bearer token with the scope {scope} is needed", "")
-    shown, asked_at = presented(bearer_token(request)), time.monotonic()
-    if shown is not None and (refused := _over(shown, scope, asked_at)) is not None:
-        return refused
-    found = None if shown is None else _known(request, shown, pool, node)
+    shown = presented(bearer_token(request))
+    if shown is None:
+        return _unknown()
+    wait = _limits.wait_of(shown.digest, scope, time.monotonic())
+    if wait:
+        return _over(scope, wait)
+    found = _known(request, shown, pool, node)
+    if found is None:
+        return _unknown()
+    if wait is None and (wait := _first_wait(shown, found, scope)):
+        return _over(scope, wait)
     what = "the pool of this node" if node is not None else "this pool" if pool is not None else "the whole console"
-    return _judged(request, scope, shown, found, what, asked_at)
+    return _judged(request, scope, found, what)
 
 
-def _over(shown: Presented, scope: Scope, asked_at: float, cost: float = 1.0) -> JsonResponse | None:
-    """429 for a token that asks too often; before the database is asked who it is."""
-    if wait := _limits.wait_of(shown.digest, scope, asked_at, cost):
-        return _too_often(f"this bearer token asks more than {settings.TOKEN_RATES[scope]:g} times a second", wait)
-    return None
+def _first_wait(shown: Presented, found: FoundToken, scope: Scope, cost: float = 1.0) -> int:
+    """Seconds that a request has to wait whose secret was not known when it came, like all that came beside it: it counts now."""
+    _limits.proved(shown.digest, found.id)
+    return _limits.wait_of(shown.digest, scope, time.monotonic(), cost) or 0
 
 
-def _judged(
-    request: HttpRequest, scope: Scope, shown: Presented | None, found: FoundToken | None, what: str, asked_at: float
-) -> JsonResponse | None:
-    if shown is None or found is None:
-        return _refused(401, "this bearer token is unknown, revoked or expired", ' error="invalid_token"')
-    _limits.proved(shown.digest, found.id, scope, asked_at)
+def _over(scope: Scope, wait: int) -> JsonResponse:
+    return _too_often(f"this bearer token asks more than {settings.TOKEN_RATES[scope]:g} times a second", wait)
+
+
+def _unknown() -> JsonResponse:
+    return _refused(401, "this bearer token is unknown, revoked or expired", ' error="invalid_token"')
+
+
+def _judged(request: HttpRequest, scope: Scope, found: FoundToken, what: str) -> JsonResponse | None:
     setattr(request, _TOKEN, found.id)
     if scope not in found.scopes:
         return _refused(403, f"this bearer token lacks the scope {scope}", f' error="insufficient_scope", scope="{scope}"')
@@ -99,9 +108,9 @@ async def arefusal(request: HttpRequest, scope: Scope, *, node: int, cost: float
     token = presented(bearer_token(request))
     if token is None:
         return refusal(request, scope, session=False, node=node)
-    asked_at = time.monotonic()
-    if (refused := _over(token, scope, asked_at, cost)) is not None:
-        return refused
+    wait = _limits.wait_of(token.digest, scope, time.monotonic(), cost)
+    if wait:
+        return _over(scope, wait)
     shown, loop = (token.digest, node), asyncio.get_running_loop()
     found = _remembered(shown)
     if found is None:
@@ -110,7 +119,11 @@ async def arefusal(request: HttpRequest, scope: Scope, *, node: int, cost: float
             task = _asked[loop, shown] = loop.create_task(sync_to_async(_look_up)(request, token, shown))
             task.add_done_callback(lambda _: _asked.pop((loop, shown), None))
         found = await asyncio.wait_for(asyncio.shield(task), PATIENCE)
-    return _judged(request, scope, token, found, "the pool of this node", asked_at)
+    if found is None:
+        return _unknown()
+    if wait is None and (wait := _first_wait(token, found, scope, cost)):
+        return _over(scope, wait)
+    return _judged(request, scope, found, "the pool of this node")
 
 
 def token_of(request: HttpRequest) -> int | None:

@@ -43,20 +43,17 @@ class TokenLimits:
         self._waiting: Counter[int] = Counter()
         self._lock = Lock()  # views run in threads
 
-    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int:
-        """Whole seconds that this secret has to wait; 0 when it may ask now, or was never proved here."""
+    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int | None:
+        """Whole seconds that this secret has to wait, 0 when it may ask now; None, uncounted, when it was never proved here."""
         with self._lock:
             token = self._proved.get(digest)
-            return 0 if token is None else self._take(token, scope, now, cost)
+            return None if token is None else self._take(token, scope, now, cost)
 
-    def proved(self, digest: str, token: int, scope: str, now: float) -> None:
-        """This secret is that token's; its first request here is counted."""
+    def proved(self, digest: str, token: int) -> None:
+        """This secret is that token's."""
         with self._lock:
-            known = digest in self._proved
             self._proved[digest] = token
             self._proved.move_to_end(digest)
-            if not known:
-                self._take(token, scope, now)
             while len(self._proved) > MOST:
                 self._proved.popitem(last=False)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import connection
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from hypothesis import given
@@ -34,11 +36,8 @@ def other(api: Pool, now: datetime) -> Pool:
 class StandingStill(TokenLimits):
     """For which no time passes, however slow the machine is."""
 
-    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int:
+    def wait_of(self, digest: str, scope: str, now: float, cost: float = 1.0) -> int | None:
         return super().wait_of(digest, scope, 0.0, cost)
-
-    def proved(self, digest: str, token: int, scope: str, now: float) -> None:
-        super().proved(digest, token, scope, 0.0)
 
 
 @pytest.fixture
@@ -253,6 +252,20 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(token_limits, "MOST", 3)
     limits = TokenLimits({"shares": 1}, 1)
     for token in range(10):
-        limits.proved(f"digest {token}", token, "shares", 0.0)
-    assert [limits.wait_of(f"digest {token}", "shares", 0.0) for token in range(10)] == [0] * 10
+        limits.proved(f"digest {token}", token)
+        limits.wait_of(f"digest {token}", "shares", 0.0)
+    assert [limits.wait_of(f"digest {token}", "shares", 0.0) for token in range(10)] == [None] * 7 + [0] * 3
     assert len(limits._proved) == len(limits._buckets) == 3
+
+
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)  # as above
+async def test_what_comes_beside_the_first_look_up_is_counted_like_all_else(strict: TokenLimits, token: Token, api: Pool) -> None:
+    headers = {"authorization": await sync_to_async(token)("outcomes")}
+    address = reverse("nodes:outcomes", args=[0])
+
+    async def status() -> int:
+        answer = await AsyncClient().post(address, "{}", content_type="application/json", headers=headers)
+        return int(answer.status_code)
+
+    statuses = await asyncio.gather(*(status() for _ in range(10)))
+    assert sorted(statuses) == [404] * 4 + [429] * 6
