@@ -17,6 +17,7 @@ from channels.sessions import CookieMiddleware  # noqa: E402 - as above
 from django.conf import settings  # noqa: E402 - as above
 
 from failover_console.accounts.requirement import live_second_factor  # noqa: E402 - as above
+from failover_console.by_https import by_https  # noqa: E402 - as above
 from failover_console.guard import classes  # noqa: E402 - as above
 from failover_console.guard.requests import Guard  # noqa: E402 - as above
 from failover_console.lifespan import lifespan  # noqa: E402 - as above
@@ -50,15 +51,11 @@ routes = ProtocolTypeRouter(
         "websocket": ExactOrigin(authenticated(URLRouter(websocket_urlpatterns)), settings.WEBSOCKET_ORIGIN),
     }
 )
-application = Guard(
-    routes,
-    classes.made(
-        classes.Sizes(
-            pages=settings.PAGES_AT_ONCE,
-            live=settings.LIVE_AT_ONCE,
-            logins=settings.LOGINS_AT_ONCE,
-            sign_ons=settings.SIGN_ONS_AT_ONCE,
-            long_polls=settings.LONG_POLLS,
-        )
-    ),
+sizes = classes.Sizes(
+    pages=settings.PAGES_AT_ONCE,
+    live=settings.LIVE_AT_ONCE,
+    logins=settings.LOGINS_AT_ONCE,
+    sign_ons=settings.SIGN_ONS_AT_ONCE,
+    long_polls=settings.LONG_POLLS,
 )
+application = by_https(Guard(routes, classes.made(sizes)))

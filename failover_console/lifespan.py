@@ -26,6 +26,7 @@ async def lifespan(scope: Message, receive: Callable[[], Awaitable[Message]], se
     try:
         start.make_room()
         await asyncio.to_thread(start.count_connections)
+        start.warn_of_plain_http()
     except start.TooSmallError as error:
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return

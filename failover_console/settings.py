@@ -234,11 +234,12 @@ WHITENOISE_USE_FINDERS = DEBUG
 SESSION_COOKIE_NAME = "__Host-failover-session" if HTTPS else f"failover-session-{PORT}"
 CSRF_COOKIE_NAME = "__Host-failover-csrf" if HTTPS else f"failover-csrf-{PORT}"
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # some hold a secret; cookies go to every port of a host
-SESSION_COOKIE_AGE = 12 * 3600  # s
+SESSION_COOKIE_AGE = 12 * 3600  # s, from the log-in on
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^health/"]  # asked by probes from inside
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+# The server reads X-Forwarded-Proto from TRUSTED_PROXIES; where none are named, whoever is in front is believed.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and not TRUSTED_PROXIES else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -354,6 +355,7 @@ CELERY_BEAT_SCHEDULE = {
     "roll up": {"task": "nodes.roll_up", "schedule": 60.0, "options": {"expires": _EXPIRES}},
     "log-ins": {"task": "nodes.watch_logins", "schedule": 60.0, "options": {"expires": _EXPIRES}},
     "partitions": {"task": "nodes.keep_partitions", "schedule": 60.0, "options": {"expires": _EXPIRES}},  # soon after a start
+    "ended sessions": {"task": "accounts.forget_sessions", "schedule": 600.0, "options": {"expires": _EXPIRES}},
     "report keys": {"task": "nodes.forget_report_keys", "schedule": 60.0, "options": {"expires": _EXPIRES}},
 }
 

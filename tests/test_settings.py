@@ -216,6 +216,7 @@ def test_the_schedule_is_short_and_stale_ticks_expire(load: Load) -> None:
         "nodes.watch_logins",
         "nodes.keep_partitions",
         "nodes.forget_report_keys",
+        "accounts.forget_sessions",
     }
 
 

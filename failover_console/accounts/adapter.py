@@ -86,6 +86,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth sh
         response: HttpResponse = super().post_login(request, user, **kwargs)
         device.remember(request, response, user)
         sessions.remember_address(request)
+        sessions.set_end(request)
         return response
 
     def add_message(self, request: HttpRequest, level: int, message_template: str | None = None, *_: Any, **given: Any) -> None:

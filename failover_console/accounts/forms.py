@@ -15,8 +15,9 @@ from allauth.mfa.totp.internal.auth import validate_totp_code
 from allauth.mfa.webauthn import forms as webauthn
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
+from django.http import HttpRequest, HttpResponse
 
-from failover_console.accounts import history, throttle
+from failover_console.accounts import history, sessions, throttle
 
 
 class LoginForm(account.LoginForm):  # type: ignore[misc]  # allauth ships no types
@@ -24,6 +25,12 @@ class LoginForm(account.LoginForm):  # type: ignore[misc]  # allauth ships no ty
 
     def add_prefix(self, field_name: str) -> str:
         return "username" if field_name == "login" else str(super().add_prefix(field_name))
+
+    def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
+        """As allauth does, but for the end of the session, which allauth would move at each change of it."""
+        response: HttpResponse = super().login(request, redirect_url)
+        sessions.set_end(request)
+        return response
 
 
 class ChangePasswordForm(account.ChangePasswordForm):  # type: ignore[misc]  # as above

@@ -8,14 +8,16 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
 from allauth.account.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from asgiref.sync import iscoroutinefunction, sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils import timezone
@@ -59,6 +61,11 @@ def seen(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRequest], 
 def remember_address(request: HttpRequest) -> None:
     """Keep in the session where it is used from, so that another address is noticed at once and costs no question."""
     request.session[_ADDRESS] = address_of(request)
+
+
+def set_end(request: HttpRequest) -> None:
+    """The session that begins now ends `SESSION_COOKIE_AGE` later, however much it is used: a stolen one is not good for ever."""
+    request.session.set_expiry(timezone.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE))
 
 
 def _note_if_due(request: HttpRequest) -> None:
@@ -108,6 +115,13 @@ def end(user: User, *, session: int | None = None, but: str = "") -> int:
     for each in found:
         each.end()
     return len(found)
+
+
+def forget_ended() -> int:
+    """Remove the sessions that have ended from the database, with what they held and where they were used; returns how many."""
+    ended, _ = Session.objects.filter(expire_date__lte=timezone.now()).delete()
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
+    return ended
 
 
 def in_words(agent: str) -> str:

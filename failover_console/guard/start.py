@@ -1,10 +1,12 @@
-"""What a web process looks at before it serves: that descriptors and connections to the database are enough for its limits."""
+"""What a web process looks at before it serves: enough descriptors and connections for its limits, TLS where others log in."""
 
 from __future__ import annotations
 
 import logging
 import resource
 from contextlib import suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import psycopg
 from django.conf import settings
@@ -40,6 +42,24 @@ def make_room() -> None:
     if got < wanted:
         connections.most = got - SPARE
         _log.warning("%d open files are allowed here: %d connections are taken, not MAX_CONNECTIONS", hard, connections.most)
+
+
+def warn_of_plain_http() -> None:
+    """Say in the log when others than this machine log in without TLS."""
+    public = urlsplit(settings.PUBLIC_URL)
+    if public.scheme == "http" and not _is_loopback(public.hostname or ""):
+        _log.warning(
+            "PUBLIC_URL is %s: whoever is on the way reads passwords and sessions; "
+            "put a server that speaks TLS in front, and set PUBLIC_URL to its https address",
+            settings.PUBLIC_URL,
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def count_connections() -> None:

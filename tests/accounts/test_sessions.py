@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from failover_console.accounts import sessions
+from failover_console.accounts.tasks import forget_sessions
 from nodes.models import Event
 from tests.accounts.conftest import PASSWORD, log_in
 
@@ -102,3 +107,21 @@ def test_a_session_of_before_is_listed_from_its_second_minute_on(vera: User, mon
 )
 def test_a_browser_is_named_as_people_name_it(agent: str, words: str) -> None:
     assert sessions.in_words(agent) == words
+
+
+def test_a_session_ends_half_a_day_after_the_log_in_however_much_it_is_used(here: Client) -> None:
+    kept = Session.objects.get(pk=here.session.session_key)
+    here.post(reverse("account_end_sessions"), {"session": "others"})  # leaves a message, so the session is written
+    assert here.session["_messages"]
+    after = Session.objects.get(pk=here.session.session_key)
+    assert (after.session_data != kept.session_data, after.expire_date) == (True, kept.expire_date)
+    assert timedelta(hours=11, minutes=55) < kept.expire_date - timezone.now() <= timedelta(hours=12)
+
+
+def test_what_has_ended_is_forgotten_with_its_address(here: Client, there: Client) -> None:
+    ended = there.session.session_key
+    Session.objects.filter(pk=ended).update(expire_date=timezone.now())
+    assert (forget_sessions(), forget_sessions()) == (1, 0)
+    assert not Session.objects.filter(pk=ended).exists()
+    assert [each.ip for each in UserSession.objects.all()] == ["192.0.2.1"]
+    assert (is_in(here), is_in(there)) == (True, False)

@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -55,3 +56,24 @@ def test_pools_that_the_database_cannot_serve_are_told_with_their_sizes(monkeypa
     monkeypatch.setitem(settings.DATABASES["live"]["OPTIONS"]["pool"], "max_size", 5000)
     with pytest.raises(start.TooSmallError, match=r"takes \d+ connections|may take \d+ connections.*live 5000.*LIVE_AT_ONCE"):
         start.count_connections()
+
+
+@pytest.mark.parametrize(
+    ("address", "warned"),
+    [
+        ("http://192.0.2.1:8000", True),
+        ("http://console.example", True),
+        ("http://[2001:db8::1]:8000", True),
+        ("https://console.example", False),
+        ("http://127.0.0.1:8000", False),
+        ("http://[::1]:8000", False),
+        ("http://localhost:8000", False),
+    ],
+)
+def test_a_plain_address_that_others_reach_is_warned_of(
+    settings: Any, caplog: pytest.LogCaptureFixture, address: str, warned: bool
+) -> None:
+    settings.PUBLIC_URL = address
+    start.warn_of_plain_http()
+    said = f"PUBLIC_URL is {address}: whoever is on the way reads passwords and sessions"
+    assert [each.getMessage().startswith(said) for each in caplog.records] == [True] * warned

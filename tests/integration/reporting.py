@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Sum
 
+from failover_console import processes
 from nodes.intake.writer import APPLICATION
 from nodes.models import ApiToken, NodeState, Scope
 from tests.product import ROOT, eventually, free_ports
@@ -73,19 +74,17 @@ class Web:
 
 
 @contextmanager
-def web(directory: Path) -> Iterator[Web]:
-    """A web process as `manage.py up` starts it, until the block ends."""
+def web(directory: Path, **also: str) -> Iterator[Web]:
+    """A web process as `manage.py up` starts it, until the block ends; `also` is in its environment."""
     port, now = free_ports(1), connection.settings_dict
     address = f"postgresql://{now['USER']}@/{now['NAME']}?host={quote(now['HOST'], safe='')}"
     environment = os.environ | {
         "DATABASE_URL": address, "REDIS_URL": settings.REDIS_URL, "SECRET_KEY": settings.SECRET_KEY, "PORT": str(port),
-        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS), "DATA_DIR": str(directory), "PGAPPNAME": PAGES,
+        "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS), "DATA_DIR": str(directory), "PGAPPNAME": PAGES, **also,
     }  # fmt: skip  # names beside values
     log = directory / f"web-{port}.log"
-    line = [
-        sys.executable, "-W", "ignore", "-m", "uvicorn", "failover_console.asgi:application", "--port", str(port),
-        "--loop", "uvloop", "--lifespan", "on", "--timeout-graceful-shutdown", "2", "--no-access-log",
-    ]  # fmt: skip  # options beside their values
+    proxies = list(filter(None, [also.get("TRUSTED_PROXIES")]))
+    line = [sys.executable, "-W", "ignore", "-m", *processes.web("127.0.0.1", str(port), proxies)]
     with log.open("wb") as out:
         process = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
     made = Web(port, process, log)
