@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -29,10 +30,12 @@ WAITING = 2_000  # heartbeats; more are refused
 PATIENCE = 2.0  # s until a heartbeat is given up
 AGAIN = 0.02  # s until a row that somebody held is tried again
 RECONNECT = 0.5  # s
+PLACES = 20_000  # remembered
 STALL = 1.0  # s that the loop may be late; a caller may have given up meanwhile
 
 _log = logging.getLogger(__name__)
 _missed_at: float | None = None  # monotonic
+_places: OrderedDict[str, None] = OrderedDict()  # from which heartbeats were taken, the last one last
 
 
 def last_miss() -> float | None:
@@ -49,10 +52,14 @@ class NotTakenError(Exception):
     """The heartbeat could not be written in time; that is ours, not the node's."""
 
 
-def missed() -> None:
-    """A heartbeat may have been lost to this process just now."""
+def missed(where: str = "") -> None:
+    """A heartbeat may have been lost to this process just now: one from `where`, or from anybody.
+
+    A place from which none was ever taken sends none: a stranger cannot have us doubt the silence of nodes elsewhere.
+    """
     global _missed_at
-    _missed_at = time.monotonic()
+    if not where or where in _places:
+        _missed_at = time.monotonic()
 
 
 @dataclass
@@ -69,8 +76,8 @@ class _Writer:
 _writers: dict[asyncio.AbstractEventLoop, _Writer] = {}
 
 
-async def take(node_id: int, secret: str) -> bool:
-    """Write a node's heartbeat; False when the secret is not that node's.  Raises `NotTakenError`."""
+async def take(node_id: int, secret: str, where: str = "") -> bool:
+    """Write a node's heartbeat that came from `where`; False when the secret is not that node's.  Raises `NotTakenError`."""
     loop = asyncio.get_running_loop()
     writer = _writer(loop)
     if len(writer.waiting) >= WAITING:
@@ -81,10 +88,20 @@ async def take(node_id: int, secret: str) -> bool:
     writer.arrived.set()
     try:
         async with asyncio.timeout(PATIENCE + SIGN_EVERY):
-            return await answer
+            known = await answer
     except (TimeoutError, psycopg.Error) as error:
         missed()
         raise NotTakenError from error
+    if known and where:
+        _remember(where)
+    return known
+
+
+def _remember(where: str) -> None:
+    _places[where] = None
+    _places.move_to_end(where)
+    if len(_places) > PLACES:
+        _places.popitem(last=False)
 
 
 async def listen(port: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from nodes import pushes
+from nodes.places import place
 
 LARGEST_BODY = 10_000  # bytes
 METHODS = ("GET", "HEAD", "POST")
@@ -48,7 +49,7 @@ async def _answer(scope: Scope, size: int) -> tuple[int, str, dict[bytes, bytes]
     if not (secret := address["secret"] or _bearer(scope)):
         return 401, "the node's secret is needed: Authorization: Bearer …", {b"www-authenticate": b"Bearer"}
     try:
-        known = await pushes.take(int(address["node"]), secret)
+        known = await pushes.take(int(address["node"]), secret, place(scope.get("client")))
     except pushes.NotTakenError:
         return 503, "the heartbeat could not be written; call again", {b"retry-after": b"1"}
     return (200, "ok", {}) if known else (403, "no such node, or another secret", {})

@@ -13,6 +13,7 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp import forms as totp
 from allauth.mfa.totp.internal.auth import validate_totp_code
 from allauth.mfa.webauthn import forms as webauthn
+from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator
 from django.http import HttpRequest, HttpResponse
@@ -78,6 +79,11 @@ class _ByPasskey:
     """Of a form with the answer of a passkey.  What a stranger writes there goes through parsers that raise many things."""
 
     user: Any
+    fields: dict[str, forms.Field]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["credential"] = _CredentialField(widget=forms.HiddenInput)
 
     def clean_credential(self) -> Any:
         attempt = throttle.begin_passkey(context.request, self.user)
@@ -90,6 +96,16 @@ class _ByPasskey:
             raise get_mfa_adapter().validation_error("incorrect_code") from trouble
         throttle.succeeded(attempt)
         return found
+
+
+class _CredentialField(forms.JSONField):
+    """Refuses also what is nested deeper than the parser goes."""
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            return super().to_python(value)
+        except RecursionError:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
 
 
 class AuthenticateByPasskeyForm(_ByPasskey, webauthn.AuthenticateWebAuthnForm):  # type: ignore[misc]  # as above

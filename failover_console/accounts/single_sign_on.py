@@ -10,6 +10,7 @@ import time
 from typing import Any, ClassVar
 
 from allauth.account.adapter import get_adapter as get_account_adapter
+from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.internal import jwtkit
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
@@ -21,7 +22,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
-from requests import RequestException
+from requests import RequestException, Response
 
 from failover_console.accounts import history, throttle
 
@@ -61,12 +62,25 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allau
         if not account.user.has_usable_password():
             raise self.validation_error("no_password")
 
-    def on_authentication_error(self, request: HttpRequest, *_: Any, **__: Any) -> None:
-        """Each refusal is a failed log-in."""
+    def get_requests_session(self) -> Any:
+        session = super().get_requests_session()
+        session.hooks["response"].append(_raise_its_trouble)
+        return session
+
+    def on_authentication_error(self, request: HttpRequest, *_: Any, exception: Exception | None = None, **__: Any) -> None:
+        """Each refusal is a failed log-in; the provider's trouble is nobody's."""
+        if isinstance(exception, RequestException):
+            raise ImmediateHttpResponse(_away(request))
         throttle.failed(throttle.begin_single_sign_on(request))
 
     def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
         get_account_adapter().send_notification_mail(*args, **kwargs)
+
+
+def _raise_its_trouble(answer: Response, **_: Any) -> None:
+    """Raise `HTTPError` for what the provider calls its own failure."""
+    if answer.status_code >= 500:
+        answer.raise_for_status()
 
 
 class Signed(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]  # as above
@@ -108,9 +122,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     try:
         response: HttpResponse = OAuth2LoginView.adapter_view(Signed(request, PROVIDER))(request)
     except (RequestException, *_ODD):
-        return render(
-            request, "socialaccount/authentication_error.html", {"provider": settings.OIDC_NAME, "away": True}, status=503
-        )
+        return _away(request)
     if response.status_code != 302:
         return response
     return render(request, "socialaccount/onward.html", {"provider": settings.OIDC_NAME, "onward": response["Location"]})
@@ -121,13 +133,26 @@ def called_back(request: HttpRequest) -> HttpResponse:
     """What the provider says; raises no failure of its own for what a stranger writes there."""
     _check()
     try:
-        response: HttpResponse = OAuth2CallbackView.adapter_view(Signed(request, PROVIDER))(request)
+        return _answered(request)
     except throttle.WaitError:
         return render(request, "account/busy.html", status=429)
+
+
+def _answered(request: HttpRequest) -> HttpResponse:
+    """Raises `WaitError`."""
+    try:
+        response: HttpResponse = OAuth2CallbackView.adapter_view(Signed(request, PROVIDER))(request)
+    except RequestException:
+        return _away(request)
     except _ODD:
         throttle.failed(throttle.begin_single_sign_on(request))
         return render(request, "socialaccount/authentication_error.html", {"provider": settings.OIDC_NAME}, status=400)
     return response
+
+
+def _away(request: HttpRequest) -> HttpResponse:
+    context = {"provider": settings.OIDC_NAME, "away": True}
+    return render(request, "socialaccount/authentication_error.html", context, status=503)
 
 
 @require_POST

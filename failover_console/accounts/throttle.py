@@ -67,16 +67,14 @@ def begin_password(request: HttpRequest, name: str) -> Try:
 
 def begin_code(request: HttpRequest, user: User) -> Try:
     """Count a try with a code of a second factor; raises `WaitError` when it comes too early."""
-    own = Bucket(_key("code", str(user.pk)), FREE_CODES, owned=True)
-    return _begin(request, Try((own,), user.get_username(), address_of(request), "wrong code"))
+    return _begin(request, Try((_of_codes(request, user),), user.get_username(), address_of(request), "wrong code"))
 
 
 def begin_passkey(request: HttpRequest, user: User | None) -> Try:
     """Count a try with a passkey, which names nobody before it succeeds unless it is a second step; raises `WaitError`."""
     if user is None:
         return _begin(request, Try((_of_address(request),), "", address_of(request), "wrong passkey"))
-    own = Bucket(_key("code", str(user.pk)), FREE_CODES, owned=True)
-    return _begin(request, Try((own,), user.get_username(), address_of(request), "wrong passkey"))
+    return _begin(request, Try((_of_codes(request, user),), user.get_username(), address_of(request), "wrong passkey"))
 
 
 def begin_single_sign_on(request: HttpRequest) -> Try:
@@ -103,10 +101,10 @@ def succeeded(attempt: Try) -> None:
 
 
 def withdraw(attempt: Try) -> None:
-    """It was never judged, by our own trouble."""
+    """It was never judged, by our own trouble: as if it had not been made."""
     with ledger() as cursor:
         for bucket in attempt.buckets:
-            logins.take_back(cursor, bucket.key, bucket.free)
+            logins.undo(cursor, bucket.key)
 
 
 def is_first_use(user: User, code: str) -> bool:
@@ -130,7 +128,7 @@ def _begin(request: HttpRequest, attempt: Try) -> Try:
                 break
             counted.append(bucket)
         for bucket in counted if wait else ():
-            logins.take_back(cursor, bucket.key, bucket.free)
+            logins.undo(cursor, bucket.key)
     if not wait:
         return attempt
     seconds = math.ceil(wait)
@@ -141,6 +139,12 @@ def _begin(request: HttpRequest, attempt: Try) -> Try:
 def _key(kind: str, about: str) -> str:
     """Digests, so that the table holds no names that were typed, which may be passwords."""
     return salted_hmac(f"failover.login.{kind}", about, algorithm="sha256").hexdigest()
+
+
+def _of_codes(request: HttpRequest, user: User) -> Bucket:
+    """The account's, or that of a browser that has logged in as this user: who has the password alone keeps no owner out."""
+    known = device.of(request, user.get_username())
+    return Bucket(_key("code of device", known) if known else _key("code", str(user.pk)), FREE_CODES, owned=True)
 
 
 def _of_address(request: HttpRequest) -> Bucket:

@@ -16,8 +16,8 @@ import uvloop
 
 from failover_console.guard import refusals
 from failover_console.guard.connections import admits, sentence
-from failover_console.guard.places import place
 from nodes import pushes
+from nodes.places import place
 
 EACH_TURN = 8  # connections
 NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -76,7 +76,7 @@ class Acceptor:
     def _take(self, connection: socket.socket, client: tuple[Any, ...]) -> None:
         connection.setblocking(False)
         if not admits(where := place(client)):
-            pushes.missed()
+            pushes.missed(where)
             refusals.note(refusals.CONNECTIONS, "too many", where)
             with suppress(OSError):  # it has left
                 connection.send(sentence(503))

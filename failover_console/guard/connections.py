@@ -21,9 +21,9 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from failover_console.guard import refusals
 from failover_console.guard.classes import PUSHES, name_of
-from failover_console.guard.places import place
 from failover_console.guard.requests import REFUSED
 from nodes import pushes
+from nodes.places import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,7 @@ class GuardedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.limits.pipeline:
             self._stop(503)
         super().on_headers_complete()
+        _silence_once_closed(self.cycle)
 
     def on_message_complete(self) -> None:
         self._within(0)
@@ -143,7 +144,19 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unread = self.loop.call_later(self.limits.unread_seconds, self._abort)
+        self._look_at_reader(self.transport.get_write_buffer_size())
+
+    def _look_at_reader(self, left: int) -> None:
+        """End the connection unless something of what is `left` is taken in time."""
+
+        def look() -> None:
+            now = self.transport.get_write_buffer_size()
+            if now < left:
+                self._look_at_reader(now)
+            else:
+                self._abort()
+
+        self._unread = self.loop.call_later(self.limits.unread_seconds, look)
 
     def resume_writing(self) -> None:
         super().resume_writing()
@@ -231,7 +244,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def end_for_another(self) -> None:
         """Make room; a heartbeat may lie unread where one came before, or be about to come where nothing did yet."""
         if self._may_push():
-            pushes.missed()
+            pushes.missed(self.place)
         refusals.note(refusals.CONNECTIONS, "idle", self.place)
         self._left()
         self.transport.abort()
@@ -240,6 +253,19 @@ class GuardedProtocol(HttpToolsProtocol):
         if self in _idle:
             return self.loop.time() - _idle[self] < self.limits.young
         return name_of(self.scope.get("path", ""), b"") == PUSHES
+
+
+def _silence_once_closed(cycle: RequestResponseCycle) -> None:
+    """Answer nobody who has left: uvloop raises for a connection that is closed, and uvicorn hears of that later."""
+    send = cycle.send
+
+    async def send_while_open(message: Any) -> None:
+        if cycle.transport.is_closing():
+            cycle.disconnected = True
+        else:
+            await send(message)
+
+    cycle.send = send_while_open  # type: ignore[method-assign]  # its own way to answer an application that failed comes here too
 
 
 def connections() -> int:

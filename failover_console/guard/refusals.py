@@ -15,7 +15,7 @@ REASONS = {
     CONNECTIONS: ("idle", "no descriptor", "reads nothing", "too large", "too many", "too slow", "unreadable"),
     "sockets": ("full",),
 }
-OF_REQUESTS = ("bodies", "full", "one address", "too large")  # for each class of requests
+OF_REQUESTS = ("bodies", "full", "one address", "too large", "unreadable")  # for each class of requests
 
 counts: Counter[tuple[str, str]] = Counter()  # (class of requests, sockets or connections; why) -> refused by this process
 _told: Counter[tuple[str, str]] = Counter()

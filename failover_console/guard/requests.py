@@ -15,9 +15,10 @@ from asgiref.sync import ThreadSensitiveContext
 
 from failover_console.guard import refusals
 from failover_console.guard.classes import PUSHES, RequestClass, name_of
-from failover_console.guard.places import place
+from failover_console.guard.content_type import is_readable
 from failover_console.guard.seats import FullError, GreedyError, Seats
 from nodes import pushes, turns
+from nodes.places import place
 
 RETRY_AFTER = 2  # s
 AWAKE = 4  # of those that wait for long: they begin, wake and leave so many at a time
@@ -32,6 +33,7 @@ Application = Callable[[Message, Receive, Send], Awaitable[Any]]
 
 _GREEDY = "this address asks for too much at once; ask again later"
 _FULL = "the console has no room for this request now; ask again later"
+_UNREADABLE = "the Content-Type of this request cannot be read"
 _LARGE, _BODIES = "too large", "bodies"  # why
 _UNREAD = (_LARGE, _BODIES)  # the rest of such a body is not read
 
@@ -80,6 +82,9 @@ class Guard:
             self._bodies_of[address] += size
 
         try:
+            if kind.name != PUSHES and not is_readable(scope):
+                await refuse(400, _UNREADABLE, "unreadable")
+                return
             if _declared(scope) > kind.body:
                 raise _TooLargeError
             body = await _body(receive, kind.body, hold)
@@ -162,11 +167,12 @@ class _Refusal:
         self._scope, self._send, self._kind = scope, send, kind
 
     async def __call__(self, status: int, sentence: str, why: str) -> None:
-        refusals.note(self._kind, why, place(self._scope.get("client")))
+        where = place(self._scope.get("client"))
+        refusals.note(self._kind, why, where)
         path = self._scope["path"]
         self._scope.setdefault("state", {})[REFUSED] = status
-        if status != 413 and self._kind == PUSHES:
-            pushes.missed()
+        if status in (429, 503) and self._kind == PUSHES:
+            pushes.missed(where)
         as_json = path.startswith("/api/")
         body = json.dumps({"error": sentence}).encode() if as_json else f"{sentence}\n".encode()
         headers = [
@@ -175,7 +181,7 @@ class _Refusal:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
-        headers += [(b"retry-after", str(RETRY_AFTER).encode())] if status != 413 else []
+        headers += [(b"retry-after", str(RETRY_AFTER).encode())] if status in (429, 503) else []
         headers += [(b"connection", b"close")] if why in _UNREAD else []
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})

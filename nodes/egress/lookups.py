@@ -4,7 +4,8 @@ The system's resolver, since its hosts file, search list and name services are w
 minute where a name server swallows the question.  So each lookup has a thread while it is under way, and what may be under way is
 bounded: one lookup a name, some of each zone (the name without its first label), few of names that came to nothing the last time,
 and few of names that a node has told us by a redirect.  Lookups that hang let others of their zone through, a few at a time.  What
-has to wait, waits in its own line: names that were answered the last time before new ones, those before doubtful ones.
+has to wait, waits in its own line: names that were answered the last time before new ones, those before doubtful ones, those before
+told ones, of which few may wait; within a line the zones take turns.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ PER_ZONE, PER_HANGING_ZONE = 16, 4  # under way that do not hang; the latter whe
 DOUBTFUL, DOUBTFUL_PER_ZONE = 16, 4  # under way
 HANGS = 2.0  # s under way after which a lookup hangs
 MOST_WAITING = 20_000
+TOLD, MOST_TOLD_WAITING = 8, 64  # under way, of all zones; waiting
 IDLE = 10.0  # s after which a thread without work ends
 
 Found = tuple[Address, ...] | Exception
@@ -37,11 +39,12 @@ class Standing(IntEnum):
 
     ANSWERED = 0  # the last time
     NEW = 1
-    DOUBTFUL = 2  # it came to nothing the last time, or a redirect named it
+    DOUBTFUL = 2  # it came to nothing the last times
+    TOLD = 3  # a redirect named it
 
 
 class BusyError(Exception):
-    """So many names wait that no further one can."""
+    """So many names wait that no further one can; also what is found of one for which nobody waits any more."""
 
 
 @dataclass(eq=False)
@@ -72,10 +75,20 @@ class Lookup:
             if self.found is not None:
                 return self.found
             self._waiters.append((loop, waiter))
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(seconds):
                 await waiter
+        except TimeoutError:
+            pass
+        finally:
+            with self._lock, suppress(ValueError):  # it was woken
+                self._waiters.remove((loop, waiter))
         return self.found
+
+    def is_awaited(self) -> bool:
+        """Whether somebody in an event loop still waits."""
+        with self._lock:
+            return bool(self._waiters)
 
     def wait_here(self, seconds: float) -> Found | None:
         """The same outside an event loop; blocks."""
@@ -116,7 +129,7 @@ class Lookups:
         with self._lock:
             lookup = self._asked.get(name)
             if lookup is None:
-                if len(self._asked) >= MOST_WAITING:
+                if len(self._asked) >= MOST_WAITING or (standing is Standing.TOLD and self._told_waiting() >= MOST_TOLD_WAITING):
                     raise BusyError
                 lookup = self._asked[name] = Lookup(name, standing)
                 self._waiting[standing].setdefault(lookup.zone, deque()).append(lookup)
@@ -135,6 +148,11 @@ class Lookups:
         line, now = self._waiting[standing].get(zone), time.monotonic()
         while line and self._may_start(standing, zone, now):
             lookup = line.popleft()
+            if standing is Standing.TOLD and len(line) and not lookup.is_awaited():  # the last one was asked for just now
+                self._asked.pop(lookup.name, None)
+                lookup.end(BusyError())
+                continue
+            self._waiting[standing][zone] = self._waiting[standing].pop(zone)  # behind the other zones
             lookup.started_at = now
             self._under_way.setdefault(zone, set()).add(lookup)
             self._busy += 1
@@ -160,9 +178,12 @@ class Lookups:
             return turning < PER_ZONE
         if standing is Standing.NEW:
             return turning < (PER_HANGING_ZONE if hanging else PER_ZONE)
-        doubtful = [sum(each.standing is standing for each in lookups) for lookups in self._under_way.values()]
+        alike = sum(each.standing is standing for lookups in self._under_way.values() for each in lookups)
         here = sum(each.standing is standing for each in under_way)
-        return sum(doubtful) < DOUBTFUL and here < DOUBTFUL_PER_ZONE
+        return alike < (TOLD if standing is Standing.TOLD else DOUBTFUL) and here < DOUBTFUL_PER_ZONE
+
+    def _told_waiting(self) -> int:
+        return sum(map(len, self._waiting[Standing.TOLD].values()))
 
     def _serve(self) -> None:
         while True:
@@ -186,7 +207,7 @@ class Lookups:
             if not here:
                 del self._under_way[lookup.zone]
             self._busy -= 1
-            self._start_all(lookup.zone)
+            self._start_all()
         lookup.end(found)
 
     def _look_again(self) -> None:
@@ -194,9 +215,9 @@ class Lookups:
             self._looks_again = False
             self._start_all()
 
-    def _start_all(self, *first: str) -> None:
+    def _start_all(self) -> None:
         for standing, lines in self._waiting.items():
-            for zone in (*first, *lines):
+            for zone in tuple(lines):
                 if self._busy >= _room(standing):
                     break
                 self._start_some(standing, zone)

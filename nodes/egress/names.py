@@ -75,7 +75,7 @@ class _Known:
     addresses: tuple[Address, ...] = ()
     answered_at: float = 0.0
     asks_again_at: float = 0.0
-    came_to_nothing: bool = False  # the last time
+    came_to_nothing: int = 0  # the last times in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,11 @@ class Names:
             if known is None:
                 known = _remember(self._told, host, MOST_TOLD) if told else _remember(self._known, host, MOST_NAMES)
             stranger = told and host not in self._known
-        standing = Standing.DOUBTFUL if known.came_to_nothing or stranger else Standing.NEW
-        if known.addresses and not known.came_to_nothing:
-            standing = Standing.DOUBTFUL if stranger else Standing.ANSWERED
+        old = known.addresses if time.monotonic() - known.answered_at < SERVES else ()
         try:
-            lookup = self._lookups.ask(host, standing)
+            return self._lookups.ask(host, Standing.TOLD if stranger else _standing(known)), old
         except BusyError:
-            raise ResolverTroubleError(f"our resolver has too many names to ask for, among them {host}") from None
-        return lookup, known.addresses if time.monotonic() - known.answered_at < SERVES else ()
+            return _given_up(host), old
 
     def _outcome(self, host: str, found: Found | None, old: tuple[Address, ...]) -> tuple[Address, ...]:
         if isinstance(found, tuple):
@@ -159,6 +156,8 @@ class Names:
             raise found
         if old:
             return old
+        if isinstance(found, BusyError):
+            raise ResolverTroubleError(f"our resolver has too many names to ask for, among them {host}")
         raise found if found is not None else _too_slow(host)
 
     def _ended(self, lookup: Lookup) -> None:
@@ -173,6 +172,20 @@ class Names:
                 self._troubled_since = now if self._troubled_since is None else self._troubled_since
             else:
                 self._answered_at, self._troubled_since = now, None
+
+
+def _standing(known: _Known) -> Standing:
+    """A name that was answered before may come to nothing once, and is asked for as soon as others."""
+    if known.came_to_nothing >= (2 if known.addresses else 1):
+        return Standing.DOUBTFUL
+    return Standing.ANSWERED if known.addresses else Standing.NEW
+
+
+def _given_up(host: str) -> Lookup:
+    """A lookup that ended before it began."""
+    lookup = Lookup(host, Standing.DOUBTFUL)
+    lookup.end(BusyError())
+    return lookup
 
 
 def _look_up(host: str) -> Found:
@@ -192,7 +205,7 @@ def _remember(names: OrderedDict[str, _Known], host: str, most: int) -> _Known:
 
 
 def _note(known: _Known, found: Found | None, now: float) -> None:
-    known.came_to_nothing = isinstance(found, ResolverTroubleError)
+    known.came_to_nothing = known.came_to_nothing + 1 if isinstance(found, ResolverTroubleError) else 0
     if isinstance(found, tuple):
         known.addresses, known.answered_at, known.asks_again_at = found, now, now + KEPT
     elif isinstance(found, NameUnknownError):

@@ -67,7 +67,7 @@ class CheckForm(WithDurations):
             "address": before[0] != after[0],
             "port": (old["port"] or before[1]) != (new["port"] or after[1]),
             "https": old["use_tls"] != new["use_tls"],
-            "server name": new["use_tls"] and old["server_name"] != new["server_name"],
+            "server name": old["server_name"] != new["server_name"],  # of Host too
             "verify TLS": new["use_tls"] and old["verify_tls"] and not new["verify_tls"],
         }
         if found := [name for name, differs in changed.items() if differs]:

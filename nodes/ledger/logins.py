@@ -62,6 +62,11 @@ def take_back(cursor: Cursor, key: str, free: int) -> None:
     cursor.execute(_TAKE_BACK, {"key": key, "free": free})
 
 
+def undo(cursor: Cursor, key: str) -> None:
+    """Uncount one try that was never judged, with the wait that it began: there was none when it was admitted."""
+    cursor.execute(_UNDO, (key,))
+
+
 def spend(cursor: Cursor, key: str, seconds: float) -> bool:
     """Take what may be used once within this time; False when it was taken before."""
     cursor.execute(_SPEND, (key, seconds))
@@ -156,6 +161,7 @@ UPDATE nodes_logindelay
 SET failures = greatest(failures - 1, 0), free_at = CASE WHEN failures <= %(free)s + 1 THEN statement_timestamp() ELSE free_at END
 WHERE key = %(key)s
 """
+_UNDO = "UPDATE nodes_logindelay SET failures = greatest(failures - 1, 0), free_at = statement_timestamp() WHERE key = %s"
 _SPEND = """
 INSERT INTO nodes_logindelay AS d (key, failures, failed_at, free_at)
 VALUES (%s, 0, statement_timestamp(), statement_timestamp() + make_interval(secs => %s))

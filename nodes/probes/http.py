@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import lru_cache
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from nodes.egress import Egress, target
 from nodes.egress.names import ascii_name
@@ -27,6 +27,7 @@ LONGEST_LOCATION = 4096  # bytes
 LONGEST_KEPT, MOST_KEPT = 1024, 16_384  # bytes of a request that is kept, and how many are: 50 MB with their keys at the most
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BUSY = 429
+_IN_ADDRESSES = "".join(map(chr, range(0x21, 0x7F)))  # all else is written in percent, as browsers do
 _kept: dict[CheckSpec, bytes] = {}
 _OWN_HEADERS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
 
@@ -122,9 +123,10 @@ def _redirected(spec: CheckSpec, location: bytes) -> CheckSpec:
     """
     if len(location) > LONGEST_LOCATION:
         raise ProbeFailure(f"redirected to an address of {len(location)} bytes, at most {LONGEST_LOCATION} are followed")
-    here = f"{'https' if spec.tls else 'http'}://{f'[{spec.host}]' if ':' in spec.host else spec.host}:{spec.port}{spec.path}"
+    host = ascii_name(spec.host)
+    here = f"{'https' if spec.tls else 'http'}://{f'[{host}]' if ':' in host else host}:{spec.port}{spec.path}"
     try:
-        goal = target(urljoin(here, location.decode("latin-1")))
+        goal = target(quote(urljoin(here, location.decode("latin-1")), safe=_IN_ADDRESSES, encoding="latin-1"))
     except (EgressRefusedError, ValueError):
         raise ProbeFailure("redirected to an address that is none") from None
     if spec.tls and goal.scheme != "https":

@@ -70,7 +70,7 @@ class _Judged(NamedTuple):
 @require_safe
 @signed_in
 def styleguide(request: HttpRequest) -> HttpResponse:
-    if not (request.user.is_staff or request.user.is_superuser):
+    if not (request.user.is_staff or request.user.has_perm("nodes.change_node")):
         raise PermissionDenied("The style guide is for those who edit.")
     shown = {
         "verdicts": _VERDICTS,

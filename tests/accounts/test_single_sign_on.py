@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from nodes.models import Event
+from nodes.models import Event, LoginFailure
 from tests.accounts.conftest import PASSWORD, code_of, give_app
 from tests.accounts.provider import CLIENT, SECRET, Provider, serving
 
@@ -187,5 +187,22 @@ def test_without_a_provider_there_is_no_such_page(client: Client, db: None) -> N
 
 
 def test_it_is_begun_by_a_form_alone(client: Client, provider: Provider) -> None:
-    assert client.get(reverse("openid_connect_login")).status_code == 405
+    assert client.get(reverse("openid_connect_login"))["Location"] == reverse("account")
     assert Client(enforce_csrf_checks=True).post(reverse("openid_connect_login")).status_code == 403
+
+
+def test_the_providers_trouble_is_nobodys_failed_log_in(
+    client: Client, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well = provider.answer
+    monkeypatch.setattr(provider, "answer", lambda path, given: (500, {}) if path == "/token" else well(path, given))
+    assert {come(client).status_code for _ in range(15)} == {503}
+    assert not LoginFailure.objects.exists()
+
+
+def test_what_the_provider_answers_is_throttled_and_no_failure_of_ours(
+    client: Client, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    well, odd = provider.answer, {"access_token": "x", "id_token": "a.b.c", "expires_in": "soon"}
+    monkeypatch.setattr(provider, "answer", lambda path, given: (200, odd) if path == "/token" else well(path, given))
+    assert [come(client).status_code for _ in range(14)] == [400] * 11 + [429] * 3

@@ -10,12 +10,14 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 
 from failover_console.accounts import device, throttle
+from failover_console.accounts.hashing import BusyError
 from nodes.ledger import logins
 from nodes.models import LoginDelay
 from nodes.operations import ledger
-from tests.accounts.conftest import PASSWORD, Later, give_app, guess, log_in
+from tests.accounts.conftest import PASSWORD, Later, code_of, give_app, guess, log_in
 
 pytestmark = pytest.mark.django_db
 
@@ -187,3 +189,30 @@ def test_the_present_password_cannot_be_guessed_in_an_open_session(client: Clien
     form = {"oldpassword": "wrong", "password1": "amber-harbour-77", "password2": "amber-harbour-77"}
     assert [client.post("/accounts/password/", form).status_code for _ in range(5)][-1] == 429
     assert User.objects.get(username="vera").check_password(PASSWORD)
+
+
+def test_a_try_that_found_no_turn_to_be_hashed_leaves_no_wait(vera: User, later: Later, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(6):
+        guess("vera", address=f"192.0.2.{number}")
+        later(61)
+
+    def busy(*_: object, **__: object) -> None:
+        raise BusyError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "encode", busy)
+        assert log_in(Client(), "vera").status_code == 503
+    assert log_in(Client(), "vera").status_code == 302
+
+
+def test_who_has_the_password_keeps_the_owner_out_of_no_second_factor(vera: User, later: Later) -> None:
+    secret = give_app(vera)
+    owner, thief = Client(), Client()
+    log_in(owner, "vera")
+    owner.post(reverse("mfa_authenticate"), {"code": code_of(secret)})
+    owner.post(reverse("account_logout"))
+    log_in(thief, "vera", address="198.51.100.9")
+    wrong = [thief.post(reverse("mfa_authenticate"), {"code": "000000"}, REMOTE_ADDR="198.51.100.9").status_code for _ in range(5)]
+    assert wrong == [200, 200, 200, 200, 429]
+    log_in(owner, "vera")
+    assert owner.post(reverse("mfa_authenticate"), {"code": code_of(secret, periods=1)}).status_code == 302

@@ -65,6 +65,16 @@ def test_the_secret_comes_as_a_bearer_token_and_stays_out_of_the_address(node: N
     assert (unnamed.status, unnamed.headers["www-authenticate"]) == (401, "Bearer")
 
 
+def test_a_loss_counts_where_a_heartbeat_was_taken_and_not_where_a_stranger_is(node: Node, secret: str) -> None:
+    for good, where in ((secret, "192.0.2.1"), ("wrong", "192.0.2.2")):
+        asyncio.run(asked(receiver, "POST", f"{pushes.address(node.pk)}{good}/", client=where))
+    before = pushes.last_miss()
+    pushes.missed("192.0.2.2")
+    assert pushes.last_miss() == before
+    pushes.missed("192.0.2.1")
+    assert pushes.last_miss() != before
+
+
 def test_a_heartbeat_says_ok_and_is_kept_nowhere(node: Node, secret: str) -> None:
     answer = call(node, secret, body=(b"load 0.7",))
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"ok\n", "text/plain; charset=utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from failover_console.guard.classes import NAMES, name_of
-from failover_console.guard.places import place
+from nodes.places import place
 
 
 @pytest.mark.parametrize(

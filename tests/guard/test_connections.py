@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -26,6 +28,9 @@ REFUSALS = {"/refused": 403, "/missing": 404}
 FLOOD = 2 * 1024 * 1024  # bytes
 
 
+told = threading.Event()
+
+
 class Brief(GuardedProtocol):
     """With the product's limits, but those of time."""
 
@@ -33,7 +38,8 @@ class Brief(GuardedProtocol):
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    """`/large` answers much, `/held` never, those of `REFUSALS` as the guard refuses, all else with the length of the body."""
+    """`/large` answers much, `/held` never, `/told` once it is told to, those of `REFUSALS` as the guard refuses, all else with
+    the length of the body."""
     size, more = 0, True
     while more:
         message = await receive()
@@ -45,6 +51,8 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     while scope["path"] == "/held":
         if (await receive())["type"] == "http.disconnect":
             return
+    if scope["path"] == "/told":
+        await asyncio.to_thread(told.wait, PATIENCE)
     await send({"type": "http.response.start", "status": 200, "headers": []})
     body = b"x" * 64 * FLOOD if scope["path"] == "/large" else str(size).encode()
     await send({"type": "http.response.body", "body": body})
@@ -146,6 +154,33 @@ def test_who_reads_nothing_of_an_answer_is_disconnected(port: int) -> None:
         connection.sendall(closing("/large"))
         eventually(lambda: refusals.counts["connections", "reads nothing"] > before, PATIENCE, "it is noticed")
         assert len(said(connection)) < 64 * FLOOD
+
+
+def test_who_reads_slowly_is_not(port: int) -> None:
+    before = refusals.counts["connections", "reads nothing"]
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)  # else the system takes much at once
+        connection.settimeout(PATIENCE)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(closing("/large"))
+        for _ in range(20):
+            taken = 0
+            while taken < FLOOD // 8:
+                taken += len(part := connection.recv(FLOOD // 8))
+                assert part
+            threading.Event().wait(SHORT / 6)  # the client's own pace
+        assert refusals.counts["connections", "reads nothing"] == before
+
+
+def test_who_leaves_before_the_answers_leaves_no_traceback(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    told.clear()
+    for _ in range(20):
+        with connected(port) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # it resets
+            connection.sendall(closing("/told").replace(b"close", b"keep-alive") * 8)
+    told.set()
+    assert asked(port, closing()).startswith(b"HTTP/1.1 200")
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
 def test_requests_behind_one_another_are_answered_in_order_and_bounded(port: int) -> None:

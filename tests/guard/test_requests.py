@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -131,15 +132,42 @@ async def test_an_api_is_refused_in_its_own_words(guard: Guard) -> None:
         each.cancel()
 
 
-async def test_a_heartbeat_that_is_refused_counts_as_lost(application: Application) -> None:
+async def test_a_heartbeat_that_is_refused_counts_as_lost_where_one_was_taken_before(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pushes, "_places", OrderedDict({"198.51.100.1": None}))
     guard = Guard(application, made(SIZES))
     held = await begun(guard, "/push/1/secret/", 1000)
     before = pushes.last_miss()
+    stranger = await asked(guard, "POST", "/push/1/secret/", client="198.51.100.2")
+    assert (stranger.status, pushes.last_miss()) == (503, before)
     refused = await asked(guard, "POST", "/push/1/secret/", client="198.51.100.1")
     assert refused.status == 503
     assert pushes.last_miss() != before
     for each in held:
         each.cancel()
+
+
+@pytest.mark.parametrize(
+    ("given", "status"),
+    [
+        ("text/plain; charset*=x''%41", 400),
+        ("text/plain; charset*=UTF-8''a%00b", 400),
+        ("multipart/form-data; boundary*=bogus''x%41", 400),
+        ("multipart/form-data; boundary=x; charset=hex", 400),
+        ("multipart/form-data; boundary=x; charset=rot13", 400),
+        ("text/plain; charset=zebra", 200),
+        ("text/plain; charset=", 200),
+        ("text/plain; charset=UTF-8", 200),
+        ("multipart/form-data; boundary=x", 200),
+        ("nonsense", 200),
+        ("", 200),
+    ],
+)
+async def test_a_content_type_that_django_cannot_read_is_refused(application: Application, given: str, status: int) -> None:
+    application.may_answer.set()
+    answer = await asked(Guard(application, made(SIZES)), "POST", "/accounts/login/", headers={"Content-Type": given})
+    assert (answer.status, application.asked) == (status, ["/accounts/login/"] * (status == 200))
 
 
 async def test_those_who_wait_go_on_a_few_at_a_time() -> None:

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
@@ -153,6 +153,11 @@ def test_secrets_that_are_shown_once_are_in_no_cookie(admin_client: Client) -> N
 
 def test_the_style_guide_is_for_staff(viewer: Client, admin_client: Client) -> None:
     assert viewer.get(reverse("nodes:styleguide")).status_code == 403
+    with_role = User.objects.create_user("ada")
+    with_role.groups.add(Group.objects.get(name="admin"))
+    editor = Client()
+    editor.force_login(with_role)
+    assert editor.get(reverse("nodes:styleguide")).status_code == 200
     page = admin_client.get(reverse("nodes:styleguide")).content.decode()
     for word in ("suspect", "half-open", "metrics only"):
         assert word in page

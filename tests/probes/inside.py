@@ -61,6 +61,17 @@ async def a_resolver_that_hangs(inside: Inside) -> Findings:
             "trouble": trouble, "back": said(back), "after": [after.trouble, after.answers]}  # fmt: skip
 
 
+async def a_name_in_another_script(inside: Inside) -> Findings:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = served.requests[-1]
+        away = b"/caf\xc3\xa9" if head.startswith(b"GET /a ") else b"" if head.startswith(b"GET /c") else b"/a"
+        writer.write(b"HTTP/1.1 302 Go\r\nContent-Length: 0\r\nLocation: " + away + b"\r\n\r\n" if away else reply("200 OK"))
+
+    served = await inside.serve(talk)
+    seen = await inside.ask("b\u00fccher.example", served.port, follow_redirects=True, headers=(("X-Key", "1"),))
+    return {"seen": said(seen), "requests": [each.decode() for each in served.requests]}
+
+
 async def the_last_good_answer(inside: Inside) -> Findings:
     names.KEPT = 0.0
     served = await inside.serve()
@@ -151,7 +162,8 @@ def _to(location: str) -> Talk:
     return says(reply("302 Found", b"", f"Location: {location}"))
 
 
-SCENARIOS = {each.__name__: each for each in (a_resolver_that_hangs, the_last_good_answer, dead_names, a_slow_resolver,
+SCENARIOS = {each.__name__: each for each in (a_resolver_that_hangs, a_name_in_another_script,
+                                               the_last_good_answer, dead_names, a_slow_resolver,
                                               names_without_end_by_redirects, a_name_that_ends, redirects)}  # fmt: skip
 
 

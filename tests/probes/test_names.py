@@ -55,6 +55,14 @@ def test_dead_names_take_nothing_from_good_ones(tmp_path: Path) -> None:
     assert seen["late"] == ["pass", ""]
 
 
+def test_a_name_in_another_script_is_redirected_on_its_own_server(tmp_path: Path) -> None:
+    seen = found(tmp_path, "a_name_in_another_script")
+
+    assert seen["seen"] == ["pass", ""]
+    assert [each.partition(" HTTP")[0] for each in seen["requests"]] == ["GET /", "GET /a", "GET /caf%C3%A9"]
+    assert all("\r\nHost: xn--bcher-kva.example:" in each and "\r\nX-Key: 1" in each for each in seen["requests"])
+
+
 def test_names_that_nodes_tell_us_are_bounded(tmp_path: Path) -> None:
     seen = found(tmp_path, "names_without_end_by_redirects")
 
