@@ -129,6 +129,8 @@ def _redirected(spec: CheckSpec, location: bytes) -> CheckSpec:
         goal = target(quote(urljoin(here, location.decode("latin-1")), safe=_IN_ADDRESSES, encoding="latin-1"))
     except (EgressRefusedError, ValueError):
         raise ProbeFailure("redirected to an address that is none") from None
+    if "%" in goal.host:
+        raise ProbeFailure("redirected to an address that is none")
     if spec.tls and goal.scheme != "https":
         raise ProbeFailure("redirected from https to http")
     same = goal.host == (urlsplit(here).hostname or "") and goal.port == spec.port

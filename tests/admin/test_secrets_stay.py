@@ -54,6 +54,13 @@ def test_headers_are_asked_for_again_when_they_would_go_elsewhere(admin: Client,
     assert (Node.objects.filter(pk=node.pk).values().get(), node.checks.values().get()) == before
 
 
+def test_the_server_name_decides_where_they_go_without_https_too(admin: Client, node: Node) -> None:
+    node.checks.update(use_tls=False)
+    refused = errors(change(admin, node, {}, use_tls="", server_name="evil.example"))
+
+    assert "The stored headers were entered for another place (server name changed)" in refused
+
+
 @pytest.mark.parametrize("field", ELSEWHERE)
 def test_headers_that_are_entered_again_go_there(admin: Client, node: Node, field: str) -> None:
     change(admin, node, ELSEWHERE[field], request_headers="X-Key: another")
