@@ -124,8 +124,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self._within(self.limits.body_seconds)
         if len(self.pipeline) >= self.limits.pipeline:
             self._stop(503)
+        before = self.cycle
         super().on_headers_complete()
-        _silence_once_closed(self.cycle)
+        if self.cycle is not before:  # it is no socket
+            _silence_once_closed(self.cycle)
 
     def on_message_complete(self) -> None:
         self._within(0)

@@ -40,6 +40,10 @@ class Brief(GuardedProtocol):
 async def application(scope: Any, receive: Any, send: Any) -> None:
     """`/large` answers much, `/held` never, `/told` once it is told to, those of `REFUSALS` as the guard refuses, all else with
     the length of the body."""
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.accept"})
+        return
     size, more = 0, True
     while more:
         message = await receive()
@@ -181,6 +185,17 @@ def test_who_leaves_before_the_answers_leaves_no_traceback(port: int, caplog: py
     told.set()
     assert asked(port, closing()).startswith(b"HTTP/1.1 200")
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
+def test_a_socket_is_opened_also_behind_a_request(port: int) -> None:
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    handshake = closing("/ws", key, "Sec-WebSocket-Version: 13", "Upgrade: websocket").replace(b"close", b"Upgrade")
+    for before in ((), (closing("/").replace(b"close", b"keep-alive"),)):
+        with connected(port) as connection:
+            for part in (*before, handshake):
+                connection.sendall(part)
+                status = connection.recv(1000)
+            assert status.startswith(b"HTTP/1.1 101 ")
 
 
 def test_requests_behind_one_another_are_answered_in_order_and_bounded(port: int) -> None:
