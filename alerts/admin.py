@@ -14,11 +14,11 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from alerts.forms import DestinationForm, RuleForm
-from alerts.models import Alert, Attempt, Destination, Notification, Rule
+from alerts.models import Alert, Attempt, Destination, Notification, Rule, masked_secret
 from alerts.services import destinations
 from alerts.services.destinations import OnlyOneError
 from nodes.admin.beside import Beside
-from nodes.admin.display import badge
+from nodes.admin.display import badge, show_once
 from nodes.admin.edits import AnyAdmin, RecordsEdits
 from nodes.admin.read_only import ReadOnly
 from nodes.admin.removed import HidesRemoved, RemovedFilter
@@ -36,6 +36,7 @@ class DestinationAdmin(HidesRemoved, RecordsEdits):
     secret_fields = {"new_address": "Address", "new_key": "Key"}
     what_for = "Where alerts go. Send a test after each change: a message that nobody gets helps nobody."
     fields = ("name", "kind", "enabled", "new_address", "new_key", "base_url")
+    fields_to_read = ("name", "kind", "enabled", "stored_address", "stored_key", "base_url")
     list_display = ("name", "kind", "state", "last_success_at", "last_failure_at", "last_failure")
     list_filter = (RemovedFilter, "kind", "enabled")
     search_fields = ("name",)
@@ -53,8 +54,21 @@ class DestinationAdmin(HidesRemoved, RecordsEdits):
             return badge("off", "bad")
         return badge("failing", "bad") if destination.failing_since else badge("on", "ok")
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """Who may not change it reads whether a secret is stored, in the place of the fields that replace one."""
+        return self.fields if obj is None or self.has_change_permission(request, obj) else self.fields_to_read
+
+    @admin.display(description="Address")
+    def stored_address(self, destination: Destination) -> str:
+        return "stored, hidden" if masked_secret(destination, "address") else "none"
+
+    @admin.display(description="Key")
+    def stored_key(self, destination: Destination) -> str:
+        return "stored, hidden" if masked_secret(destination, "key") else "none"
+
     def on_console(self, obj: Destination) -> tuple[str, str]:
-        return reverse("alerts:destinations"), "Send a test"
+        at = "" if obj.removed_at else f"#destination-{obj.pk}"
+        return f"{reverse('alerts:destinations')}{at}", "All destinations"
 
     def panels(self, obj: Destination) -> list[tuple[str, dict[str, Any]]]:
         return [("admin/alerts/destination_state.html", {"destination": obj, "state": self.state(obj)})]
@@ -92,7 +106,7 @@ class DestinationAdmin(HidesRemoved, RecordsEdits):
         else:
             obj.save()
         if form.made_secret:
-            messages.warning(request, f"The signing secret is shown only now: {form.made_secret}")
+            show_once(request, "The signing secret is shown only now:", form.made_secret, "The receiver checks signatures by it.")
 
 
 @admin.register(Rule)

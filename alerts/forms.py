@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from django import forms
 
 from alerts.delivery import webhook
-from alerts.models import AlertSeverity, Destination, Kind, Notification, Rule, masked_secret, origin, origin_of_address
+from alerts.models import (
+    PAGERDUTY_URL,
+    AlertSeverity,
+    Destination,
+    Kind,
+    Notification,
+    Rule,
+    masked_secret,
+    origin,
+    origin_of_address,
+)
 from nodes.engine.event_types import TABLE
+from nodes.forms.effects import Idle, refuse_idle
 from nodes.models import EventType
 
 if TYPE_CHECKING:  # the stubs know the model of a form, Django's class takes no parameter
@@ -19,6 +31,23 @@ else:
     _DestinationForm = _RuleForm = forms.ModelForm
 
 _ROUTING_KEY_LENGTH = 32  # characters
+_SECRETS = ("new_address", "new_key")
+_NOT_KEPT = "What was typed here was not kept: enter it again, or open this page anew."
+_LOOKED_AT = {
+    Kind.SLACK: ("new_address",),
+    Kind.PAGERDUTY: ("new_key", "base_url"),
+    Kind.WEBHOOK: ("new_address", "new_key"),
+}
+_IDLE = {
+    "new_address": "PagerDuty is reached at the PagerDuty address: leave this empty.",
+    "new_key": "A Slack webhook has no key, its URL is the secret: leave this empty.",
+    "base_url": "Only PagerDuty looks at this: leave it empty.",
+}
+
+
+def _idle(kind: Kind) -> Iterable[Idle]:
+    """What does nothing for a destination of this kind."""
+    return [Idle(field, ("kind",), sentence) for field, sentence in _IDLE.items() if field not in _LOOKED_AT[kind]]
 
 
 def _secret_field(label: str) -> forms.CharField:
@@ -39,7 +68,11 @@ def _checked_url(text: str) -> str:
 
 
 class DestinationForm(_DestinationForm):
-    """An empty secret keeps the stored one, of which only the host and the last four characters are shown."""
+    """An empty secret keeps the stored one, of which only the host and the last four characters are shown.
+
+    A refused form comes back with its secrets empty.  It carries which of them were typed, `typed_new_key=on` for one, so that
+    the next one does not keep the stored secret for want of the typed one.
+    """
 
     new_address = _secret_field("Address")
     new_key = _secret_field("Key")
@@ -47,6 +80,9 @@ class DestinationForm(_DestinationForm):
     class Meta:
         model = Destination
         fields = ("name", "kind", "enabled", "base_url")
+        help_texts = {
+            "base_url": f"PagerDuty: another host for EU accounts or a private relay. Empty: {PAGERDUTY_URL}.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -54,6 +90,8 @@ class DestinationForm(_DestinationForm):
         if self.instance.pk and "kind" in self.fields:  # a viewer's form has no fields
             self.fields["kind"].disabled = True
             self.fields["kind"].help_text = "It stays: what was sent is counted by it, and what is open there ends there."
+        if isinstance(base_url := self.fields.get("base_url"), forms.CharField):
+            base_url.required, base_url.empty_value = False, PAGERDUTY_URL
         self._stored = {field: masked_secret(self.instance, field) if self.instance.pk else "" for field in ("address", "key")}
         help_texts = {
             "address": "Slack, webhook: the URL.",
@@ -61,7 +99,8 @@ class DestinationForm(_DestinationForm):
         }
         for field, text in help_texts.items():
             stored = self._stored[field]
-            kept = f" Stored: {stored}; leave empty to keep it." if stored else ""
+            keep = "" if f"new_{field}" in self.typed_secrets else "; leave empty to keep it"
+            kept = f" Stored: {stored}{keep}." if stored else ""
             if f"new_{field}" in self.fields:
                 self.fields[f"new_{field}"].help_text = text + kept
 
@@ -81,19 +120,46 @@ class DestinationForm(_DestinationForm):
     def clean_new_key(self) -> str:
         return str(self.cleaned_data["new_key"]).strip()
 
+    @property
+    def typed_secrets(self) -> list[str]:
+        """The fields of the secrets that were typed here, or in a form that was refused before it."""
+        return [name for name in _SECRETS if self.data.get(name) or self.data.get(f"typed_{name}")]
+
+    def full_clean(self) -> None:
+        """Whatever else is wrong, each secret that was typed and is not shown again is asked for again."""
+        super().full_clean()
+        if not self.errors:
+            return
+        for name in _SECRETS:
+            if self.data.get(name) and not self.has_error(name):
+                self.add_error(name, _NOT_KEPT)
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        kind, address, key = cleaned.get("kind"), cleaned.get("new_address", ""), cleaned.get("new_key", "")
-        if kind in (Kind.SLACK, Kind.WEBHOOK) and not address and not self._stored["address"]:
+        kind = cleaned.get("kind")
+        if kind not in _LOOKED_AT:
+            return cleaned
+        looked_at = _LOOKED_AT[Kind(kind)]
+        refuse_idle(self, _idle(Kind(kind)))
+        for name in self.typed_secrets:
+            if name in looked_at and cleaned.get(name) == "":
+                self.add_error(name, _NOT_KEPT)
+        if "new_address" in looked_at and cleaned.get("new_address") == "" and not self._stored["address"]:
             self.add_error("new_address", "The URL is needed.")
-        if kind == Kind.PAGERDUTY:
-            self._check_routing_key(key, kept=bool(self._stored["key"]))
-        if kind == Kind.WEBHOOK:
-            self._check_signing_secret(key, kept=bool(self._stored["key"]))
-        if self._stored["key"] and not key and self._leads_elsewhere(cleaned):
-            what = "routing key" if kind == Kind.PAGERDUTY else "signing secret"
-            self.add_error("new_key", f"The stored {what} was entered for another address: enter it again.")
+        if "new_key" in looked_at and "new_key" in cleaned:  # else it was refused already
+            self._check_key(cleaned)
         return cleaned
+
+    def _check_key(self, cleaned: dict[str, Any]) -> None:
+        key, kept = cleaned["new_key"], bool(self._stored["key"])
+        if cleaned["kind"] == Kind.PAGERDUTY:
+            what = "routing key"
+            self._check_routing_key(key, kept=kept)
+        else:
+            what = "signing secret"
+            self._check_signing_secret(key, kept=kept)
+        if kept and not key and self._leads_elsewhere(cleaned):
+            self.add_error("new_key", f"The stored {what} was entered for another address: enter it again.")
 
     def _leads_elsewhere(self, cleaned: dict[str, Any]) -> bool:
         """Whether messages would go to another server than the one that the stored key is for."""

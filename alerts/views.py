@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.decorators import permission_required
 from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.cache import patch_vary_headers
 from django.views.decorators.http import require_GET, require_POST
 
 from alerts.delivery import Payload
@@ -25,6 +24,7 @@ from alerts.services.test_message import TooManyTestsError, send_test
 from alerts.services.unreadable import of_destination, of_rule
 from nodes.ledger.clock import database_now
 from nodes.models import Incident
+from nodes.views.responses import signed_in
 
 _PER_PAGE, _OF_AN_INCIDENT = 50, 100  # notifications
 _LABELS = {"at": "time", "did": "what was done", "url": "link"}  # of the fields of a payload whose names do not say it
@@ -35,7 +35,7 @@ def _notifications() -> QuerySet[Notification]:
     return Notification.objects.select_related("destination").defer("destination__address", "destination__key")
 
 
-@login_required
+@signed_in
 @require_GET
 def notifications(request: HttpRequest) -> HttpResponse:
     """The newest first, by status and destination."""
@@ -48,7 +48,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     return render(request, "alerts/notifications.html", {"page": page, "filter": chosen, "wanted": wanted, "tabs": tabs})
 
 
-@login_required
+@signed_in
 @require_GET
 def notification(request: HttpRequest, pk: int) -> HttpResponse:
     """One notification with all its attempts and its message."""
@@ -60,34 +60,31 @@ def notification(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "alerts/notification.html", shown)
 
 
-@login_required
+@signed_in
 @require_GET
 def incident_notifications(request: HttpRequest, pk: int) -> HttpResponse:
     """The fragment for an incident's page: its newest messages."""
     incident = get_object_or_404(Incident, pk=pk)
     listed = _notifications().filter(incident=incident).order_by("-created_at", "-pk")[:_OF_AN_INCIDENT][::-1]
-    response = render(request, "alerts/incident_notifications.html", {"notifications": listed})
-    patch_vary_headers(response, ["HX-Request", "HX-Target"])
-    return response
+    return render(request, "alerts/incident_notifications.html", {"notifications": listed})
 
 
-@login_required
+@signed_in
 @require_GET
 def banner(request: HttpRequest) -> HttpResponse:
     """The fragment for the dashboard: destinations that accept nothing, in case no other could be told of it."""
     failing = Destination.objects.filter(removed_at=None).exclude(failing_since=None)
-    response = render(request, "alerts/banner.html", {"failing": failing})
-    patch_vary_headers(response, ["HX-Request", "HX-Target"])
-    return response
+    return render(request, "alerts/banner.html", {"failing": failing})
 
 
-@login_required
+@signed_in
 @require_GET
 def destinations(request: HttpRequest) -> HttpResponse:
     """Where alerts go, the state of each destination, and the severities that no rule brings to one."""
     waiting = Count("notifications", filter=Q(notifications__status__in=("pending", "leased")))
     dead = Count("notifications", filter=Q(notifications__status="dead"))
-    listed = list(Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead))
+    present = Destination.objects.filter(removed_at=None).annotate(waiting=waiting, dead=dead)
+    listed = list(present.order_by("name"))  # a query that groups leaves out the order of the model
     now = timezone.now()
     rows = [
         (each, masked_secret(each, "key" if each.kind == Kind.PAGERDUTY else "address"), circuit_of(each.breaker, now))
@@ -112,7 +109,7 @@ def _unrouted(destinations: Sequence[Destination], rules: Sequence[Rule]) -> lis
     return [severity for severity in ("critical", "warning") if severity not in routed]
 
 
-@login_required
+@signed_in
 @permission_required("nodes.operate", raise_exception=True)
 @require_POST
 def test_send(request: HttpRequest, pk: int) -> HttpResponse:
@@ -130,7 +127,7 @@ def test_send(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("alerts:notification", sent.pk)
 
 
-@login_required
+@signed_in
 @permission_required("nodes.operate", raise_exception=True)
 @require_POST
 def resend_notification(request: HttpRequest, pk: int) -> HttpResponse:

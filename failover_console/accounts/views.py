@@ -23,6 +23,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
+from django.core.validators import MaxLengthValidator
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import reverse
@@ -33,6 +35,7 @@ from failover_console.accounts import device, history, sessions, single_sign_on
 from failover_console.accounts.refusals import refused
 from failover_console.accounts.requirement import is_required
 from nodes.models.encrypted import EncryptedTextUnreadableError
+from nodes.models.names import seen
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +53,16 @@ def private(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return render(request, "account/unreadable.html", status=503)
         refusal = getattr(request, "refusal", None)
         return response if refusal is None else refused(request, response, *refusal)
+
+    return asked
+
+
+def pressed(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Of a button: whoever comes by its address alone, as after a log-in in between, is led to the page of their account."""
+
+    @wraps(view)
+    def asked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return redirect("account") if request.method in ("GET", "HEAD") else view(request, *args, **kwargs)
 
     return asked
 
@@ -88,17 +101,30 @@ class LoginView(account_views.login.view_class):  # type: ignore[misc]  # allaut
         return {**super().get_context_data(**kwargs), **ours}
 
 
-class ChangePasswordView(account_views.password_change.view_class):  # type: ignore[misc]  # as above
+class _Plain:
+    """Of a view with a form whose labels say it all: without words in the fields."""
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)  # type: ignore[misc]  # of the view beside it
+        for field in form.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+        return form
+
+
+class ChangePasswordView(_Plain, account_views.password_change.view_class):  # type: ignore[misc]  # as above
     """A new password ends all other sessions, and this browser stays known."""
 
     def form_valid(self, form: Any) -> HttpResponse:
+        if form.cleaned_data["password1"] == form.cleaned_data["oldpassword"]:
+            form.add_error("password1", "This is your present password: take another one.")
+            return self.form_invalid(form)  # type: ignore[no-any-return]  # allauth's
         response: HttpResponse = super().form_valid(form)
         sessions.end(self.request.user, but=self.request.session.session_key)
         device.remember(self.request, response, self.request.user)
         return response
 
 
-class SetPasswordView(account_views.password_set.view_class):  # type: ignore[misc]  # as above
+class SetPasswordView(_Plain, account_views.password_set.view_class):  # type: ignore[misc]  # as above
     """The first password of who came by single sign-on."""
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -119,7 +145,28 @@ class AuthenticateView(mfa_views.authenticate.view_class):  # type: ignore[misc]
         return {**found, **ours}
 
 
-class AddPasskeyView(passkey_views.add_webauthn.view_class):  # type: ignore[misc]  # as above
+class _NamesPasskey:
+    """Of a view with a form that names a passkey: a name is short, and of what can be seen."""
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)  # type: ignore[misc]  # of the view beside it
+        validators = form.fields["name"].validators
+        validators += [each for each in (MaxLengthValidator(60), seen) if each not in validators]
+        return form
+
+
+class RenamePasskeyView(_NamesPasskey, passkey_views.edit_webauthn.view_class):  # type: ignore[misc]  # as above
+    """Another name for a passkey, which the history tells."""
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        with transaction.atomic():
+            response: HttpResponse = super().form_valid(form)
+            if form.has_changed():
+                history.record(self.request, _reader(self.request), "renamed a passkey")
+        return response
+
+
+class AddPasskeyView(_NamesPasskey, passkey_views.add_webauthn.view_class):  # type: ignore[misc]  # as above
     """A new passkey."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
 from django.db import models
 from django.db.models.functions import Now
@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 
 from nodes import operations, pushes
 from nodes.admin.actions import ACTIONS
-from nodes.admin.display import badge, percent
+from nodes.admin.display import badge, percent, show_once
 from nodes.admin.removal import RemovesSoftly, overrides
 from nodes.admin.removed import RemovedFilter
 from nodes.forms.checks import CheckForm, CheckFormSet
@@ -146,7 +146,7 @@ class NodeAdmin(RemovesSoftly):
     def save_related(self, request: HttpRequest, form: AnyForm, formsets: list[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         for check in (check for formset in formsets for check in formset.forms if getattr(check, "shown_once", None)):
-            messages.warning(request, _how_to_push(form.instance.pk, check.shown_once))
+            _show_secret(request, form.instance.pk, check.shown_once)
 
     @admin.display(description="address", ordering="address")
     def where(self, node: Node) -> str:
@@ -202,11 +202,11 @@ class NodeAdmin(RemovesSoftly):
         return HttpResponseRedirect(f"{request.path}?{urlencode({'pool': obj.pool_id, **kept, 'tags': ','.join(obj.tags)})}")
 
 
-def _how_to_push(node: int, secret: str) -> str:
-    """The two ways to call; an address is written into the logs of what it passes through, a header is not."""
-    header = f"{settings.PUBLIC_URL}{pushes.address(node)}"
-    whole = f"{header}{secret}/"
-    return (
-        f"The node's secret is shown only now. Let the node call {header} with the header “Authorization: Bearer {secret}”; "
-        f"where it cannot send a header, this address does as well, but proxies write addresses into their logs: {whole}"
+def _show_secret(request: HttpRequest, node: int, secret: str) -> None:
+    """With the two ways to call; an address is written into the logs of what it passes through, a header is not."""
+    address = f"{settings.PUBLIC_URL}{pushes.address(node)}"
+    how = (
+        f"Let the node call {address} with it. Where it cannot send a header, the same address with what stands behind “Bearer” "
+        "and a slash at its end does as well, but proxies write addresses into their logs."
     )
+    show_once(request, "The node's header with its secret is shown only now:", f"Authorization: Bearer {secret}", how)

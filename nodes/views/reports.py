@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
-from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
@@ -16,6 +15,7 @@ from django.views.decorators.http import require_safe
 from nodes import reports as history
 from nodes.charts import HeatRow, heat_map, legend_mark
 from nodes.models import Pool
+from nodes.views.responses import signed_in
 
 _RANGES = {name: timedelta(days=days) for name, days in (("1d", 1), ("7d", 7), ("30d", 30), ("90d", 90), ("1y", 365))}
 _DEFAULT = "7d"
@@ -75,7 +75,7 @@ def _instant(text: str, *, end: bool) -> datetime | None:
     return moment
 
 
-@login_required
+@signed_in
 @require_safe
 def reports(request: HttpRequest) -> HttpResponse:
     """Any range, per pool and node, each figure with its rule; a query that is unclear stays in the form, beside the reason."""
@@ -141,7 +141,7 @@ def _exported(request: HttpRequest, write: Callable[[history.Report], str], cont
     return HttpResponse(write(found), content_type=content_type)
 
 
-@login_required
+@signed_in
 @require_safe
 def reports_csv(request: HttpRequest) -> HttpResponse:
     answer = _exported(request, history.as_csv, "text/csv; charset=utf-8")
@@ -150,7 +150,7 @@ def reports_csv(request: HttpRequest) -> HttpResponse:
     return answer
 
 
-@login_required
+@signed_in
 @require_safe
 def reports_json(request: HttpRequest) -> HttpResponse:
     return _exported(request, history.as_json, "application/json")

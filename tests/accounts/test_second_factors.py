@@ -161,6 +161,50 @@ def test_what_is_no_passkey_is_refused(client: Client, vera: User, name: str, cr
     assert kinds(vera) == {"totp"}
 
 
+@pytest.fixture
+def passkey(vera: User) -> Authenticator:
+    return Authenticator.objects.create(user=vera, type="webauthn", data={"name": "stick", "credential": {}})
+
+
+def rename(client: Client, passkey: Authenticator, name: str) -> str:
+    answer = client.post(reverse("mfa_edit_webauthn", args=[passkey.pk]), {"name": name})
+    passkey.refresh_from_db()
+    return answer.content.decode()
+
+
+def test_a_renamed_passkey_is_told_once(client: Client, vera: User, passkey: Authenticator) -> None:
+    proved(client, vera)
+    for _ in range(2):
+        rename(client, passkey, "key ring")
+    assert passkey.wrap().name == "key ring"
+    assert list(Event.objects.values_list("message", flat=True)) == ["vera renamed a passkey, from 127.0.0.1"]
+
+
+BAD_NAMES = pytest.mark.parametrize(("name", "said"), [("stick\u202eyek", "U+202E"), ("x" * 61, "at most 60 characters")])
+
+
+@BAD_NAMES
+def test_a_passkey_gets_no_name_that_is_long_or_cannot_be_seen(
+    client: Client, vera: User, passkey: Authenticator, name: str, said: str
+) -> None:
+    assert said in rename(proved(client, vera), passkey, name)
+    assert passkey.wrap().name == "stick"
+
+
+@BAD_NAMES
+def test_a_passkey_is_not_added_by_such_a_name(client: Client, vera: User, name: str, said: str) -> None:
+    answer = proved(client, vera).post(reverse("mfa_add_webauthn"), {"name": name, "credential": "{}"})
+    assert answer.content.decode().count(said) == 1
+
+
+def test_who_lost_the_second_factor_is_told_what_helps(client: Client, vera: User) -> None:
+    give_app(vera)
+    log_in(client, "vera")
+    body = client.get(CHECK).content.decode()
+    assert "manage.py reset_second_factor" in body
+    assert "asks an admin" not in body
+
+
 def test_without_its_app_the_recovery_codes_are_gone(client: Client, vera: User) -> None:
     set_up(proved(client, vera))
     client.post(reverse("mfa_deactivate_totp"))

@@ -80,6 +80,34 @@ def test_a_new_password_ends_the_others(here: Client, there: Client) -> None:
     assert Event.objects.get(type="account_changed").message == "vera changed the password, from 127.0.0.1"
 
 
+def test_the_present_password_is_no_new_one(here: Client, there: Client) -> None:
+    form = {"oldpassword": PASSWORD, "password1": PASSWORD, "password2": PASSWORD}
+    answer = here.post(reverse("account_change_password"), form)
+    assert "This is your present password: take another one." in answer.content.decode()
+    assert there.get("/accounts/").status_code == 200
+    assert not Event.objects.filter(type="account_changed").exists()
+
+
+def test_no_field_of_a_password_says_its_label_twice(here: Client) -> None:
+    assert "placeholder" not in here.get(reverse("account_change_password")).content.decode()
+
+
+@pytest.mark.parametrize("name", ["account_end_sessions", "openid_connect_login", "socialaccount_connections"])
+def test_the_address_of_a_button_leads_to_the_account(here: Client, name: str) -> None:
+    assert here.get(reverse(name))["Location"] == "/accounts/"
+    assert here.put(reverse(name)).status_code == 405
+
+
+@pytest.mark.parametrize("name", ["account_end_sessions", "socialaccount_connections"])
+def test_a_button_of_a_session_that_has_ended_leads_to_the_log_in_and_the_account(vera: User, name: str) -> None:
+    client = Client()
+    door = client.post(reverse(name), {"session": "1"})["Location"]
+    assert door.startswith("/accounts/login/")
+    onward = client.post(door, {"username": "vera", "password": PASSWORD, "next": reverse(name)}, follow=True)
+    assert onward.redirect_chain[-1] == ("/accounts/", 302)
+    assert onward.status_code == 200
+
+
 def test_another_address_is_seen_at_once(here: Client) -> None:
     here.get("/", REMOTE_ADDR="198.51.100.9")
     assert UserSession.objects.get().ip == "198.51.100.9"

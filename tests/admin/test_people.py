@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import psycopg
 import pytest
+from django.contrib.admin import site as admin_site
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from nodes.models import Event
@@ -99,6 +101,121 @@ def test_a_password_that_an_admin_sets_or_takes_away_is_told(admin: Client, vera
     assert answer.status_code == 302
     assert told().message == f"ada {did} the password of vera"
     assert told().detail == {"address": FROM}
+
+
+def refusal(response: Any) -> str:
+    return str(response.context["adminform"].form.errors)
+
+
+def rights(name: str) -> tuple[bool, bool]:
+    person = User.objects.get(username=name)
+    return person.is_superuser, person.is_active
+
+
+@pytest.fixture
+def rita(db: None) -> User:
+    """A second superuser."""
+    return User.objects.create_superuser("rita", password="-")
+
+
+def late(view: str, person: User, **given: str) -> dict[str, Any]:
+    """What a page shows when its reader has lost a superuser's rights to somebody quicker, while their request was under way."""
+    reader = User.objects.create_superuser("rex", password="-")
+    User.objects.filter(pk=reader.pk).update(is_superuser=False)
+    User.objects.filter(is_superuser=True).exclude(pk=person.pk).update(is_superuser=False)
+    request = RequestFactory().post("/", given)
+    request.user = reader
+    request._dont_enforce_csrf_checks = True  # type: ignore[attr-defined]  # as Django's test client says it
+    shown: dict[str, Any] = getattr(admin_site._registry[User], view)(request, str(person.pk)).context_data
+    return shown
+
+
+@pytest.mark.parametrize("given", [{"is_active": "on"}, {"is_superuser": "on"}])
+def test_of_two_superusers_who_take_each_other_away_one_stays(rita: User, given: dict[str, str]) -> None:
+    refused = late("change_view", rita, username="rita", **given)["adminform"].form.errors
+    assert "rita is the last active superuser: make another one first." in str(refused)
+    assert rights("rita") == (True, True)
+
+
+def test_of_two_superusers_who_delete_each_other_one_stays(rita: User) -> None:
+    assert late("delete_view", rita, post="yes")["protected"] == ["No active superuser would be left: make another one first."]
+    assert rights("rita") == (True, True)
+
+
+def test_the_only_superuser_does_not_give_it_up(root: Client) -> None:
+    answer = change(root, User.objects.get(username="root"))
+    assert "root is the last active superuser: make another one first." in refusal(answer)
+    assert rights("root") == (True, True)
+
+
+def test_one_of_two_superusers_may_give_it_up(root: Client, rita: User) -> None:
+    assert change(root, User.objects.get(username="root")).status_code == 302
+    assert rights("root") == (False, True)
+
+
+def test_a_superuser_who_is_disabled_counts_for_nothing(root: Client, rita: User) -> None:
+    User.objects.filter(pk=rita.pk).update(is_active=False)
+    assert "last active superuser" in refusal(change(root, User.objects.get(username="root")))
+
+
+@pytest.mark.parametrize("who", ["root", "admin"])
+def test_nobody_disables_themselves(who: str, rita: User, request: pytest.FixtureRequest) -> None:
+    client = request.getfixturevalue(who)
+    me = User.objects.get(pk=client.session["_auth_user_id"])
+    answer = change(client, me, is_active=None, is_superuser="on" if me.is_superuser else None)
+    assert "You cannot disable yourself; another admin can." in refusal(answer)
+    assert rights(me.username)[1]
+
+
+def delete(client: Client, how: str, *people: User) -> str:
+    if how == "form":
+        return client.post(page("user", "delete", people[0].pk), {"post": "yes"}).content.decode()
+    chosen = {"action": "delete_selected", "_selected_action": [person.pk for person in people], "post": "yes"}
+    return client.post(page("user"), chosen).content.decode()
+
+
+@pytest.mark.parametrize("how", ["form", "list"])
+def test_nobody_deletes_themselves(root: Client, rita: User, how: str) -> None:
+    assert "You cannot delete yourself; another admin can." in delete(root, how, User.objects.get(username="root"))
+    assert rights("root") == (True, True)
+
+
+def test_a_list_that_holds_who_stays_deletes_nobody(root: Client, vera: User) -> None:
+    delete(root, "list", vera, User.objects.get(username="root"))
+    assert User.objects.filter(username="vera").exists()
+
+
+def test_one_superuser_deletes_another(root: Client, rita: User) -> None:
+    delete(root, "form", rita)
+    assert not User.objects.filter(username="rita").exists()
+
+
+@pytest.mark.parametrize("how", ["form", "list"])
+def test_the_page_that_asks_says_what_a_deletion_does(admin: Client, vera: User, how: str) -> None:
+    if how == "form":
+        asked = admin.get(page("user", "delete", vera.pk)).content.decode()
+    else:
+        asked = admin.post(page("user"), {"action": "delete_selected", "_selected_action": [vera.pk]}).content.decode()
+    assert f">{'Delete user vera' if how == 'form' else 'Delete 1 user'}</button>" in asked
+    assert "User_groups" not in asked
+
+
+def test_an_admin_is_offered_no_new_password_of_a_superuser(admin: Client, root: Client, rita: User) -> None:
+    where = page("user", "change", rita.pk)
+    assert "../password/" not in admin.get(where).content.decode()
+    assert "../password/" in root.get(where).content.decode()
+
+
+def test_each_way_with_a_password_has_one_button(admin: Client, vera: User) -> None:
+    body = admin.get(reverse("admin:auth_user_password_change", args=[vera.pk])).content.decode()
+    forms = [form for form in body.split("<form") if "usable_password" in form]
+    assert [form.count('type="submit"') for form in forms] == [1, 1]
+    assert "LDAP" not in body + admin.get(page("user", "add")).content.decode()
+
+
+def test_the_list_says_who_is_a_superuser(root: Client, vera: User) -> None:
+    body = root.get(page("user")).content.decode()
+    assert re.findall(r'class="field-roles[^>]*>([^<]*)<', body) == ["superuser", "viewer"]
 
 
 def test_a_password_that_is_refused_is_no_change(admin: Client, vera: User) -> None:

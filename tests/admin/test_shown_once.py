@@ -25,7 +25,7 @@ def a_token(admin: Client, fleet: Fleet) -> HttpResponse:
     return admin.post(page("apitoken", "add"), {"name": "lb", "scopes": ["shares"], "every_pool": "on", "never_expires": "on"})
 
 
-def a_push_address(admin: Client, fleet: Fleet) -> HttpResponse:
+def a_push_secret(admin: Client, fleet: Fleet) -> HttpResponse:
     return admin.post(page("node", "change", fleet.first.pk), node_form(fleet.first, {"kind": "push"}))
 
 
@@ -36,7 +36,7 @@ def a_signing_secret(admin: Client, fleet: Fleet) -> HttpResponse:
 
 SHOWN = {
     "token": (a_token, r"fc_[0-9a-f]{16}_([\w-]{30,})"),
-    "push address": (a_push_address, r"/push/\d+/([\w-]{20,})/"),
+    "push secret": (a_push_secret, r"Authorization: Bearer ([\w-]{20,})"),
     "signing secret": (a_signing_secret, r"whsec_([\w+/=-]{20,})"),
 }
 

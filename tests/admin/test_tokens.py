@@ -33,7 +33,7 @@ def made(**fields: Any) -> ApiToken:
 
 def shown(response: Any) -> str:
     """The whole token in a message."""
-    found = re.search(r"fc_[0-9a-f]+_\S+", said(response))
+    found = re.search(r"fc_[0-9a-f]+_[\w-]+", said(response))
     assert found, said(response)
     return found[0]
 
@@ -44,6 +44,11 @@ def told() -> Event:
 
 def rotate(client: Client, token: ApiToken, hours: int) -> Any:
     return client.post(reverse("admin:nodes_apitoken_rotate", args=[token.pk]), {"overlap": hours}, follow=True, REMOTE_ADDR=FROM)
+
+
+def act(client: Client, action: str, token: ApiToken) -> Any:
+    """One of the list's actions, as the page that asks posts it."""
+    return client.post(page("apitoken"), {"action": action, "_selected_action": [token.pk], "apply": "yes"}, follow=True)
 
 
 def test_a_token_is_shown_once_and_proves_itself(admin: Client) -> None:
@@ -143,7 +148,7 @@ def test_a_second_rotation_ends_what_was_before_the_first(admin: Client) -> None
 def test_an_overlap_is_ended_by_hand(admin: Client) -> None:
     token = made()
     rotate(admin, token, 24)
-    admin.post(page("apitoken"), {"action": "end_overlap", "_selected_action": [token.pk]})
+    act(admin, "end_overlap", token)
     token.refresh_from_db()
     assert (token.previous_key, token.previous_until) == (None, None)
     assert told().message == "ada ended the former secret of API token balancer"
@@ -165,11 +170,57 @@ def test_an_operator_rotates_nothing(operator: Client) -> None:
 
 def test_a_token_is_revoked_once_and_that_is_an_event(admin: Client) -> None:
     token = made()
-    for _ in range(2):
-        admin.post(page("apitoken"), {"action": "revoke", "_selected_action": [token.pk]})
+    assert "Revoked: balancer." in said(act(admin, "revoke", token))
+    assert said(act(admin, "revoke", token)) == "Revoked already: balancer."
     token.refresh_from_db()
     assert token.revoked_at is not None
     assert Event.objects.filter(type="account_changed", message="ada revoked API token balancer").count() == 1
+
+
+@pytest.mark.parametrize(("action", "button"), [("revoke", "Revoke 2 tokens"), ("end_overlap", "End 2 former secrets")])
+def test_what_cannot_be_undone_is_asked_first(admin: Client, action: str, button: str) -> None:
+    tokens = [made(previous_key=key, previous_digest="-") for key in ("a", "b")]
+    idle = made(revoked_at=timezone.now())
+    chosen = [each.pk for each in (*tokens, idle)]
+    asked = admin.post(page("apitoken"), {"action": action, "_selected_action": chosen}).content.decode()
+    assert f">{button}</button>" in asked
+    assert "refused at once (401)" in asked
+    assert set(re.findall(r'name="_selected_action" value="(\d+)"', asked)) == {str(each.pk) for each in tokens}
+    assert not Event.objects.exists()
+    assert ApiToken.objects.filter(revoked_at=None, previous_key__isnull=False).count() == 2
+
+
+def test_where_there_is_nothing_to_do_nothing_is_asked(admin: Client) -> None:
+    token = made()
+    answer = admin.post(page("apitoken"), {"action": "end_overlap", "_selected_action": [token.pk]}, follow=True)
+    assert said(answer) == "No former secret to end: balancer."
+
+
+def test_an_operator_revokes_nothing(operator: Client) -> None:
+    token = made()
+    act(operator, "revoke", token)
+    assert ApiToken.objects.get().revoked_at is None
+
+
+def test_the_edits_of_a_token_tell_what_was_done_to_it(admin: Client) -> None:
+    token = made()
+    rotate(admin, token, 24)
+    act(admin, "end_overlap", token)
+    act(admin, "revoke", token)
+    body = admin.get(page("apitoken", "history", token.pk)).content.decode()
+    for did in ("Rotated (the former secret ends in 24 hours).", "Ended the former secret.", "Revoked."):
+        assert did in body
+
+
+def test_a_secret_has_a_line_of_its_own(admin: Client) -> None:
+    for answer in (admin.post(page("apitoken", "add"), FOR_ALL, follow=True), rotate(admin, ApiToken.objects.get(), 168)):
+        assert f"only now:<br><code>{shown(answer)}</code><br>" in answer.content.decode()
+    assert "<br>The former one ends in 7 days." in said(answer)
+
+
+def test_a_token_without_an_end_says_never(admin: Client) -> None:
+    made()
+    assert re.search(r'class="field-ends[^>]*>never<', admin.get(page("apitoken")).content.decode())
 
 
 def test_a_token_is_never_deleted(root: Client) -> None:

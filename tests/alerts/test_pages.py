@@ -46,6 +46,16 @@ def test_every_page_asks_for_a_login(client: Client) -> None:
         assert "login" in answer["Location"]
 
 
+@pytest.mark.parametrize(("name", "args"), [("banner", []), ("incident_notifications", [1])])
+def test_a_fragment_without_a_session_sends_the_whole_page_to_the_login(client: Client, name: str, args: list[int]) -> None:
+    asking = {"HX-Request": "true", "HX-Current-URL": "http://testserver/incidents/"}
+    answer = client.get(reverse(f"alerts:{name}", args=args), headers=asking)
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == f"{reverse('account_login')}?next=%2Fincidents%2F"
+    assert not answer.content
+    assert "HX-Request" in answer["Vary"]
+
+
 def test_the_list_shows_each_message_and_filters(incident: Incident, viewer: Client) -> None:
     chat = Destination.objects.get(kind="slack")
     Notification.objects.filter(destination=chat).update(status="delivered")
@@ -94,6 +104,14 @@ def test_destinations_are_shown_without_their_secrets(incident: Incident, viewer
     assert "slackcanary" not in page
     assert history.ROUTING_KEY not in page
     assert "Send a test" not in page
+
+
+def test_destinations_stand_in_the_order_of_their_names(viewer: Client) -> None:
+    for name in ("whale", "zebra", "ant", "mole"):
+        history.slack(name)
+    page = viewer.get(reverse("alerts:destinations")).content.decode()
+    shown = [page.index(f">{name}</a>") for name in ("ant", "mole", "whale", "zebra")]
+    assert shown == sorted(shown)
 
 
 def test_a_console_without_an_enabled_destination_says_so(viewer: Client) -> None:

@@ -37,6 +37,7 @@ def act(page: Page, product: Product, action: str) -> None:
     page.check("#result_list tbody input[type=checkbox]")
     page.select_option("select[name=action]", action)
     page.click("button[name=index]")
+    page.click("button[name=apply]")
 
 
 def test_a_token_is_bound_rotated_and_revoked(page: Page, product: Product) -> None:

@@ -91,20 +91,24 @@ class Command(BaseCommand):
         return with_demo
 
     def _first_user(self) -> None:
+        """Make a superuser where none is active; a console that cannot watches the fleet all the same."""
         users = get_user_model().objects
-        if users.filter(is_superuser=True).exists():
+        superusers = users.filter(is_superuser=True, is_active=True)
+        if superusers.exists():
             return
         name = settings.SUPERUSER_USERNAME
         password = settings.SUPERUSER_PASSWORD or secrets.token_urlsafe(PASSWORD_BYTES)
         hashed = make_password(password)  # takes its time, so not under the lock
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (FIRST_USER_LOCK,))  # of two that start at once, one makes it
-            if users.filter(is_superuser=True).exists():
+            if superusers.exists():
                 return
             if users.filter(username=name).exists():
-                raise CommandError(
-                    f"No user is an administrator, and {name} exists already: set DJANGO_SUPERUSER_USERNAME to another name."
+                self._say(
+                    f"Warning: no active user is a superuser, and {name} exists already: make one by manage.py createsuperuser, "
+                    "or set DJANGO_SUPERUSER_USERNAME to another name."
                 )
+                return
             users.create(username=name, password=hashed, is_staff=True, is_superuser=True)
             account_changed(f"up made the first user {name}, a superuser", actor=ON_THE_SERVER)
         if not settings.SUPERUSER_PASSWORD:
