@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,14 +26,17 @@ class NameServer:
 
     swallows: set[str] = field(default_factory=set)  # ends of names; "" is every name
     asked: list[str] = field(default_factory=list)
+    asked_at: list[tuple[float, str]] = field(default_factory=list)  # monotonic; for addresses of version 4 alone
     delay: float = 0.0  # s before each answer
 
     def answer(self, question: bytes) -> bytes | None:
         name, end = _name(question)
         self.asked.append(name)
+        kind = struct.unpack_from("!H", question, end)[0]
+        if kind == _IPV4:
+            self.asked_at.append((time.monotonic(), name))
         if any(name.endswith(each) for each in self.swallows):
             return None
-        kind = struct.unpack_from("!H", question, end)[0]
         found = kind == _IPV4 and not name.endswith(".invalid")
         flags = 0x8183 if name.endswith(".invalid") else 0x8180
         head = question[:2] + struct.pack("!HHHHH", flags, 1, int(found), 0, 0)

@@ -34,7 +34,7 @@ def test_a_session_ends_after_half_a_day_and_no_script_reads_it(client: Client, 
     client.post(LOGIN, {"username": "ada", "password": "correct horse battery"})
     cookie = client.cookies["failover-session-8000"]
 
-    assert cookie["max-age"] == 12 * 3600
+    assert 12 * 3600 - 60 < cookie["max-age"] <= 12 * 3600  # from the log-in on
     assert cookie["httponly"]
     assert cookie["samesite"] == "Lax"
 

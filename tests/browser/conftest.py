@@ -13,6 +13,7 @@ from tests.product import PASSWORD, Product, eventually, running
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
 REPLACED = ("htmx:afterRequest,", "htmx:sendAbort,")  # a request in whose place another one was sent; htmx calls that an error
+LEFT = "[object Event]"  # a socket whose page was left before it was open; one that is refused says so in another line as well
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -58,7 +59,7 @@ def page(browser: Browser, product: Product) -> Iterator[Page]:
     page.wait_for_selector("#headline")
     yield page
     context.close()
-    assert [each for each in complaints if not each.startswith(REPLACED)] == []
+    assert [each for each in complaints if not each.startswith(REPLACED) and each != LEFT] == []
 
 
 @pytest.hookimpl(wrapper=True)

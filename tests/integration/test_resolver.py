@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nodes.egress.names import KEPT
 from nodes.ledger import checkers
 from nodes.ledger.checkers import Sighting
 from nodes.ledger.clock import database_now
@@ -132,7 +136,9 @@ def product(resolver: NameServer, tmp_path_factory: pytest.TempPathFactory) -> I
 def since(product: Product, resolver: NameServer) -> int:
     """The last event before a test, in which all nodes are well by their names."""
     rename(product, "nodes.example")
-    eventually(lambda: well(product) == 9 and len(named(resolver, "nodes.example")) == 9, 60, "all nodes are well by their names")
+    began = time.monotonic()
+    known = "both runners know all names, and the nodes are well"
+    eventually(lambda: well(product) == 9 and sum(known_to_both(resolver, began).values()) == 9, 120, known)
     away = "SELECT 1 FROM nodes_checker WHERE resolver_told"
     eventually(lambda: not product.rows(away), 60, "what a test before did to it is over")
     return int(product.rows("SELECT max(id) AS n FROM nodes_event")[0]["n"])
@@ -143,8 +149,13 @@ def rename(product: Product, zone: str, only: str = "%") -> None:
     product.do("UPDATE nodes_fleetstate SET config_version = config_version + 1")
 
 
-def named(resolver: NameServer, zone: str) -> set[str]:
-    return {name for name in resolver.asked if name.endswith(zone)}
+def known_to_both(resolver: NameServer, began: float) -> dict[str, bool]:
+    """Whether each name was asked twice within the time for which a process keeps an answer: so by two of them."""
+    asked: dict[str, list[float]] = defaultdict(list)
+    for at, name in resolver.asked_at:
+        if at > began and name.endswith(".nodes.example"):
+            asked[name].append(at)
+    return {name: any(later - at < KEPT - 1 for at, later in pairwise(times)) for name, times in asked.items()}
 
 
 def well(product: Product) -> int:
