@@ -22,7 +22,7 @@ run: $(STAMP)
 	$(BIN)/python manage.py up --demo
 
 test: $(STAMP)
-	@sh tests/browser/chromium.sh
+	@sh tests/programs.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
 
 # A check of settings needs an https address and throw-away secrets, no database.
@@ -41,6 +41,7 @@ check: $(STAMP)
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/python manage.py check_templates
 	$(BIN)/python manage.py event_types --check
+	$(BIN)/python manage.py checks_doc --check
 
 lock: $(STAMP)
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header \

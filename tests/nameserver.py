@@ -22,12 +22,13 @@ _IPV4 = 1
 
 @dataclass
 class NameServer:
-    """Answers every name with 127.0.0.1 but those below `.invalid`; what it swallows is counted and never answered."""
+    """Answers every name with 127.0.0.1 or its `addresses`, but those below `.invalid`; what it swallows is never answered."""
 
     swallows: set[str] = field(default_factory=set)  # ends of names; "" is every name
     asked: list[str] = field(default_factory=list)
     asked_at: list[tuple[float, str]] = field(default_factory=list)  # monotonic; for addresses of version 4 alone
     delay: float = 0.0  # s before each answer
+    addresses: dict[str, list[str]] = field(default_factory=dict)
 
     def answer(self, question: bytes) -> bytes | None:
         name, end = _name(question)
@@ -39,9 +40,10 @@ class NameServer:
             return None
         found = kind == _IPV4 and not name.endswith(".invalid")
         flags = 0x8183 if name.endswith(".invalid") else 0x8180
-        head = question[:2] + struct.pack("!HHHHH", flags, 1, int(found), 0, 0)
-        record = struct.pack("!HHHIH", 0xC00C, _IPV4, 1, 1, 4) + socket.inet_aton("127.0.0.1") if found else b""
-        return head + question[_QUESTION : end + 4] + record
+        addresses = self.addresses.get(name, ["127.0.0.1"]) if found else []
+        head = question[:2] + struct.pack("!HHHHH", flags, 1, len(addresses), 0, 0)
+        records = [struct.pack("!HHHIH", 0xC00C, _IPV4, 1, 1, 4) + socket.inet_aton(each) for each in addresses]
+        return head + question[_QUESTION : end + 4] + b"".join(records)
 
 
 def _name(question: bytes) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 The address that was classified is the one that is connected to; names are resolved once and strings prove nothing.
 """
 
-from nodes.egress.names import Names, NameUnknownError, ResolverStanding, ResolverTroubleError
+from nodes.egress.names import Names, NameUnknownError, ResolverStanding, ResolverTroubleError, ascii_name
 from nodes.egress.policy import Egress, EgressRefusedError
 from nodes.egress.table import Standing, standing
 from nodes.egress.web import DeliveryError, NotSentError, WebhookReply, open_webhook, target
@@ -19,6 +19,7 @@ __all__ = [
     "ResolverTroubleError",
     "Standing",
     "WebhookReply",
+    "ascii_name",
     "open_webhook",
     "standing",
     "target",

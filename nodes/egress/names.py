@@ -13,6 +13,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+import idna
+
 from nodes.egress.lookups import BusyError, Found, Lookup, Lookups, Standing
 from nodes.egress.table import Address
 
@@ -46,11 +48,11 @@ def literal(host: str) -> Address | None:
 
 
 def ascii_name(host: str) -> str:
-    """The name as the resolver, TLS and the header `Host` take it (IDNA); raises `NameUnknownError`."""
+    """The name as the resolver, TLS and the header `Host` take it (IDNA 2008, UTS 46, as curl); raises `NameUnknownError`."""
     if host.isascii():
         return host
     try:
-        return host.encode("idna").decode()
+        return idna.encode(host, uts46=True).decode()
     except UnicodeError:
         raise NameUnknownError(f"{host[:80]} is no host name") from None
 
@@ -58,7 +60,7 @@ def ascii_name(host: str) -> str:
 def resolve(host: str) -> tuple[Address, ...]:
     """All addresses of a name, in the system's order.  Blocks; raises `NameUnknownError` or `ResolverTroubleError`."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(ascii_name(host), None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in _NO_SUCH_NAME:
             raise NameUnknownError(f"the name {host} does not exist") from None

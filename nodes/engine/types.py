@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from nodes.engine.enums import (
     AdminState,
@@ -44,6 +45,8 @@ class Observation:
     started_at: float = 0.0
     ended_at: float = 0.0
     checker: str = ""  # the host that asked
+    retry_after: float | None = None  # s for which the node asks to be left alone
+    evidence: Mapping[str, Any] | None = None  # a document of what was asked and answered, handed on as it is
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,20 @@ class ProbeFailure(Exception):  # noqa: N818 - it is no error of ours, it is wha
     """The target did not do what is expected; the sentence says what it did."""
 
 
+class AllFailedError(Exception):
+    """No address of the target could be connected to; `verdict` says whose trouble that is."""
+
+    def __init__(self, verdict: Verdict, sentence: str) -> None:
+        super().__init__(sentence)
+        self.verdict = verdict
+
+
 def explain(error: BaseException, timeout: float) -> tuple[Verdict, str]:
     """Whose trouble it is, and a sentence."""
     if isinstance(error, (ProbeFailure, NameUnknownError)):
         return Verdict.FAIL, str(error)
+    if isinstance(error, AllFailedError):
+        return error.verdict, str(error)
     if isinstance(error, EgressRefusedError):
         return Verdict.UNKNOWN, f"not asked: {error}"
     if isinstance(error, ResolverTroubleError):

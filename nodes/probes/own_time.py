@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from typing import TypeVar
@@ -21,6 +22,16 @@ class OwnTime:
     def taken(self) -> float:
         """Seconds so far."""
         return time.monotonic() - self._began
+
+    @property
+    def ends_at(self) -> float:
+        """When it is over, by the loop's clock."""
+        ends_at = self._limit.when()
+        return math.inf if ends_at is None else ends_at
+
+    def without(self, seconds: float) -> None:
+        """Leave out what was no waiting for the node."""
+        self._began += seconds
 
     async def apart(self, work: Awaitable[_T]) -> _T:
         """What comes of it, outside of the limit: it has one of its own."""

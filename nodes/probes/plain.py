@@ -8,26 +8,26 @@ from nodes.egress import Egress
 from nodes.engine.enums import Verdict
 from nodes.probes.own_time import OwnTime
 from nodes.probes.spec import CheckSpec
-from nodes.probes.wire import certificate_warning, connect, first_address
+from nodes.probes.tls import certificate_warning
+from nodes.probes.trail import Trail
+from nodes.probes.wire import connect, find
 
 
-async def tcp(spec: CheckSpec, egress: Egress, own: OwnTime) -> tuple[Verdict, str]:
+async def tcp(spec: CheckSpec, egress: Egress, own: OwnTime, trail: Trail) -> tuple[Verdict, str]:
     """Connect and hang up."""
-    address = await first_address(egress, spec.host, own, spec.timeout)
-    transport, _ = await connect(asyncio.Protocol, address, spec.port, host=spec.host, tls=False, verify=False, server_name="")
+    hop = trail.hop(spec)
+    transport, _ = await connect(asyncio.Protocol, await find(egress, hop, own), hop, tls=False, apart=trail.apart)
     transport.abort()
     return Verdict.PASS, ""
 
 
-async def tls(spec: CheckSpec, egress: Egress, own: OwnTime, now: float) -> tuple[Verdict, str]:
+async def tls(spec: CheckSpec, egress: Egress, own: OwnTime, now: float, trail: Trail) -> tuple[Verdict, str]:
     """Shake hands and look at the certificate."""
-    address = await first_address(egress, spec.host, own, spec.timeout)
-    transport, _ = await connect(
-        asyncio.Protocol, address, spec.port, host=spec.host, tls=True, verify=spec.verify_tls, server_name=spec.server_name
-    )
-    warning = certificate_warning(transport, spec.certificate_days, now)
+    hop = trail.hop(spec)
+    transport, _ = await connect(asyncio.Protocol, await find(egress, hop, own), hop, tls=True, apart=trail.apart)
+    hop.certificate = certificate_warning(transport, spec.certificate_days, now)
     transport.abort()
-    return (Verdict.WARN, warning) if warning else (Verdict.PASS, "")
+    return (Verdict.WARN, hop.certificate) if hop.certificate else (Verdict.PASS, "")
 
 
 def push(spec: CheckSpec, now: float) -> tuple[Verdict, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nodes.egress import Egress
-from nodes.probes import wire
+from nodes.probes import tls
 from tests.probes.servers import Authority
 
 
@@ -23,6 +23,6 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Autho
     """Its certificates are valid to checks made while the test runs."""
     made = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(made.path))
-    wire.context.cache_clear()
+    tls.context.cache_clear()
     yield made
-    wire.context.cache_clear()
+    tls.context.cache_clear()

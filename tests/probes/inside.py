@@ -72,6 +72,19 @@ async def a_name_in_another_script(inside: Inside) -> Findings:
     return {"seen": said(seen), "requests": [each.decode() for each in served.requests]}
 
 
+async def several_addresses(inside: Inside) -> Findings:
+    """One refuses or hangs, another answers; or none does."""
+    well = await inside.serve()
+    inside.resolver.addresses = {
+        "one.example": ["10.0.0.1", "127.0.0.1"], "two.example": ["127.0.0.1", "10.0.0.1"], "none.example": ["10.0.0.1", "8.8.4.4"]
+    }  # fmt: skip  # a table
+    refusing = [said(await inside.ask(f"{name}.example", well.port)) for name in ("one", "two", "none")]
+    with socket.create_server(("10.0.0.1", well.port), backlog=0) as full, socket.create_connection(("10.0.0.1", well.port)):
+        full.getsockname()
+        hanging = [said(await inside.ask(f"{name}.example", well.port, timeout=1.0)) for name in ("one", "two", "none")]
+    return {"refusing": refusing, "hanging": hanging, "asked": len(well.requests)}
+
+
 async def the_last_good_answer(inside: Inside) -> Findings:
     names.KEPT = 0.0
     served = await inside.serve()
@@ -162,7 +175,7 @@ def _to(location: str) -> Talk:
     return says(reply("302 Found", b"", f"Location: {location}"))
 
 
-SCENARIOS = {each.__name__: each for each in (a_resolver_that_hangs, a_name_in_another_script,
+SCENARIOS = {each.__name__: each for each in (a_resolver_that_hangs, a_name_in_another_script, several_addresses,
                                                the_last_good_answer, dead_names, a_slow_resolver,
                                               names_without_end_by_redirects, a_name_that_ends, redirects)}  # fmt: skip
 

@@ -82,24 +82,38 @@ async def reset(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
 class Authority:
     """Signs certificates; `path` is the file that makes it trusted."""
 
-    def __init__(self, directory: Path, name: str = "authority of the tests") -> None:
+    def __init__(
+        self, directory: Path, name: str = "authority of the tests", *, above: Authority | None = None, days: float = 3650
+    ) -> None:
         self._directory = directory
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.path = directory / "authority.pem"
-        self.path.write_bytes(_pem(self._sign(self._name, self._key, days=3650, names=[], ca=True)))
+        certificate = (above or self)._sign(self._name, self._key, days=days, names=[], ca=True)
+        self.path = directory / ("authority.pem" if above is None else f"{certificate.serial_number}.pem")
+        self.path.write_bytes(_pem(certificate))
 
-    def server(self, *, days: float = 90, names: list[str] | None = None, since: float = -1) -> ssl.SSLContext:
-        """A server's TLS with a certificate that begins `since` days and ends `days` days from now."""
+    def server(
+        self, *, days: float = 90, names: list[str] | None = None, since: float = -1, asks: bool = False, sends: bool = False
+    ) -> ssl.SSLContext:
+        """A server's TLS with a certificate that begins `since` days and ends `days` days from now; it `asks` for one of ours, and
+        `sends` that of this authority."""
+        certificate, key = self.pair(days=days, names=names, since=since)
+        file = self._directory / f"{len(list(self._directory.iterdir()))}.pem"
+        file.write_text(key + certificate + (self.path.read_text() if sends else ""))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        if asks:
+            context.load_verify_locations(self.path)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    def pair(self, *, days: float = 90, names: list[str] | None = None, since: float = -1) -> tuple[str, str]:
+        """A certificate and its key, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
         certificate = self._sign(name, key, days=days, since=since, names=names or ["localhost", "127.0.0.1"], ca=False)
-        file = self._directory / f"{certificate.serial_number}.pem"
         secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        file.write_bytes(secret + _pem(certificate))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
+        return _pem(certificate).decode(), secret.decode()
 
     def _sign(
         self, name: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float, names: list[str], ca: bool, since: float = -1

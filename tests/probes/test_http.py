@@ -203,7 +203,7 @@ async def test_a_body_that_never_comes_fails_when_the_time_is_up(egress: Egress)
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
         await hang(reader, writer)
 
-    assert await fails(egress, talk, timeout=0.1) == "no answer within 0.1 s"
+    assert await fails(egress, talk, timeout=0.1) == "answered 200, but the answer did not end within 0.1 s"
 
 
 async def test_a_reset_fails(egress: Egress) -> None:
@@ -217,9 +217,12 @@ async def test_a_reset_fails(egress: Egress) -> None:
         (b"HTTP/1.1 200 OK\r\nContent-", "the answer ended half way"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "the answer ended half way"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", "the answer ended half way"),
-        (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer is no HTTP"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "the answer is no HTTP, it begins with “SSH-2.0-OpenSSH_9.6”"),
         (b"\x00\xff" * 50, "the answer is no HTTP"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "the answer is broken HTTP"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "the answer is broken HTTP: the size of a chunk is no number",
+        ),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 20_000 + b"\r\n\r\n", "the headers of the answer are too long"),
         (b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 20_000 + b"\r\n", "the answer has more than 256 header fields"),
     ],

@@ -63,6 +63,20 @@ def test_a_name_in_another_script_is_redirected_on_its_own_server(tmp_path: Path
     assert all("\r\nHost: xn--bcher-kva.example:" in each and "\r\nX-Key: 1" in each for each in seen["requests"])
 
 
+def test_all_addresses_of_a_name_are_tried_within_the_checks_time(tmp_path: Path) -> None:
+    seen = found(tmp_path, "several_addresses")
+
+    assert seen["refusing"][:2] == seen["hanging"][:2] == [["pass", ""]] * 2
+    assert seen["asked"] == 4
+    verdict, message = seen["refusing"][2]
+    assert (verdict, message.startswith("none of its 2 addresses answers: ")) == ("fail", True)
+    assert {"10.0.0.1: connection refused", "8.8.4.4: connection refused"} == set(message.partition("answers: ")[2].split(", "))
+    verdict, message = seen["hanging"][2]
+    assert verdict == "fail"
+    assert message.startswith("no answer within 1 s (")
+    assert {"10.0.0.1: no answer", "8.8.4.4: connection refused"} == set(message.partition("(")[2].removesuffix(")").split(", "))
+
+
 def test_names_that_nodes_tell_us_are_bounded(tmp_path: Path) -> None:
     seen = found(tmp_path, "names_without_end_by_redirects")
 
