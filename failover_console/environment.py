@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import secrets
+import ssl
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -101,6 +102,19 @@ def account(name: str) -> str:
 def items(name: str) -> list[str]:
     """Comma-separated parts, without empty ones."""
     return [part.strip() for part in text(name).split(",") if part.strip()]
+
+
+def certificates(name: str) -> str:
+    """What a file of certificates in PEM holds; empty when none is named."""
+    given = text(name)
+    if not given:
+        return ""
+    try:
+        found = Path(given).read_text("ascii")
+        ssl.create_default_context(cadata=found)
+    except (OSError, ValueError):  # of what is no PEM as well
+        raise refuse(name, given, "the path of a file with certificates in PEM that this user may read") from None
+    return found
 
 
 def networks(name: str) -> tuple[Network, ...]:

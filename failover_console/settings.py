@@ -64,6 +64,7 @@ TOKEN_LONG_POLLS = environment.count("TOKEN_LONG_POLLS", 200)  # that wait at a 
 # What checks and alerts may reach ---------------------------------------------------------------------------------------
 
 EGRESS_ALLOW = environment.networks("EGRESS_ALLOW")
+CHECK_AUTHORITIES = environment.certificates("CHECK_CA_FILE")  # PEM; trusted by all checks beside the system's
 CANARIES = environment.endpoints("CANARIES")
 DEAD_MANS_SWITCH_URL = environment.called_url("DEAD_MANS_SWITCH_URL")  # called each minute while checks and alerts work
 DEAD_MANS_SWITCH_STOP_URL = environment.called_url("DEAD_MANS_SWITCH_STOP_URL")  # called once at a planned stop

@@ -22,7 +22,7 @@ from nodes.ledger import runners
 from nodes.ledger.connections import aconnect
 from nodes.ledger.heartbeats import Call, note_heartbeats
 from nodes.ledger.rows import Row
-from nodes.models.inventory import push_digest
+from nodes.models.checks import push_digest
 
 SIGN_EVERY = 1.0  # s
 BATCH = 500  # heartbeats of one statement

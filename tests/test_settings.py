@@ -16,6 +16,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.exceptions import ImproperlyConfigured
 
+from tests.probes.servers import Authority
+
 ROOT = Path(__file__).resolve().parent.parent
 Load = Callable[..., dict[str, Any]]
 
@@ -49,6 +51,12 @@ def test_nothing_set_means_embedded_services_on_loopback(load: Load, tmp_path: P
     assert settings["DATABASES"]["default"]["HOST"].startswith("/")
     assert settings["REDIS_URL"].startswith("unix:///")
     assert not settings["DEBUG"]
+
+
+def test_the_authorities_of_all_checks_come_from_a_file(load: Load, tmp_path: Path) -> None:
+    assert load()["CHECK_AUTHORITIES"] == ""
+    authority = Authority(tmp_path)
+    assert load(CHECK_CA_FILE=str(authority.path))["CHECK_AUTHORITIES"] == authority.path.read_text()
 
 
 def test_embedded_secrets_are_made_once_and_kept_for_their_owner_alone(load: Load, tmp_path: Path) -> None:
@@ -179,6 +187,8 @@ def test_a_dead_mans_switch_is_called_as_it_is_written_or_not_at_all(load: Load)
         ("ENCRYPTION_KEYS", "too-short"),
         ("ENCRYPTION_KEYS", ","),
         ("EGRESS_ALLOW", "10.0.0.0/33"),
+        ("CHECK_CA_FILE", "/no/such/file.pem"),
+        ("CHECK_CA_FILE", __file__),
         ("CANARIES", "192.0.2.1"),
         ("DEAD_MANS_SWITCH_URL", "watcher.example/ping"),
         ("DEAD_MANS_SWITCH_URL", "https:///ping"),

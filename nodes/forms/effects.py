@@ -88,34 +88,49 @@ def of_node(pool: Pool, policy: types.HealthPolicy) -> Iterable[Idle]:
 
 
 _HTTP, _TLS, _TCP = CheckKind.HTTP, CheckKind.TLS, CheckKind.TCP
-_USED_BY: dict[str, tuple[frozenset[CheckKind], str]] = {
+USED_BY: dict[str, tuple[frozenset[CheckKind], str]] = {
     "port": (frozenset({_HTTP, _TCP, _TLS}), "HTTP, TCP and TLS checks"),
     **{
         field: (frozenset({_HTTP}), "HTTP checks")
         for field in (
-            "use_tls", "method", "path", "request_headers", "body", "expected_status", "body_contains", "follow_redirects",
+            "use_tls", "method", "path", "request_headers", "body", "expected_status", "warn_status", "body_contains",
+            "body_excludes", "body_matches", "json_path", "json_operator", "json_value", "strict", "follow_redirects",
         )
     },
     "server_name": (frozenset({_HTTP, _TLS}), "HTTP and TLS checks"),
     "verify_tls": (frozenset({_HTTP, _TLS}), "TLS checks and HTTP checks with https"),
     "certificate_days": (frozenset({_HTTP, _TLS}), "TLS checks and HTTP checks with https"),
+    "authorities": (frozenset({_HTTP, _TLS}), "TLS checks and HTTP checks with https"),
+    "client_certificate": (frozenset({_HTTP, _TLS}), "TLS checks and HTTP checks with https"),
+    "new_client_key": (frozenset({_HTTP, _TLS}), "TLS checks and HTTP checks with https"),
     "grace": (frozenset({CheckKind.PUSH}), "push checks"),
     "new_secret": (frozenset({CheckKind.PUSH}), "push checks"),
     "quorum": (frozenset({CheckKind.COMPOSITE}), "composite checks"),
 }  # fmt: skip  # a table
-_OF_TLS = ("verify_tls", "certificate_days")
+_OF_TLS = ("verify_tls", "certificate_days", "authorities", "client_certificate")
+_OF_BODY = ("body_contains", "body_excludes", "body_matches", "json_path")
 
 
 def of_check(chosen: dict[str, Any]) -> Iterable[Idle]:
     """What does nothing for a check with these cleaned fields."""
-    for field, (kinds, users) in _USED_BY.items():
+    for field, (kinds, users) in USED_BY.items():
         if chosen["kind"] not in kinds:
             yield Idle(field, ("kind",), f"Only {users} look at this: put it back to what it was.")
+    yield from _of_tls(chosen)
+    if chosen.get("method") == "HEAD":
+        for field in _OF_BODY:
+            yield Idle(field, ("method",), "An answer to HEAD has no text: choose GET.")
+    if not chosen.get("json_path"):
+        for field in ("json_operator", "json_value"):
+            yield Idle(field, ("json_path",), "It is compared with what a JSON path leads to: give the path as well.")
+    if chosen.get("request_headers"):
+        yield Idle("clear_headers", (), "New headers take the place of the stored ones: tick this, or enter new ones, not both.")
+
+
+def _of_tls(chosen: dict[str, Any]) -> Iterable[Idle]:
     meets_tls = chosen["kind"] != _HTTP or chosen.get("use_tls") or chosen.get("follow_redirects")
     for field in _OF_TLS:
         if not meets_tls:
             yield Idle(field, ("use_tls", "follow_redirects"), "Without https there is no certificate: tick https.")
-    if chosen.get("method") == "HEAD":
-        yield Idle("body_contains", ("method",), "An answer to HEAD has no text: choose GET.")
-    if chosen.get("request_headers"):
-        yield Idle("clear_headers", (), "New headers take the place of the stored ones: tick this, or enter new ones, not both.")
+    if meets_tls and not chosen.get("verify_tls"):
+        yield Idle("authorities", ("verify_tls",), "Nothing is verified, so nobody is trusted: tick verify TLS.")

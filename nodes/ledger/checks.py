@@ -14,14 +14,17 @@ JOIN nodes_node n ON n.id = c.node_id
 JOIN nodes_pool g ON g.id = n.pool_id
 JOIN nodes_failoverpolicy f ON f.id = g.failover_policy_id
 LEFT JOIN nodes_nodestate s ON s.node_id = n.id
-WHERE n.removed_at IS NULL
+WHERE n.removed_at IS NULL AND (%(node)s::bigint IS NULL OR n.id = %(node)s)
 ORDER BY c.node_id, c.id
 """
 
 
-def read_checks(cursor: Cursor) -> dict[int, list[Row]]:
-    """Node id -> the rows of its checks, oldest first, each with the node's last message; headers as they are stored."""
-    cursor.execute(_CHECKS)
+def read_checks(cursor: Cursor, node: int | None = None) -> dict[int, list[Row]]:
+    """Node id -> the rows of its checks, oldest first, each with the node's last message; headers as they are stored.
+
+    Of all nodes, or of one.
+    """
+    cursor.execute(_CHECKS, {"node": node})
     checks: dict[int, list[Row]] = defaultdict(list)
     for row in cursor.fetchall():
         checks[row["node_id"]].append(row)

@@ -17,7 +17,7 @@ from nodes.engine import types
 from nodes.engine.health import interval_in_force
 from nodes.engine.pool_step import busy, step
 from nodes.engine.step import Step
-from nodes.ledger import rows, undecided
+from nodes.ledger import evidence, rows, undecided
 from nodes.ledger.history import write_history
 from nodes.ledger.incidents import OpenState, open_state, row_of
 from nodes.ledger.letters import LETTERS
@@ -92,6 +92,7 @@ def transact(cursor: Cursor, pool_id: int, act: Act, *, now: float | None = None
     step = act(before, fleet, {node: r.observation for node, r in fresh.items()}, now)
     was = open_state(cursor, pool_row, node_rows)
     after = write_history(cursor, before, step, was, now)
+    evidence.keep(cursor, after.failures, {node: result.observation for node, result in fresh.items()})
     _write_nodes(cursor, before, step.pool, after, fresh, now)
     _write_pool(cursor, pool_row, before, step, after, now)
     undecided.over(cursor, pool_id, pool_row, now)
@@ -162,6 +163,8 @@ def due_after(node: types.Member, observation: types.Observation, *, awaited: bo
     interval = interval_in_force(node.health_policy, node.health)
     if interval == node.health_policy.interval:
         interval = jittered(interval)
+    if observation.retry_after is not None:  # asked for by the node, obeyed as far as it hides no failure for longer than usual
+        interval = max(interval, min(observation.retry_after, node.health_policy.interval))
     return max(now, observation.started_at + interval)
 
 

@@ -1,7 +1,8 @@
-"""Django models: `inventory` (pools, nodes, checks, policies), `state` (live rows), `history`, `access` (API tokens),
+"""Django models: `inventory` (pools, nodes, policies), `checks`, `state` (live rows), `history`, `access` (API tokens),
 `logins` (failed log-ins)."""
 
 from nodes.models.access import ApiToken, Scope
+from nodes.models.checks import Check, CheckKind, JsonOperator, Quorum
 from nodes.models.history import (
     ChangeKind,
     CheckResult,
@@ -18,7 +19,7 @@ from nodes.models.history import (
     Severity,
     SharePoint,
 )
-from nodes.models.inventory import BreakerPolicy, Check, CheckKind, Failback, FailoverPolicy, Node, Pool, Quorum, Strategy
+from nodes.models.inventory import BreakerPolicy, Failback, FailoverPolicy, Node, Pool, Strategy
 from nodes.models.logins import LoginDelay, LoginFailure
 from nodes.models.state import (
     AdminState,
@@ -56,6 +57,7 @@ __all__ = [
     "Health",
     "HourRollup",
     "Incident",
+    "JsonOperator",
     "Lease",
     "LoginDelay",
     "LoginFailure",

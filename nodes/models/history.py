@@ -64,6 +64,8 @@ class Failure(models.Model):
     marked_at = models.DateTimeField()
     moved_at = models.DateTimeField(null=True)
     recovered_at = models.DateTimeField(null=True)
+    evidence = models.JSONField(null=True)  # what the last failing check saw, see nodes.probes.evidence
+    evidence_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = (

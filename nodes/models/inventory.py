@@ -1,12 +1,9 @@
-"""Pools, nodes, their checks and the policies they follow, as an admin edits them.
+"""Pools, nodes and the policies they follow, as an admin edits them.
 
 Live state is kept elsewhere (`state.py`), so saving a form here can never reset it.
 """
 
 from __future__ import annotations
-
-import secrets
-from hashlib import sha256
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -15,7 +12,6 @@ from django.urls import reverse
 
 from nodes.engine import enums, types
 from nodes.engine.breaker_policy import opens_after
-from nodes.models.encrypted import EncryptedTextField
 from nodes.models.names import only_seen, seen
 
 _AT_LEAST_ONE = MinValueValidator(1)
@@ -277,70 +273,3 @@ class Node(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("nodes:node", args=[self.pk])
-
-
-class CheckKind(models.TextChoices):
-    HTTP = "http", "HTTP request"
-    TCP = "tcp", "TCP connection"
-    TLS = "tls", "TLS handshake and certificate"
-    PUSH = "push", "Push: the node sends heartbeats"
-    COMPOSITE = "composite", "Composite: counts the node's other checks"
-
-
-class Quorum(models.TextChoices):
-    ALL = "all", "all must pass"
-    ANY = "any", "any one is enough"
-    MAJORITY = "majority", "more than half must pass"
-
-
-class Check(models.Model):
-    """How a node is checked.
-
-    A node has one check; or one `composite` and, beside it, the children that it counts.
-    """
-
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="checks")
-    kind = models.CharField(max_length=10, choices=CheckKind, default=CheckKind.HTTP)
-    port = models.PositiveIntegerField(
-        null=True, blank=True, validators=[_AT_LEAST_ONE, MaxValueValidator(65_535)], help_text="Empty: the node's port."
-    )
-    use_tls = models.BooleanField("https", default=False)
-    method = models.CharField(max_length=10, default="GET", choices=[(m, m) for m in ("GET", "HEAD", "POST", "OPTIONS")])
-    path = models.CharField(
-        max_length=500, default="/", validators=[RegexValidator(r"^/[!-~]*\Z", "A path begins with / and has no spaces.")]
-    )
-    headers = EncryptedTextField(blank=True, default="", help_text="One “Name: value” a line. Encrypted at rest; not shown again.")
-    body = models.TextField(blank=True, max_length=10_000)
-    expected_status = models.CharField(max_length=100, default="200-299", validators=[seen], help_text="For example 200-299,301.")
-    body_contains = models.CharField(max_length=200, blank=True, help_text="Text that the answer's first 64 KiB must hold.")
-    follow_redirects = models.BooleanField(default=False)
-    verify_tls = models.BooleanField("verify TLS", default=True)
-    server_name = models.CharField(
-        max_length=253, blank=True, validators=[seen], help_text="Name for TLS and Host. Empty: the address."
-    )
-    certificate_days = models.PositiveIntegerField(default=14, help_text="Warn when the certificate has fewer days left.")
-    grace = models.FloatField(
-        default=5.0, validators=[_NOT_NEGATIVE], help_text="Push: seconds without a heartbeat allowed beyond the interval."
-    )
-    push_digest = models.CharField(max_length=64, blank=True, editable=False)
-    quorum = models.CharField(max_length=10, choices=Quorum, default=Quorum.ALL)
-
-    class Meta:
-        ordering = ("pk",)
-        constraints = (
-            models.UniqueConstraint(fields=("node",), condition=models.Q(kind="composite"), name="one_composite_per_node"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} of {self.node}"
-
-    def new_push_secret(self) -> str:
-        """Make and store (hashed) a new secret for this push check; it is shown once and cannot be read again."""
-        secret = secrets.token_urlsafe(24)
-        self.push_digest = push_digest(secret)
-        return secret
-
-
-def push_digest(secret: str) -> str:
-    """What is stored of a push secret: SHA-256, enough for 192 random bits."""
-    return sha256(secret.encode()).hexdigest()

@@ -8,17 +8,24 @@ from __future__ import annotations
 import logging
 from typing import get_args
 
+from django.conf import settings
+
 from nodes.engine.health import Quorum, effective_timeout
 from nodes.ledger.checks import read_checks
 from nodes.ledger.rows import Cursor, Row, health_policy
 from nodes.models.encrypted import EncryptedTextUnreadableError, decrypt
 from nodes.probes import KINDS
+from nodes.probes.body import check_expression
+from nodes.probes.expectations import statuses
+from nodes.probes.json_value import OPERATORS, path
 from nodes.probes.outcome import clean
 from nodes.probes.spec import CheckSpec, parse_headers, parse_status_set
+from nodes.probes.tls import Trust, context
 
 _log = logging.getLogger(__name__)
 
 _UNREADABLE = "the secret in its headers cannot be read with today's ENCRYPTION_KEYS: put the former key back, or enter them again"
+_KEY_UNREADABLE = "its client key cannot be read with today's ENCRYPTION_KEYS: put the former key back, or enter it again"
 
 
 class UnusableCheckError(Exception):
@@ -29,13 +36,14 @@ def load(cursor: Cursor) -> dict[int, CheckSpec]:
     """Node id -> its check.  Why one is unusable is logged unless the node's last check has said so already."""
     specs: dict[int, CheckSpec] = {}
     for node, checks in read_checks(cursor).items():
-        specs[node] = spec = _usable_or_not(checks)
+        specs[node] = spec = made_of(checks)
         if spec.unusable and checks[0]["last_message"] != clean(spec.unusable):
             _log.error("node %s cannot be checked: %s", node, spec.unusable)
     return specs
 
 
-def _usable_or_not(checks: list[Row]) -> CheckSpec:
+def made_of(checks: list[Row]) -> CheckSpec:
+    """What to ask by the rows of one node's checks."""
     try:
         return _root(checks)
     except EncryptedTextUnreadableError:
@@ -73,16 +81,37 @@ def _spec(row: Row, children: tuple[CheckSpec, ...]) -> CheckSpec:
         headers=_headers(row),
         body=row["body"].encode(),
         expected_status=row["expected_status"],
+        warn_status=row["warn_status"],
         body_contains=row["body_contains"],
+        body_excludes=row["body_excludes"],
+        body_matches=row["body_matches"],
+        json_path=row["json_path"],
+        json_operator=row["json_operator"],
+        json_value=row["json_value"],
+        strict=row["strict"],
         follow_redirects=row["follow_redirects"],
         verify_tls=row["verify_tls"],
         server_name=row["server_name"],
+        authorities=_authorities(row),
+        client_certificate=row["client_certificate"],
+        client_key=_client_key(row),
         certificate_days=row["certificate_days"],
         interval=policy.interval,
         grace=row["grace"],
         quorum=row["quorum"],
         children=children,
     )
+
+
+def _authorities(row: Row) -> str:
+    return "\n".join(filter(None, (settings.CHECK_AUTHORITIES, row["authorities"])))
+
+
+def _client_key(row: Row) -> str:
+    try:
+        return decrypt(row["client_key"])
+    except EncryptedTextUnreadableError:
+        raise UnusableCheckError(_KEY_UNREADABLE) from None
 
 
 def _headers(row: Row) -> tuple[tuple[str, str], ...]:
@@ -103,5 +132,17 @@ def _refuse(row: Row, port: int | None) -> None:
         raise UnusableCheckError(f"{port} is no port, give the node or its check one from 1 to 65535")
     if kind in ("http", "tcp", "tls") and not row["address"]:
         raise UnusableCheckError("its node has no address, give it one")
+    if kind in ("http", "tls"):
+        context(Trust(row["verify_tls"], _authorities(row), row["client_certificate"], _client_key(row)))
     if kind == "http":
-        parse_status_set(row["expected_status"])
+        _refuse_expectations(row)
+
+
+def _refuse_expectations(row: Row) -> None:
+    parse_status_set(row["expected_status"])
+    statuses(row["warn_status"])
+    if row["json_path"]:
+        path(row["json_path"])
+    if row["json_operator"] not in OPERATORS:
+        raise UnusableCheckError(f"there is no operator “{row['json_operator']}”, choose one of {', '.join(OPERATORS)}")
+    check_expression(row["body_matches"])

@@ -98,7 +98,7 @@ def node_form(node: Node | None = None, *checks: dict[str, Any], pool: Pool | No
     names = ("name", "address", "port", "weight", "priority", "zone")
     stored = {name: getattr(node, name) for name in names} if node else {"port": 443, "weight": 100, "priority": 1, "zone": ""}
     posted = {**stored, "tags": ",".join(node.tags) if node else "", **({"pool": pool.pk} if pool else {})}
-    known = list(node.checks.defer("headers")) if node else []
+    known = list(node.checks.defer("headers", "client_key")) if node else []
     rows = list(checks) or [{} for _ in known] or [{}]
     prefix = {
         "checks-TOTAL_FORMS": len(rows),
@@ -109,7 +109,7 @@ def node_form(node: Node | None = None, *checks: dict[str, Any], pool: Pool | No
     for index, row in enumerate(rows):
         plain = {
             "kind": "http", "method": "GET", "path": "/", "expected_status": "200-299", "verify_tls": "on",
-            "certificate_days": 14, "grace": 5.0, "quorum": "all",
+            "certificate_days": 14, "grace": 5.0, "quorum": "all", "warn_status": "429", "json_operator": "eq",
         }  # fmt: skip
         if index < len(known):
             plain |= {"id": known[index].pk, "node": known[index].node_id}

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from nodes.models import Check, Event, Node, NodeState, Pool
-from nodes.models.inventory import push_digest
+from nodes.models.checks import push_digest
 from tests.admin.conftest import Fleet, errors, node_form, page, said
 
 

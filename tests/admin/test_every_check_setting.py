@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -24,18 +25,23 @@ from nodes.egress import Egress
 from nodes.engine.types import Observation
 from nodes.forms.checks import CheckForm
 from nodes.models import CheckKind, Node
-from nodes.probes import probe, wire
+from nodes.probes import probe, tls
 from nodes.probes.spec import CheckSpec
 from nodes.runner import specs
 from tests.admin.conftest import Fleet, errors, node_form, page
 from tests.probes.servers import Authority, reply, says, serving
 
 KINDS = [kind.value for kind in CheckKind]
+with TemporaryDirectory() as directory:
+    PEM, KEY = Authority(Path(directory)).pair()
+    _, OTHER_KEY = Authority(Path(directory)).pair()
 # A value of each field that is not its default.
 SET: dict[str, str] = {
     "kind": "", "port": "1", "use_tls": "on", "method": "POST", "path": "/ready", "request_headers": "X-Key: open",
     "clear_headers": "on", "body": "hello", "expected_status": "204", "body_contains": "fine", "follow_redirects": "on",
     "verify_tls": "", "server_name": "node.example", "certificate_days": "40", "grace": "50", "new_secret": "on", "quorum": "any",
+    "warn_status": "500-599", "body_excludes": "Traceback", "body_matches": "fi.e", "json_path": "$.status", "json_operator": "ne",
+    "json_value": "ok", "strict": "on", "authorities": PEM, "client_certificate": PEM, "new_client_key": KEY,
 }  # fmt: skip  # a table
 CHILDREN = ({"kind": "tcp"}, {"kind": "tcp", "port": "1"})  # one that passes and one that fails
 
@@ -48,9 +54,11 @@ class Console:
     node: Node
     authority: Authority
     sockets: ExitStack
+    distrust: Callable[[], None]  # the authority, but where a check names it
     answer: bytes = field(default_factory=lambda: reply("200 OK", b"all is fine"))
     days: float = 90
     secure: bool = False
+    asks: bool = False  # for a certificate of ours
     port: int = 0  # of the next server; 0: any, so another one each time
 
     def save(self, kind: str, *children: dict[str, Any], **fields: Any) -> Any:
@@ -70,7 +78,8 @@ class Console:
         return asyncio.run(self._ask(self.spec()))
 
     async def _ask(self, spec: CheckSpec) -> tuple[Observation, list[bytes]]:
-        tls = self.authority.server(days=self.days, names=["127.0.0.1", "node.example"]) if self.secure else None
+        names = ["127.0.0.1", "node.example"]
+        tls = self.authority.server(days=self.days, names=names, asks=self.asks) if self.secure else None
         reads = spec.kind == "http"
         async with serving(says(self.answer), tls=tls, reads=reads, listening=self.listening) as served:
             return await probe(spec, Egress.for_checks([ip_network("127.0.0.0/8")])), served.requests
@@ -80,10 +89,15 @@ class Console:
 def console(admin: Client, fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
-    wire.context.cache_clear()
+    tls.context.cache_clear()
+
+    def distrust() -> None:
+        monkeypatch.delenv("SSL_CERT_FILE")
+        tls.context.cache_clear()
+
     with ExitStack() as sockets:
-        yield Console(admin, fleet.first, authority, sockets)
-    wire.context.cache_clear()
+        yield Console(admin, fleet.first, authority, sockets, distrust)
+    tls.context.cache_clear()
 
 
 def request(console: Console, **fields: Any) -> str:
@@ -132,6 +146,59 @@ def expected_status(console: Console, _: str) -> None:
 def body_contains(console: Console, _: str) -> None:
     verdicts = [console.ask("http", body_contains=text)[0].verdict for text in ("all is", "none is")]
     assert verdicts == ["pass", "fail"]
+
+
+def warn_status(console: Console, _: str) -> None:
+    console.answer = reply("503 Away")
+    assert [console.ask("http", warn_status=which)[0].verdict for which in ("429", "500-599")] == ["fail", "warn"]
+
+
+def body_excludes(console: Console, _: str) -> None:
+    assert [console.ask("http", body_excludes=text)[0].verdict for text in ("Traceback", "fine")] == ["pass", "fail"]
+
+
+def body_matches(console: Console, _: str) -> None:
+    assert [console.ask("http", body_matches=text)[0].verdict for text in ("fi.e$", "fi.e.")] == ["pass", "fail"]
+
+
+def json_path(console: Console, _: str) -> None:
+    console.answer = reply("200 OK", b'{"status": "ok", "lag": 3}')
+    given = [("$.status", "eq", "ok"), ("$.lag", "eq", "ok"), ("$.status", "ne", "ok"), ("$.lag", "le", "3"), ("$.lag", "le", "2")]
+    seen = [console.ask("http", json_path=path, json_operator=how, json_value=value)[0].verdict for path, how, value in given]
+    assert seen == ["pass", "fail", "fail", "pass", "fail"]
+
+
+def strict(console: Console, _: str) -> None:
+    console.answer = b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok"
+    assert [console.ask("http", strict=ticked)[0].verdict for ticked in ("", "on")] == ["pass", "fail"]
+
+
+def authorities(console: Console, kind: str) -> None:
+    console.secure, ticked = True, {"use_tls": "on"} if kind == "http" else {}
+    private = console.authority.path.read_text()
+    console.distrust()
+    assert [console.ask(kind, authorities=given, **ticked)[0].verdict for given in ("", private)] == ["fail", "pass"]
+
+
+@pytest.mark.parametrize("kind", ["http", "tls"])
+def test_the_authorities_of_the_console_are_trusted_by_all_checks(console: Console, settings: Any, kind: str) -> None:
+    console.secure, ticked = True, {"use_tls": "on"} if kind == "http" else {}
+    private = console.authority.path.read_text()
+    console.distrust()
+    assert console.ask(kind, **ticked)[0].verdict == "fail"
+    settings.CHECK_AUTHORITIES = private
+    assert console.ask(kind, **ticked)[0].verdict == "pass"
+
+
+def client_certificate(console: Console, kind: str) -> None:
+    console.secure, console.asks, ticked = True, True, {"use_tls": "on"} if kind == "http" else {}
+    certificate, key = console.authority.pair()
+    ours = {"client_certificate": certificate, "new_client_key": key}
+    assert console.ask("http", use_tls="on")[0].verdict == "fail"  # in TLS 1.3 the handshake alone does not show it
+    assert console.ask("http", use_tls="on", **ours)[0].verdict == "pass"
+    console.ask(kind, **ticked, **ours)
+    assert console.spec().client_certificate.split() == certificate.split()
+    assert console.spec().client_key.split() == key.split()
 
 
 def follow_redirects(console: Console, _: str) -> None:
@@ -189,12 +256,16 @@ def quorum(console: Console, _: str) -> None:
 
 Effect = Callable[[Console, str], None]
 _ANY: dict[str, Effect] = {"kind": kind}
-_TLS: dict[str, Effect] = {"verify_tls": verify_tls, "certificate_days": certificate_days, "server_name": server_name}
+_TLS: dict[str, Effect] = {
+    "verify_tls": verify_tls, "certificate_days": certificate_days, "server_name": server_name, "authorities": authorities,
+    "client_certificate": client_certificate, "new_client_key": client_certificate,
+}  # fmt: skip  # a table
 USED: dict[str, dict[str, Effect]] = {
     "http": {
         **_ANY, **_TLS, "port": port, "use_tls": use_tls, "method": method, "path": path, "request_headers": headers,
         "clear_headers": headers, "body": body, "expected_status": expected_status, "body_contains": body_contains,
-        "follow_redirects": follow_redirects,
+        "follow_redirects": follow_redirects, "warn_status": warn_status, "body_excludes": body_excludes,
+        "body_matches": body_matches, "json_path": json_path, "json_operator": json_path, "json_value": json_path, "strict": strict,
     },
     "tcp": {**_ANY, "port": port},
     "tls": {**_ANY, **_TLS, "port": port},
@@ -237,6 +308,21 @@ def test_what_was_stored_before_keeps_nobody_from_an_edit(console: Console) -> N
         ({"verify_tls": ""}, "tick https"),
         ({"certificate_days": "40"}, "tick https"),
         ({"method": "HEAD", "body_contains": "fine"}, "An answer to HEAD has no text"),
+        ({"method": "HEAD", "json_path": "$.status"}, "An answer to HEAD has no text"),
+        ({"json_value": "ok"}, "give the path as well"),
+        ({"json_path": "status"}, "This is no JSON path"),
+        ({"json_path": "$..status"}, "This path leads to many values"),
+        ({"body_matches": "(fine"}, "This is no regular expression"),
+        ({"warn_status": "none"}, "is no status or range of statuses"),
+        ({"authorities": PEM}, "tick https"),
+        ({"authorities": PEM, "use_tls": "on", "verify_tls": ""}, "so nobody is trusted"),
+        ({"authorities": "mine", "use_tls": "on"}, "This is no certificate in PEM"),
+        ({"client_certificate": PEM, "use_tls": "on"}, "This is no private key in PEM"),
+        (
+            {"client_certificate": PEM, "new_client_key": OTHER_KEY, "use_tls": "on"},
+            "This is not the key of the client certificate",
+        ),
+        ({"new_client_key": KEY, "use_tls": "on"}, "A key without its certificate"),
         ({"request_headers": "A: b", "clear_headers": "on"}, "not both"),
         ({"request_headers": "X-Price: 5 €"}, "Line 1: a header holds the characters of Latin-1 alone"),
         ({"request_headers": "X Price: 5"}, "Line 1 is not"),

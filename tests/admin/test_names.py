@@ -27,8 +27,9 @@ from tests.admin.conftest import Fleet, errors, node_form, page, posted
 BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c"
 LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 ZERO_WIDTH = "\u200b\u200c\u200d\u2060\ufeff\u00ad\u180e\u3164"
-# Not names: what an answer must hold and what is sent are taken as typed.
-AS_TYPED = {("check", "body"), ("check", "body_contains")}
+# Not names: what an answer must hold and what is sent are taken as typed; of certificates the form takes what can be read.
+OF_ANSWERS = ("body_contains", "body_excludes", "body_matches", "json_value")
+AS_TYPED = {("check", name) for name in (*OF_ANSWERS, "body", "authorities", "client_certificate")}
 EDITED = {"pool", "node", "check", "breakerpolicy", "failoverpolicy", "apitoken", "destination", "rule"}
 
 unseen = st.one_of(

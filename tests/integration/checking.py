@@ -23,6 +23,16 @@ def lease(connection: psycopg.Connection[Row]) -> int:
     return term_number
 
 
+def observe(connection: psycopg.Connection[Row], pool: Pool, name: str, observation: Observation) -> None:
+    """Claim the node of this name, and apply what was seen of it."""
+    term_number = lease(connection)
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("UPDATE nodes_nodestate SET due_at = '2020-01-01', owner = NULL")
+        node = Node.objects.get(pool=pool, name=name)
+        each = next(c for c in claim(cursor, term_number, host="test", ahead=1, limit=100).claims if c.node == node.pk)
+        advance(cursor, pool.pk, now=observation.started_at, results=[Result(each.node, each.term_number, observation)])
+
+
 def see(connection: psycopg.Connection[Row], pool: Pool, verdicts: dict[str, str], now: float) -> None:
     """Claim every node and apply these verdicts; nodes that are not named are given back."""
     term_number = lease(connection)
