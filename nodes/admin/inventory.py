@@ -9,9 +9,12 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import path
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -23,7 +26,10 @@ from nodes.admin.removed import RemovedFilter
 from nodes.forms.checks import CheckForm, CheckFormSet
 from nodes.forms.effects import AnyForm
 from nodes.forms.inventory import NodeForm, ReasonForm
+from nodes.forms.tested import tested
+from nodes.forms.unsaved import errors_of, rows_of
 from nodes.models import Check, CheckResult, Event, Node, NodeState
+from nodes.runner.specs import made_of
 from nodes.screens.history_lines import event_lines
 from nodes.screens.verdicts import verdict_of
 
@@ -46,18 +52,26 @@ class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's cl
     form = CheckForm
     formset = CheckFormSet
     extra = 0
-    exclude = ("headers",)
-    _HTTP = ("method", "path", "body", "expected_status", "body_contains", "follow_redirects")
+    exclude = ("headers", "client_key")
+    _HTTP = ("method", "path", "body", "follow_redirects")
     _SECRETS = ("request_headers", "clear_headers")
+    _EXPECTED = (
+        ("expected_status", "warn_status"), ("body_contains", "body_excludes"), "body_matches",
+        ("json_path", "json_operator", "json_value"), "strict",
+    )  # fmt: skip  # as it is laid out
+    _TLS = ("use_tls", "verify_tls", "server_name", "certificate_days", "authorities", "client_certificate")
 
     def get_min_num(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
         return 0 if obj else 1
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Check]:
         """Without the headers: a page opens even when their key is gone, so that they can be entered again."""
-        keeps = models.ExpressionWrapper(~models.Q(headers=""), models.BooleanField())
-        found: models.QuerySet[Check] = super().get_queryset(request).defer("headers").select_related("node")
-        return found.annotate(keeps_headers=keeps)
+        keeps = {
+            name: models.ExpressionWrapper(~models.Q((field, "")), models.BooleanField())
+            for name, field in (("keeps_headers", "headers"), ("keeps_key", "client_key"))
+        }
+        found: models.QuerySet[Check] = super().get_queryset(request).defer("headers", "client_key").select_related("node")
+        return found.annotate(**keeps)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Fields that take a secret are shown to users who may write one."""
@@ -65,7 +79,8 @@ class CheckInline(admin.StackedInline):  # type: ignore[type-arg]  # Django's cl
         return [
             (None, {"fields": ("kind", "port")}),
             ("HTTP", {"fields": (*self._HTTP, *(self._SECRETS if writes else ())), "classes": ("collapse",)}),
-            ("TLS", {"fields": ("use_tls", "verify_tls", "server_name", "certificate_days"), "classes": ("collapse",)}),
+            ("What is expected of the answer", {"fields": self._EXPECTED, "classes": ("collapse",)}),
+            ("TLS", {"fields": (*self._TLS, *(("new_client_key",) if writes else ())), "classes": ("collapse",)}),
             ("Push", {"fields": ("grace", *(("new_secret",) if writes else ())), "classes": ("collapse",)}),
             ("Composite", {"fields": ("quorum",), "classes": ("collapse",)}),
         ]
@@ -90,6 +105,7 @@ class NodeAdmin(RemovesSoftly):
     form = NodeForm
     secret_fields = {  # what a request sends may hold a key; events are kept for good, and read by everybody
         "request_headers": "Request headers", "clear_headers": "Request headers", "new_secret": "Push secret", "body": "Body",
+        "new_client_key": "Client key",
     }  # fmt: skip  # as short as a table
     inlines = (CheckInline,)
     actions = ACTIONS
@@ -139,6 +155,27 @@ class NodeAdmin(RemovesSoftly):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """A node stays in its pool: history and shares belong to both."""
         return ("pool",) if obj else ()
+
+    def get_urls(self) -> list[Any]:
+        test = self.admin_site.admin_view(self.test_unsaved)
+        found: list[Any] = super().get_urls()
+        return [path("test/", test, name="nodes_node_test"), path("<int:pk>/test/", test, name="nodes_node_test_of"), *found]
+
+    def test_unsaved(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """What the check in the form sees now; nothing is saved."""
+        node = None if pk is None else get_object_or_404(Node, pk=pk, removed_at=None)
+        if not (self.has_add_permission(request) if node is None else self.has_change_permission(request, node)):
+            raise PermissionDenied
+        form = self.get_form(request, node, change=node is not None)(request.POST, instance=node)
+        valid = form.is_valid()
+        formset, _ = self._create_formsets(request, form.instance, change=node is not None)  # type: ignore[attr-defined]  # the stubs leave it out
+        title = f"Test of {form.instance.name or 'a new node'}, as it stands in the form"
+        context = {**self.admin_site.each_context(request), "title": title, "unsaved": True}
+        if not valid or not all(each.is_valid() for each in formset):
+            said = [*errors_of(form), *(error for each in formset for error in errors_of(each))]
+            return render(request, "nodes/check_test.html", {**context, "errors": said}, status=400)
+        found = tested(made_of(rows_of(form.save(commit=False), formset[0])))
+        return render(request, "nodes/check_test.html", {**context, **found}, status=found["status"])
 
     def remove(self, obj: models.Model, *, actor: str, form: ReasonForm) -> None:
         operations.remove_node(obj.pk, actor=actor, reason=form.cleaned_data["reason"], override=overrides(form))

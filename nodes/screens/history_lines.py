@@ -183,6 +183,7 @@ class FailureLine:
     moved_at: datetime | None
     recovered_at: datetime | None
     had_share: bool
+    has_evidence: bool
 
     @property
     def detected_in(self) -> float:
@@ -206,7 +207,7 @@ def failure_lines(failures: QuerySet[Failure]) -> tuple[FailureLine, ...]:
     return tuple(
         FailureLine(
             each.pk, each.node.name, each.node_id, each.cause, each.message, each.incident_id, each.first_bad_at, each.marked_at,
-            each.moved_at, each.recovered_at, each.had_share,
+            each.moved_at, each.recovered_at, each.had_share, each.evidence_at is not None,
         )
-        for each in failures.select_related("node")
+        for each in failures.select_related("node").defer("evidence")
     )  # fmt: skip  # what belongs together stays on a line

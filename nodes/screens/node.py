@@ -19,6 +19,7 @@ from nodes.engine.types import HealthPolicy
 from nodes.ledger import rows
 from nodes.models import Check, CheckResult, Event, Failure, Node, NodeState
 from nodes.screens.breaker_panel import breaker_panel, readable
+from nodes.screens.check_words import expected_of
 from nodes.screens.chrome import of_fleet
 from nodes.screens.fragments import Fragment, Screen, by_id
 from nodes.screens.history_lines import EventLine, event_lines, failure_lines
@@ -167,7 +168,7 @@ def _fragments(subjects: Mapping[str, Any]) -> Iterator[Fragment]:
         breaker = (row.breaker, row.mode, row.mode_until, row.trial_at, subjects["breaker"].actions)
         urgent |= {"status": subjects["status"].urgent, "breaker": breaker, "schedule": subjects["schedule"].verdict}
     for name, subject in subjects.items():
-        acted_on = name in ("actions", "breaker")
+        acted_on = name in ("actions", "breaker", "failures")
         yield Fragment(name, f"{PAGE}#{name}", name, subject, urgent=urgent.get(name), has_actions=acted_on)
 
 
@@ -196,12 +197,12 @@ def _schedule(state: NodeState) -> Schedule:
     return Schedule(state.checked_at, due, state.last_verdict, state.last_message, state.last_latency, load)
 
 
-def _read_definitions(key: tuple[int, int], _now: datetime) -> tuple[Check, ...]:
-    return tuple(Check.objects.defer("headers").filter(node=key[0]))
+def _read_definitions(key: tuple[int, int], _now: datetime) -> tuple[tuple[Check, str], ...]:
+    return tuple((each, expected_of(each)) for each in Check.objects.defer("headers", "client_key").filter(node=key[0]))
 
 
 # By node and version of the configuration: read again after each edit.
-_definitions: Kept[tuple[int, int], tuple[Check, ...]] = Kept(timedelta(seconds=60), _read_definitions)
+_definitions: Kept[tuple[int, int], tuple[tuple[Check, str], ...]] = Kept(timedelta(seconds=60), _read_definitions)
 
 
 def words(found: Node) -> tuple[policy_words.Sentence, ...]:

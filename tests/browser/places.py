@@ -35,6 +35,8 @@ _ONE = {
     "pool": ("SELECT '/pools/' || slug || '/' AS at FROM nodes_pool WHERE slug = 'api'"),
     "node": ("SELECT '/nodes/' || id || '/' AS at FROM nodes_node WHERE name = 'api-1'"),
     "node-failed": ("SELECT '/nodes/' || id || '/' AS at FROM nodes_node WHERE name = 'api-2'"),
+    "node-test": ("SELECT '/nodes/' || id || '/test/' AS at FROM nodes_node WHERE name = 'api-1'"),
+    "failure": ("SELECT '/failures/' || id || '/' AS at FROM nodes_failure ORDER BY id DESC LIMIT 1"),
     "incident": ("SELECT '/incidents/' || id || '/' AS at FROM nodes_incident ORDER BY id DESC LIMIT 1"),
     "decision": ("SELECT '/failovers/' || id || '/' AS at FROM nodes_failover ORDER BY id DESC LIMIT 1"),
     "event": ("SELECT '/events/' || id || '/' AS at FROM nodes_event ORDER BY id DESC LIMIT 1"),

@@ -31,6 +31,8 @@ QUERIES = {
     "node": "SELECT '/nodes/' || max(id) || '/' AS at FROM nodes_node WHERE pool_id = %s",
     "node-failed": "SELECT '/nodes/' || min(node_id) || '/' AS at FROM nodes_nodestate WHERE health = 'failed' AND pool_id = %s",
     "node-drain": "SELECT '/nodes/' || max(id) || '/act/?action=drain' AS at FROM nodes_node WHERE pool_id = %s",
+    "node-test": "SELECT '/nodes/' || max(id) || '/test/' AS at FROM nodes_node WHERE pool_id = %s",
+    "failure": "SELECT '/failures/' || max(id) || '/' AS at FROM nodes_failure WHERE %s > 0",
     "events-of-pool": "SELECT '/events/?pool=' || slug AS at FROM nodes_pool WHERE id = %s",
     "incident": "SELECT '/incidents/' || max(id) || '/' AS at FROM nodes_incident WHERE pool_id = %s",
     "post-mortem": "SELECT '/incidents/' || max(id) || '/post-mortem/' AS at FROM nodes_incident WHERE pool_id = %s",

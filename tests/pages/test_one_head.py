@@ -15,7 +15,7 @@ from django.utils import timezone
 from alerts.models import Destination, Notification, Rule
 from failover_console.database_trouble import DatabaseTrouble
 from failover_console.errors import server_error
-from nodes.models import ApiToken, BreakerPolicy, Event, Failover, FailoverPolicy, Incident, Node, Pool
+from nodes.models import ApiToken, BreakerPolicy, Event, Failover, FailoverPolicy, Failure, Incident, Node, Pool
 
 NAVIGATION = ["Dashboard", "Incidents", "Events", "Alerts", "Reports", "Set up"]
 ANSWERS = {  # names of addresses that answer with something else than a page of their own
@@ -42,7 +42,7 @@ def rows(api: Pool, failed: Node, root: Client) -> dict[str, Any]:
         destination=destination, action="trigger", severity="critical", dedup_key="k", sequence=1,
         payload={"title": "api: failed"}, due_at=timezone.now(), created_at=timezone.now(),
     )  # fmt: skip  # one row
-    found = (BreakerPolicy, FailoverPolicy, Event, Incident, Failover, Rule, Group, User)
+    found = (BreakerPolicy, FailoverPolicy, Event, Failure, Incident, Failover, Rule, Group, User)
     made = [api, failed, destination, notification, ApiToken.objects.create(name="lb", key="k", digest="d", scopes=["shares"])]
     return {str(each._meta.model_name): each for each in (*made, *(model._default_manager.first() for model in found))}
 
@@ -64,13 +64,20 @@ def address(name: str, rows: dict[str, Any]) -> str | None:
         return None
     model = re.fullmatch(r"admin:\w+?_([a-z]+)_(\w+)", name)
     if model is not None:
-        needs = model[2] in ("change", "delete", "history", "password_change", "rotate")
+        needs = model[2] in ("change", "delete", "history", "password_change", "rotate", "test_of")
         return reverse(name, args=[rows[model[1]].pk]) if needs else reverse(name)
     if name == "admin:app_list":
         return reverse(name, args=["nodes"])
     if name in ("mfa_edit_webauthn", "mfa_remove_webauthn"):  # which ask for the password first
         return reverse(name, args=[1])
-    kind = {"pool": "pool", "node": "node", "failover": "failover", "notification": "notification", "event": "event"}
+    kind = {
+        "pool": "pool",
+        "node": "node",
+        "failover": "failover",
+        "notification": "notification",
+        "event": "event",
+        "failure": "failure",
+    }
     word = name.rpartition(":")[2].partition("_")[0]
     if name in ("nodes:pool", "nodes:pool_action"):
         return reverse(name, args=[rows["pool"].slug])
