@@ -248,23 +248,24 @@ class Answer(asyncio.BufferedProtocol):
 
     def head(self) -> bytes:
         """The last head as it came, as far as it is kept."""
-        at = self.raw.rfind(b"HTTP/", 0, self._body_at() or None)
-        return self.raw[max(at, 0) : self._body_at() or None]
+        begins, ends = self._last_head()
+        return self.raw[begins : ends or None]
 
     def beginning(self) -> bytes:
         """The first bytes behind the head, as they came."""
-        at = self._body_at()
-        return self.raw[at:] if at else b""
+        _, ends = self._last_head()
+        return self.raw[ends:] if ends else b""
 
-    def _body_at(self) -> int:
-        """Where the last head ends; 0 when it does not."""
-        at = 0
+    def _last_head(self) -> tuple[int, int]:
+        """Where it begins and ends; the end is 0 while it has none."""
+        begins = ends = 0
         for _ in range(1 + self._interim):
-            found = _HEAD_ENDS.search(self.raw, at)
+            begins = ends
+            found = _HEAD_ENDS.search(self.raw, begins)
             if found is None:
-                return 0
-            at = found.end()
-        return at
+                return begins, 0
+            ends = found.end()
+        return begins, ends
 
     def _grace_is_over(self) -> None:
         self.goes_on = True

@@ -48,6 +48,14 @@ async def test_secrets_are_masked_where_they_go_and_where_they_come_back(egress:
     assert "X-Echo: •••" in hop["head"]
 
 
+@pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
+async def test_the_head_is_the_whole_last_one(egress: Egress, before: bytes) -> None:
+    found = (await seen(egress, says(before + reply("200 OK", b"HTTP/1.1 well", "Via: HTTP/1.1 edge")))).evidence
+    hop = found["checks"][0]["hops"][0]
+    assert hop["head"].split("\n")[:3] == ["HTTP/1.1 200 OK", "Content-Length: 13", "Via: HTTP/1.1 edge"]
+    assert hop["body"] == "HTTP/1.1 well"
+
+
 async def test_it_is_bounded_and_can_be_stored(egress: Egress) -> None:
     answer = reply("200 OK", b"\x00\x1b[31m\xff" + b"x" * 100_000, *[f"X-{i}: {'y' * 90}" for i in range(100)])
     hop = (await seen(egress, says(answer), body_contains="nowhere")).evidence["checks"][0]["hops"][0]
