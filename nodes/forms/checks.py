@@ -104,6 +104,7 @@ class CheckForm(WithDurations):
             "https": old["use_tls"] != new["use_tls"],
             "server name": old["server_name"] != new["server_name"],  # of Host too
             "verify TLS": new["use_tls"] and old["verify_tls"] and not new["verify_tls"],
+            "certificate authorities": bool(new.get("authorities")) and old.get("authorities", "") != new["authorities"],
         }
         found = ", ".join(name for name, differs in changed.items() if differs)
         if found and keeps_headers:

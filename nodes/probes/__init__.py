@@ -49,17 +49,22 @@ async def probe(spec: CheckSpec, egress: Egress, *, closely: bool = False) -> Ob
         verdict, message = Verdict.WARN, f"slow: {latency * 1000:.0f} ms, expected {spec.degraded_latency * 1000:.0f} ms"
     measured = latency if verdict in (Verdict.PASS, Verdict.WARN) and spec.kind != "push" else None
     seen = Observation(verdict, clean(message), measured, started_at, started_at + latency)
-    return seen if verdict == Verdict.PASS and not closely else _shown(seen, spec, trail, closely=closely)
+    if verdict == Verdict.PASS and not closely:
+        return seen
+    try:
+        return _shown(seen, spec, trail, closely=closely)
+    except Exception:  # the seam once more: what is told beside a verdict costs nobody the verdict
+        return seen
 
 
 def _shown(seen: Observation, spec: CheckSpec, trail: Trail, *, closely: bool) -> Observation:
     """With what a plain pass has not: how long the node asks to be left alone, and the evidence."""
     answer = trail.hops[-1].answer if trail.hops else None
     wait = None if answer is None or seen.verdict == Verdict.PASS else retry_after(answer)
-    shown = None
-    if closely or seen.verdict == Verdict.FAIL:
-        shown = {"checks": [evidence.of_check(spec, trail, seen.verdict, seen.message)]}
-    return replace(seen, retry_after=wait, evidence=shown)
+    if not closely and seen.verdict != Verdict.FAIL:
+        return replace(seen, retry_after=wait)
+    shown = evidence.of_check(spec, trail, seen.verdict, seen.message)
+    return replace(seen, message=shown["message"], retry_after=wait, evidence={"checks": [shown]})
 
 
 def _is_cancelled() -> bool:

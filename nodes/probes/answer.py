@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import threading
 import time
 from typing import cast
 
@@ -31,9 +32,18 @@ MOST_INTERIM = 8  # answers of the kind 1xx
 MOST_PARSING = 0.005  # s of the parser's time, summed over reads
 ONE_READ = 0.001  # s that a read can take at the most; what goes beyond is a garbage collection of ours
 GRACE, SPARE = 0.5, 0.02  # s after a head that decides; s by which that ends before the check's time
+KEPT = 4096  # bytes of a body of which nothing is expected
 SHOWN = 60  # characters of what is no HTTP
 
-_room = memoryview(bytearray(READ))  # of all answers: what is read is parsed before anybody else reads
+
+class _Rooms(threading.local):
+    """What all answers of a thread are read into: it is parsed before the next one reads."""
+
+    def __init__(self) -> None:
+        self.room = memoryview(bytearray(READ))
+
+
+_rooms = _Rooms()
 _TLS_ALERT = b"\x15\x03"
 
 
@@ -60,6 +70,7 @@ class Answer(asyncio.BufferedProtocol):
     ) -> None:
         self._request, self._head, self._ends_at, self._strict = request, head, ends_at, strict
         self._parser: httptools.HttpResponseParser | TolerantParser = httptools.HttpResponseParser(self)
+        self._room = _rooms.room
         self._received = self._reads = 0
         self._parsing = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -75,13 +86,14 @@ class Answer(asyncio.BufferedProtocol):
         self.status = 0
         self.location = self.retry_after = self._coding = self._content_type = b""
         self.cookies: list[bytes] = []
+        self.beginning = b""  # of the body, where nothing is expected of it
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass of asyncio's
         self._transport.write(self._request)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return _room
+        return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.done.done():
@@ -90,13 +102,13 @@ class Answer(asyncio.BufferedProtocol):
         if first:
             self.first_byte_at = time.monotonic()
         if self._received < MOST_HEAD:
-            self.raw += _room[:nbytes]
+            self.raw += self._room[:nbytes]
         self._received += nbytes
         self._reads += 1
         if first and nbytes < READ:
-            self._parse(_room[:nbytes])  # nearly every answer; it is too short to take long
+            self._parse(self._room[:nbytes])  # nearly every answer; it is too short to take long
         else:
-            self._parse_timed(_room[:nbytes])
+            self._parse_timed(self._room[:nbytes])
         if self.done.done():
             return
         if self.decided_at and self._timer is None and not (self._strict or self._counted):
@@ -220,6 +232,8 @@ class Answer(asyncio.BufferedProtocol):
 
     def on_body(self, body: bytes) -> None:
         self.taken += len(body)
+        if self.body is None and len(self.beginning) < KEPT:
+            self.beginning += body[:KEPT]
         if self.body is not None and not self.decided_at and self.body.add(body):
             self.decided_at = time.monotonic()
             if not self._strict:
@@ -250,11 +264,6 @@ class Answer(asyncio.BufferedProtocol):
         """The last head as it came, as far as it is kept."""
         begins, ends = self._last_head()
         return self.raw[begins : ends or None]
-
-    def beginning(self) -> bytes:
-        """The first bytes behind the head, as they came."""
-        _, ends = self._last_head()
-        return self.raw[ends:] if ends else b""
 
     def _last_head(self) -> tuple[int, int]:
         """Where it begins and ends; the end is 0 while it has none."""

@@ -9,6 +9,7 @@ import codecs
 import re
 import time
 import zlib
+from encodings.aliases import aliases
 from functools import lru_cache
 
 import regex
@@ -17,6 +18,10 @@ from nodes.probes.spec import CheckSpec
 
 MOST_BODY = 64 * 1024  # bytes, decoded or not; what follows is not read
 EXPRESSION_TIME = 0.005  # s that a regular expression may take for one answer
+_WANTS_THE_END = re.compile(r"\$|\\[ZzbB]|\(\?[=!]")  # of an expression: what comes later may undo a match
+_SINGLE = re.compile(r"iso8859-\d+|cp(437|720|737|775|8\d\d|1006|1026|1125|1140|125\d)|koi8-[rtu]|mac-\w+")
+_STATEFUL = ("iso2022", "hz")
+_NAMES = frozenset(aliases) | frozenset(aliases.values())
 _TRIES = 8  # of an expression while the answer still comes
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([A-Za-z0-9_.:+-]{1,40})", re.IGNORECASE)
 _MARKS = (
@@ -43,7 +48,7 @@ def check_expression(pattern: str) -> None:
     """Raise `ValueError` with a sentence unless it can be compiled."""
     try:
         expression(pattern)
-    except regex.error as error:
+    except (regex.error, RecursionError) as error:
         raise ValueError(f"This is no regular expression: {error}.") from None
 
 
@@ -52,7 +57,7 @@ class Body:
 
     def __init__(self, spec: CheckSpec) -> None:
         self._spec = spec
-        self._ends_early = not (spec.body_excludes or spec.json_path)
+        self._ends_early = not (spec.body_excludes or spec.json_path or _WANTS_THE_END.search(spec.body_matches))
         self.forget()
 
     def forget(self) -> None:
@@ -60,7 +65,8 @@ class Body:
         self._inflate: zlib._Decompress | None = None
         self._may_be_raw = False  # what calls itself deflate comes with zlib's head or without
         self._charset = ""
-        self._needle = b""
+        self._needle = self._coded = b""
+        self._text, self._text_of = "", -1  # of so many bytes
         self._searched = self._tries = 0
         self._spent = 0.0
         self.data = bytearray()
@@ -89,23 +95,30 @@ class Body:
 
     def end(self) -> None:
         """Nothing more comes: what was not decided by its pieces is looked at as a whole."""
-        self.found = self.found or _encoded(self._spec.body_contains, self._in_force()) in self.data
+        if not self.found:
+            self.found = self._spec.body_contains in self.text()
+        if self._inflate is not None and not self._inflate.eof and len(self.data) < MOST_BODY and not self._ends_early:
+            self.trouble = self.trouble or "its compressed body breaks off"
         if not self.matched and not self.trouble:
-            self._try(EXPRESSION_TIME)
+            self._try(EXPRESSION_TIME, last=True)
 
     def text(self) -> str:
         """What was decoded, as text; what its charset does not know becomes U+FFFD."""
-        return self.data.decode(self._in_force(), "replace").removeprefix("\ufeff")
+        if self._text_of != len(self.data):
+            self._text, self._text_of = _decoded(bytes(self.data), self._in_force()).removeprefix("\ufeff"), len(self.data)
+        return self._text
 
     def _decoded(self, part: bytes) -> bytes:
         if self._inflate is None:
             return part
+        if self._may_be_raw and not self.data:
+            self._coded += part
         try:
             return self._inflate.decompress(part, MOST_BODY - len(self.data) or 1)
         except zlib.error:
             if self._may_be_raw and not self.data:
                 self._may_be_raw, self._inflate = False, zlib.decompressobj(-15)
-                return self._decoded(part)
+                return self._decoded(self._coded)
             self.trouble = "its body is not compressed as its head says"
             return b""
 
@@ -120,6 +133,9 @@ class Body:
         if not self._needle:
             if len(self.data) < _LONGEST_MARK and self.data[0] in _MARK_BEGINS:
                 return  # the rest of the mark may be on its way
+            if self._in_force().startswith(_STATEFUL):  # the same text is not the same bytes everywhere
+                self.found = self._spec.body_contains in self.text()
+                return
             self._needle = _encoded(self._spec.body_contains, self._in_force())
         self.found = self.data.find(self._needle, max(0, self._searched - len(self._needle) + 1)) >= 0
         self._searched = len(self.data)
@@ -128,20 +144,37 @@ class Body:
         """Whether the expression matches what came so far; it is tried a few times, then at the end alone."""
         if not self.matched and self._tries < _TRIES and self._spent < EXPRESSION_TIME / 2:
             self._tries += 1
-            self._try(EXPRESSION_TIME / 2)
+            self._try(EXPRESSION_TIME / 2, last=False)
         return self.matched
 
-    def _try(self, seconds: float) -> None:
+    def _try(self, seconds: float, *, last: bool) -> None:
         began = time.thread_time()
         try:
             self.matched = expression(self._spec.body_matches).search(self.text(), timeout=seconds) is not None
         except TimeoutError:
-            self.trouble = f"the expression took longer than {EXPRESSION_TIME * 1000:g} ms on its body"
+            if last:
+                self.trouble = f"the expression took longer than {EXPRESSION_TIME * 1000:g} ms on its body"
         self._spent += time.thread_time() - began
+
+
+@lru_cache(maxsize=64)
+def _table(charset: str) -> str:
+    """The characters of a charset of single bytes."""
+    return "".join(bytes([byte]).decode(charset, "replace") for byte in range(256))
+
+
+def _decoded(data: bytes, charset: str) -> str:
+    """By a table where there is one: the library takes a time for each byte that its charset does not know."""
+    if _SINGLE.fullmatch(charset):
+        return codecs.charmap_decode(data, "strict", _table(charset))[0]
+    return data.decode(charset, "replace")
 
 
 def _known(charset: str) -> str:
     """Python's name of it; a charset that nobody knows is taken for UTF-8, as browsers do."""
+    named = charset.lower().replace("-", "_").replace(" ", "_")
+    if named not in _NAMES and named.replace(".", "_") not in _NAMES:  # the library remembers each name that it is asked for
+        return ""
     try:
         found = codecs.lookup(charset)
     except LookupError:

@@ -6,6 +6,7 @@ always; of the body that is sent only the size is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,12 +15,13 @@ from nodes.engine.enums import Verdict
 from nodes.probes.answer import Answer
 from nodes.probes.expectations import Expected, expectations
 from nodes.probes.outcome import clean
-from nodes.probes.redirects import url_of
+from nodes.probes.redirects import MOST_COOKIES, url_of
 from nodes.probes.spec import CheckSpec
 from nodes.probes.trail import Hop, Trail
 
 MOST_HEAD, MOST_TEXT = 4096, 4096  # characters kept of an answer's head and of its body
 MASK = "•••"
+_COOKIE = re.compile(r"^[ \t]*set-cookie[ \t]*:.*(?:\n[ \t].*)*", re.IGNORECASE | re.MULTILINE)  # with what is folded below it
 _SHORTEST_SECRET = 4  # characters: a shorter value would mask half of the answer
 _PLAIN = frozenset(
     {
@@ -41,11 +43,11 @@ Document = Mapping[str, Any]
 
 def of_check(spec: CheckSpec, trail: Trail, verdict: Verdict, message: str) -> Document:
     """One check: `hops` in order, `expectations` of the last one."""
-    secrets = _secrets(spec)
+    secrets = _secrets(spec, trail)
     last = trail.hops[-1] if trail.hops else None
     answer = last.answer if last is not None else None
     judged = expectations(last.spec, answer, last.certificate) if last is not None and answer is not None and answer.ended else ()
-    return {
+    found = {
         "kind": spec.kind,
         "target": _place(spec),
         "verdict": verdict.value,
@@ -53,6 +55,18 @@ def of_check(spec: CheckSpec, trail: Trail, verdict: Verdict, message: str) -> D
         "hops": [_hop(each, secrets) for each in trail.hops],
         "expectations": [_expectation(each) for each in judged],
     }
+    return {name: _masked(value, secrets) for name, value in found.items()}
+
+
+def _masked(value: Any, secrets: list[str]) -> Any:
+    """With no secret in any text of it."""
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, MASK)
+        return value
+    if isinstance(value, list):
+        return [_masked(each, secrets) for each in value]
+    return {name: _masked(each, secrets) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def together(documents: Iterable[Document | None]) -> Document | None:
@@ -118,21 +132,22 @@ def _masked_line(line: str) -> str:
 
 
 def _answer(answer: Answer, secrets: list[str]) -> tuple[str, str]:
-    head = answer.head().decode("latin-1")
-    lines = [f"Set-Cookie: {MASK}" if line[:11].lower() == "set-cookie:" else line for line in head.splitlines()]
-    body = answer.body.text() if answer.body is not None else answer.beginning().decode("utf-8", "replace")
-    return _shown("\n".join(lines), secrets, MOST_HEAD), _shown(body, secrets, MOST_TEXT)
+    head = _COOKIE.sub(f"Set-Cookie: {MASK}", answer.head().decode("latin-1").replace("\r\n", "\n"))
+    body = answer.body.text() if answer.body is not None else answer.beginning.decode("utf-8", "replace")
+    return _shown(head, secrets, MOST_HEAD), _shown(body, secrets, MOST_TEXT)
 
 
 def _shown(text: str, secrets: list[str], most: int) -> str:
     """Masked before it is cut: half a secret is one too."""
-    for secret in secrets:
-        text = text.replace(secret, MASK)
-    return text[:most].translate(_CLEAN).encode("utf-8", "replace").decode()
+    return str(_masked(text, secrets))[:most].translate(_CLEAN).encode("utf-8", "replace").decode()
 
 
-def _secrets(spec: CheckSpec) -> list[str]:
-    """The values of headers, and what follows their scheme, the longest first."""
+def _secrets(spec: CheckSpec, trail: Trail) -> list[str]:
+    """The values of headers, what follows their scheme, and of cookies, theirs and ours; the longest first."""
     values = [value for name, value in spec.headers if name.lower() not in _PLAIN]
     parts = [*values, *(value.partition(" ")[2] for value in values)]
+    given = [value for name, value in spec.headers if name.lower() == "cookie"]
+    answers = [hop.answer for hop in trail.hops if hop.answer is not None]
+    given += [each.decode("latin-1").partition(";")[0] for answer in answers for each in answer.cookies[:MOST_COOKIES]]
+    parts += [pair.partition("=")[2].strip() for cookies in given for pair in cookies.split(";")]
     return sorted({each for each in parts if len(each) >= _SHORTEST_SECRET}, key=len, reverse=True)

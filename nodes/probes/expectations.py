@@ -134,7 +134,7 @@ def retry_after(answer: Answer) -> float | None:
         return min(float(given[:9]), LONGEST_WAIT)
     try:
         until = parsedate_to_datetime(given[:40].decode("latin-1"))
-    except ValueError:
+        at = (until if until.tzinfo else until.replace(tzinfo=UTC)).timestamp()
+    except (ArithmeticError, IndexError, TypeError, ValueError):  # what a node writes there may be any number
         return None
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return min(max(0.0, until.timestamp() - time.time()), LONGEST_WAIT)
+    return min(max(0.0, at - time.time()), LONGEST_WAIT)

@@ -86,9 +86,12 @@ async def _once(hop: Hop, addresses: tuple[Address, ...], request: bytes, own: O
     head = spec.method == "HEAD"
     answer = hop.answer = Answer(request, head=head, done=done, ends_at=own.ends_at, body=body, strict=spec.strict)
     hop.request = request
-    transport, _ = await connect(lambda: answer, addresses, hop, tls=spec.tls, apart=trail.apart)
+    transport = None
     try:
+        transport, _ = await connect(lambda: answer, addresses, hop, tls=spec.tls, apart=trail.apart)
         await done
+        if spec.tls:
+            hop.certificate = certificate_warning(transport, spec.certificate_days, now)
         if answer.goes_on:
             own.without(time.monotonic() - answer.decided_at)
     except ProbeFailure:
@@ -96,7 +99,8 @@ async def _once(hop: Hop, addresses: tuple[Address, ...], request: bytes, own: O
             raise  # else what it says counts for more than how it ends
     finally:
         hop.ended = time.monotonic()
-        transport.abort()
-    if spec.tls:
-        hop.certificate = certificate_warning(transport, spec.certificate_days, now)
+        if transport is not None:
+            transport.abort()
+        if done.done() and not done.cancelled():
+            done.exception()  # nobody waits for it when the check itself is given up
     return answer

@@ -21,6 +21,7 @@ OPERATORS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "ge": ("≥", operator.ge),
 }
 _ORDERED = frozenset({"lt", "le", "gt", "ge"})
+_UNREADABLE = (ArithmeticError, ValueError, RecursionError)  # of numbers that are too large, of what is none, of what is nested
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -41,8 +42,8 @@ def path(text: str) -> jsonpath_rfc9535.JSONPathQuery:
 def compared(text: str, where: str, how: str, wanted: str) -> tuple[bool, str]:
     """Whether the value holds, and what it is, in words."""
     try:
-        document = json.loads(text, parse_float=Decimal)
-    except (ValueError, RecursionError):
+        document = _read(text)
+    except _UNREADABLE:
         return False, "no JSON"
     found = path(where).find_one(document)
     if found is None:
@@ -81,6 +82,15 @@ def _holds(value: Any, how: str, wanted: str) -> bool:
 
 def _same_document(value: Any, wanted: str) -> bool:
     try:
-        return bool(value == json.loads(wanted, parse_float=Decimal))
-    except (ValueError, RecursionError):
+        return bool(value == _read(wanted))
+    except _UNREADABLE:
         return False
+
+
+def _read(text: str) -> Any:
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+
+
+def _refuse(word: str) -> None:
+    """NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(word)

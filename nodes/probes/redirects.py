@@ -73,7 +73,7 @@ def _asked(spec: CheckSpec) -> Request:
 
 def url_of(spec: CheckSpec) -> str:
     """The address that is asked, in full."""
-    name = ascii_name(spec.host)
+    name = ascii_name(spec.server_name or spec.host)
     host = f"[{name}]" if ":" in name else name
     port = "" if spec.port == (443 if spec.tls else 80) else f":{spec.port}"
     return f"{'https' if spec.tls else 'http'}://{host}{port}{spec.path}"
@@ -103,18 +103,19 @@ def redirected(spec: CheckSpec, answer: Answer) -> CheckSpec:
         raise ProbeFailure("redirected to an address that is none")
     if spec.tls and goal.scheme != "https":
         raise ProbeFailure("redirected from https to http")
-    same = goal.host == (urlsplit(here).hostname or "") and goal.port == spec.port
+    same_host = goal.host == (urlsplit(here).hostname or "")  # by the name that it is asked by; then the address stays
+    same = same_host and goal.port == spec.port
     keeps = answer.status in _KEEP or spec.method in ("GET", "HEAD") or (answer.status != 303 and spec.method != "POST")
     return replace(
         spec,
-        host=goal.host,
+        host=spec.host if same_host else goal.host,
         port=goal.port,
         tls=goal.scheme == "https",
         path=goal.path,
         method=spec.method if keeps else "GET",
         body=spec.body if keeps else b"",
         headers=spec.headers if same else (),
-        server_name=spec.server_name if same else "",
+        server_name=spec.server_name if same_host else "",
         client_certificate=spec.client_certificate if same else "",
         client_key=spec.client_key if same else "",
     )

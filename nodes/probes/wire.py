@@ -68,12 +68,13 @@ async def _first_to_answer(addresses: tuple[Address, ...], hop: Hop) -> socket.s
     trying: dict[asyncio.Task[socket.socket], Address] = {}
     verdicts: list[Verdict] = []
     left = list(addresses[:MOST_TRIED])
+    patience = min(NEXT_AFTER, hop.spec.timeout / (2 * len(left)))  # so that the last one has half of the time
     try:
         while left or trying:
             if left:
                 address = left.pop(0)
                 trying[asyncio.ensure_future(_socket(address, hop.spec.port))] = address
-            ended, _ = await asyncio.wait(trying, timeout=NEXT_AFTER if left else None, return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(trying, timeout=patience if left else None, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 address = trying.pop(task)
                 if (error := task.exception()) is None:
@@ -116,15 +117,16 @@ async def _why(error: ssl.SSLCertVerificationError, hop: Hop) -> str:
     """Which part of the chain is at fault: the handshake that failed shows none, so it is shown once more without verification."""
     spec, (_, otherwise) = hop.spec, explain(error, hop.spec.timeout)
     name = ascii_name(spec.server_name or spec.host)
-    trust = _trust(spec)._replace(verify=False)
     try:
         async with asyncio.timeout(LOOKS_AGAIN):
             transport, _ = await asyncio.get_running_loop().create_connection(
-                asyncio.Protocol, str(hop.address), spec.port, ssl=context(trust), server_hostname=name
+                asyncio.Protocol, str(hop.address), spec.port, ssl=context(Trust(verify=False)), server_hostname=name
             )
     except (OSError, TimeoutError):
         return otherwise
     try:
         return fault(Shown.by(transport), name, time.time(), otherwise)
+    except Exception:  # a certificate may hold what nobody can read
+        return otherwise
     finally:
         transport.abort()

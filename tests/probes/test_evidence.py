@@ -48,6 +48,36 @@ async def test_secrets_are_masked_where_they_go_and_where_they_come_back(egress:
     assert "X-Echo: •••" in hop["head"]
 
 
+async def test_cookies_and_what_is_echoed_are_masked_everywhere(egress: Egress) -> None:
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = served.requests[-1].startswith(b"GET / ")
+        cookies = ["Set-Cookie: a=firstsecret", "Set-Cookie: b=1;\r\n sid=foldedsecret", "Set-Cookie : c=spacedsecret"]
+        away = reply("302 Go", b"", f"Location: /b?k={KEY}", *cookies)
+        writer.write(away if first else reply("200 OK", json.dumps({"key": KEY, "saw": "firstsecret owncookie"}).encode()))
+
+    headers = (("X-Key", KEY), ("Cookie", "own=owncookie"))
+    async with serving(talk) as served:
+        spec = CheckSpec(
+            "http", "127.0.0.1", served.port, follow_redirects=True, headers=headers, json_path="$.key", json_value="x"
+        )
+        found = await probe(spec, egress)
+
+    whole = json.dumps(found.evidence, ensure_ascii=False) + found.message
+    for secret in (KEY, "firstsecret", "foldedsecret", "spacedsecret", "owncookie"):
+        assert secret not in whole
+    assert "$.key is “•••”" in found.message
+
+
+async def test_what_is_no_http_keeps_the_secret_too(egress: Egress) -> None:
+    assert (await seen(egress, says(f"{KEY}\r\n".encode()), headers=(("X-Key", KEY),))).message.endswith("“•••”")
+
+
+async def test_chunks_do_not_split_a_secret(egress: Egress) -> None:
+    answer = b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nsk-\r\n11\r\nlive-4f3c2b1a0987\r\n0\r\n\r\n"
+    hop = (await seen(egress, says(answer), headers=(("X-Key", KEY),))).evidence["checks"][0]["hops"][0]
+    assert hop["body"] == "•••"
+
+
 @pytest.mark.parametrize("before", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"])
 async def test_the_head_is_the_whole_last_one(egress: Egress, before: bytes) -> None:
     found = (await seen(egress, says(before + reply("200 OK", b"HTTP/1.1 well", "Via: HTTP/1.1 edge")))).evidence

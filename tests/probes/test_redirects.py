@@ -89,6 +89,32 @@ async def test_a_cookie_goes_to_no_other_server(egress: Egress) -> None:
     assert "session" not in other[0]
 
 
+async def test_the_name_that_a_node_is_asked_by_leads_back_to_it(egress: Egress) -> None:
+    ports: list[int] = []
+
+    def answers(path: str) -> bytes:
+        home = f"http://www.example.com:{ports[0]}/there" if ports else ""
+        return (
+            reply("200 OK")
+            if path == "/there"
+            else reply("302 Go", b"", f"Location: {home}", "Set-Cookie: a=b; Domain=example.com")
+        )
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answers(served.requests[-1].decode().split(" ")[1]))
+
+    async with serving(talk) as served:
+        ports.append(served.port)
+        spec = CheckSpec(
+            "http", "127.0.0.1", served.port, follow_redirects=True, server_name="www.example.com", headers=(("X-Key", "1"),)
+        )
+        seen = await probe(spec, egress)
+
+    assert (seen.verdict, seen.message) == (Verdict.PASS, "")
+    assert b"\r\nX-Key: 1" in served.requests[1]
+    assert b"\r\nCookie: a=b" in served.requests[1]
+
+
 async def test_each_hop_is_in_the_evidence(egress: Egress) -> None:
     steps = {"/": "/a", "/a": "/b"}
     seen, _ = await follow(

@@ -39,17 +39,17 @@ What curl, nginx, HAProxy and Python's client agree on: bare line feeds, the sam
 bytes behind the end. `tests/probes/odd_answers.py` is the table, each row compared with curl. With *strict* the answer must be HTTP to the letter, and end.
 
 **When a check ends.** Where nothing is expected of the body, the head decides. An answer that goes on without having said its length, as a stream does, gets {answer.GRACE:g} s more to show that it breaks off;
-one that said its length must come to it. Where a text or an expression is expected, the check ends when it is found; what must not be there, and values of JSON, need the whole body.
+one that said its length must come to it. Where a text or an expression is expected, the check ends when it is found; what must not be there, values of JSON, and an expression with `$`, a word boundary or a look-ahead need the whole body.
 Latency is the time until the check was decided.
 
 **What is read.** {body.MOST_BODY // 1024} KiB of the body, decoded from `gzip` and `deflate` (`Accept-Encoding: identity` is sent unless you set another), in the charset that the answer says or begins with, else as
 UTF-8. An expression may take {body.EXPRESSION_TIME * 1000:g} ms. The other limits are in [what an answer may cost](operations.md#what-an-answer-may-cost).
 
 **Addresses.** All addresses of a name are tried within the check's time, up to {wire.MOST_TRIED}: the next one when the one before failed, or after {wire.NEXT_AFTER * 1000:g} ms without an answer. When one answers, the check goes on
-with it; when none does, the message names each and how it failed.
+with it (with many addresses or a short time-out the next one is tried sooner); when none does, the message names each and how it failed.
 
 **Redirects.** Up to {redirects.MOST_REDIRECTS} are followed where *follow redirects* is ticked. 301 and 302 turn a POST into a GET, 303 everything but HEAD, 307 and 308 keep method and body. Headers and the client certificate
-go to the same host and port alone; cookies live within one check. From https it never goes to http, and from a public address never to one that is not.
+go to the same host and port alone, and a redirect to the *server name* stays at the node's address; cookies live within one check. From https it never goes to http, and from a public address never to one that is not.
 
 **Retry-After.** A node that answers a failure or warning with 429 or 503 and asks to be left alone is asked again no sooner, but never later than after the plain interval; the message says how long it asked for.
 
@@ -73,6 +73,7 @@ MESSAGES = {
     "answered …, but … is …, expected …": ("fail", "The value at *JSON path*; *nothing there* and *no JSON* say that there is none."),
     "answered …, but its body is encoded as …, which is not read here": ("fail", "Neither gzip nor deflate; ask for `identity`."),
     "answered …, but its body is not compressed as its head says": ("fail", "Something between answers for the node."),
+    "answered …, but its compressed body breaks off": ("fail", "Something has to be told of the whole of it."),
     "answered …, but the expression took longer than … ms on its body": ("fail", "Write it so that it tries less."),
     "answered …, but without the text “…” within … s": ("fail", "The answer came and went on, the text did not come."),
     "answered …, but the answer did not end within … s": ("fail", "It said a length and did not come to it, or has to end by *strict*."),
