@@ -298,7 +298,7 @@ def test_a_new_connection_takes_the_place_of_one_whose_body_does_not_come_or_tha
     with ExitStack() as held:
         for each in [held.enter_context(connected(port)) for _ in range(few)]:
             each.sendall(kept)
-        eventually(lambda: connections.connections() == few, PATIENCE, "they are taken")
+        eventually(lambda: connections.connections() == connections.waiting() == few, PATIENCE, "they are taken, and wait")
         assert asked(port, closing()).startswith(b"HTTP/1.1 200")
         assert connections.connections() <= few
 
