@@ -134,7 +134,7 @@ def _masked_line(line: str) -> str:
 def _answer(answer: Answer, secrets: list[str]) -> tuple[str, str]:
     head = _COOKIE.sub(f"Set-Cookie: {MASK}", answer.head().decode("latin-1").replace("\r\n", "\n"))
     body = answer.body.text() if answer.body is not None else answer.beginning.decode("utf-8", "replace")
-    return _shown(head, secrets, MOST_HEAD), _shown(body, secrets, MOST_TEXT)
+    return _shown(head.strip(), secrets, MOST_HEAD), _shown(body, secrets, MOST_TEXT)
 
 
 def _shown(text: str, secrets: list[str], most: int) -> str:
