@@ -36,7 +36,7 @@ The verdict of a check is the worst of its expectations, its message the first t
 ## What is an answer
 
 What curl, nginx, HAProxy and Python's client agree on: bare line feeds, the same length said twice, a length beside chunks, odd and folded header lines, spaces around the size of a chunk,
-bytes behind the end. `tests/probes/odd_answers.py` is the table, each row compared with curl. With *strict* the answer must be HTTP to the letter, and end.
+bytes behind the end. `tests/probes/odd_answers.py` is the table; where curl decides as we do, the row is compared with it. With *strict* the answer must be HTTP to the letter, and end.
 
 **When a check ends.** Where nothing is expected of the body, the head decides. An answer that goes on without having said its length, as a stream does, gets {answer.GRACE:g} s more to show that it breaks off;
 one that said its length must come to it. Where a text or an expression is expected, the check ends when it is found; what must not be there, values of JSON, and an expression with `$`, a word boundary or a look-ahead need the whole body.
